@@ -1,0 +1,42 @@
+# Everything runs in its own .venv from locked, hashed requirements.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test lint format lock bench clean help
+.DEFAULT_GOAL := help
+
+help:  ## show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+$(STAMP): requirements/dev.txt requirements/server.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (make PYTHON=python3.12 …)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP)  ## the main job, end to end, and five attacks on it
+	@$(BIN)/python -m tests.demo
+
+test: $(STAMP)  ## the tests (loopback only)
+	@$(BIN)/python -m pytest -q
+
+lint: $(STAMP)  ## ruff, formatting, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## measurements, each against its floor in the same run
+	$(BIN)/python benchmarks/startup.py
+
+lock:  ## resolve requirements/*.in again into locked, hashed *.txt
+	./requirements/lock.sh
+
+clean:  ## remove everything make made
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,120 @@
+r"""Strict JSON in, canonical JSON out.
+
+Canonical JSON is RFC 8785 restricted to what a signature should be about: objects with ASCII keys, lists,
+strings, booleans, null and integers of at most 53 bits. No floats: two parsers may round them apart.
+
+    >>> canonical({"b": 1, "a": ["\u00e9"]})
+    b'{"a":["\xc3\xa9"],"b":1}'
+
+Strict means: UTF-8 without byte order mark, no duplicate keys, no NaN, bounded depth and size. Python's own
+``json.loads`` accepts all of these, and very deep input raises ``RecursionError``, which no caller expects.
+"""
+
+import json
+from typing import Any, Never
+
+from signing.errors import FormatError
+
+MAX_DEPTH = 32
+MAX_SAFE_INTEGER = 2**53 - 1
+
+
+def canonical(value: Any) -> bytes:
+    """Return ``value`` as canonical JSON.
+
+    Raises:
+        FormatError: ``value`` holds something that canonical JSON has no spelling for.
+    """
+    _check_value(value, "$", 0)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+def parse_json(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20) -> Any:
+    """Return the value of strict JSON ``data``.
+
+    Raises:
+        FormatError: not strict JSON, larger than ``max_bytes``, or nested deeper than ``MAX_DEPTH``.
+    """
+    if len(data) > max_bytes:
+        raise FormatError(f"larger than {max_bytes} bytes", where=where)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError("not UTF-8", where=where) from error
+    if text.startswith("\ufeff"):
+        raise FormatError("starts with a byte order mark", where=where)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object_without_duplicates,
+            parse_float=_no_float,
+            parse_constant=_no_float,
+            parse_int=_bounded_int,
+        )
+    except FormatError as error:
+        raise FormatError(error.message, where=where) from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError("not JSON, or nested too deeply", where=where) from error
+    _check_value(value, where, 0)
+    return value
+
+
+def parse_canonical(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20) -> Any:
+    """Return the value of ``data``, which must be spelled canonically to the byte.
+
+    Raises:
+        FormatError: not strict JSON, or another spelling of the same value.
+    """
+    value = parse_json(data, where=where, max_bytes=max_bytes)
+    if canonical(value) != data:
+        raise FormatError("not canonical JSON (another spelling of the same value)", where=where)
+    return value
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise FormatError("a key appears twice")
+    return result
+
+
+def _no_float(text: str) -> Never:
+    raise FormatError(f"{text[:40]} is not an integer; floats are not accepted")
+
+
+def _bounded_int(text: str) -> int:
+    # Checked before int(): thousands of digits cost quadratic time, and "-0" is a second spelling of 0.
+    if len(text) > 17 or text == "-0":  # noqa: PLR2004 - 2**53 has 16 digits and a sign
+        raise FormatError("integer out of range")
+    return int(text)
+
+
+def _check_value(value: Any, where: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise FormatError(f"nested deeper than {MAX_DEPTH}", where=where)
+    match value:
+        case None | bool():
+            return
+        case int():
+            if abs(value) > MAX_SAFE_INTEGER:
+                raise FormatError("integer out of range", where=where)
+        case str():
+            _check_text(value, where)
+        case list():
+            for index, item in enumerate(value):
+                _check_value(item, f"{where}[{index}]", depth + 1)
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str) or not key.isascii():
+                    raise FormatError(f"key {key!r} is not an ASCII string", where=where)
+                _check_value(item, f"{where}.{key}"[:200], depth + 1)
+        case _:
+            raise FormatError(f"{type(value).__name__} has no canonical spelling", where=where)
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # a lone surrogate, written as an escape
+        raise FormatError("text is not valid Unicode", where=where) from error
