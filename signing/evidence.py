@@ -1,0 +1,268 @@
+"""Evidence: what was checked is another type than what was not.
+
+    VouchedTarget  (signing.trusted)   the anchor vouches for these bytes under this path
+    VerifiedBundle                     … and these bytes are a bundle that is what the path says
+    VerifiedReview                     … and curators approved exactly this bundle, in writing
+    VerifiedRelease                    bundle and review of one release: what admission takes
+    VerifiedProfile, VerifiedRevocations
+
+Each type has one maker, the ``verify_`` function below it; constructing one by hand, copying, replacing a
+field or unpickling raises TypeError. So a function that takes a `VerifiedRelease` cannot be handed anything
+that was not verified, and a reader has to trust this file and `signing.trusted` only.
+"""
+
+from dataclasses import InitVar, dataclass
+from datetime import datetime
+from typing import Final, NoReturn, final
+
+from signing.errors import BlockedError, DigestMismatchError, ThresholdError, WrongSubjectError
+from signing.format.archive import Bundle, read_bundle
+from signing.format.digest import Sha256, check_sha256
+from signing.format.envelope import Envelope
+from signing.format.names import REVOCATIONS_PATH, Pin
+from signing.format.profile import Profile
+from signing.format.review import Decision, Review
+from signing.format.revocations import Revocations
+from signing.format.statement import PAYLOAD_TYPE, Statement
+from signing.keys import envelope_signers, holder_of
+from signing.roles import SKILLS
+from signing.trusted import TrustedMetadata, VouchedTarget
+
+
+class _Seal:
+    """The one instance of this class is what makes evidence; it does not leave this module."""
+
+
+_SEAL: Final = _Seal()
+
+
+class _Sealed:
+    """What all evidence has in common: it cannot be made elsewhere, and it does not travel."""
+
+    __slots__ = ()
+
+    def __post_init__(self, seal: _Seal) -> None:
+        if seal is not _SEAL:
+            raise TypeError(f"{type(self).__name__} comes from its verify_ function in signing.evidence")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("keep the bytes and verify again; evidence does not travel")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedBundle(_Sealed):
+    """A bundle whose archive is vouched for and whose files are those of its manifest."""
+
+    pin: Pin
+    bundle: Bundle
+    target: VouchedTarget
+    seal: InitVar[_Seal]
+
+    @property
+    def tree_sha256(self) -> Sha256:
+        """The tree digest."""
+        return self.bundle.manifest.tree_digest
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReview(_Sealed):
+    """An approving review of exactly one bundle, signed by curators whom root's chain names."""
+
+    review: Review
+    reviewers: tuple[str, ...]
+    reviewer_keyids: tuple[str, ...]
+    target: VouchedTarget
+    seal: InitVar[_Seal]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedRelease(_Sealed):
+    """A bundle and its review: everything that admission asks of a first-party skill."""
+
+    bundle: VerifiedBundle
+    review: VerifiedReview
+    seal: InitVar[_Seal]
+
+    @property
+    def pin(self) -> Pin:
+        """Which release this is."""
+        return self.bundle.pin
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedProfile(_Sealed):
+    """A profile that operators signed."""
+
+    profile: Profile
+    target: VouchedTarget
+    seal: InitVar[_Seal]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedRevocations(_Sealed):
+    """The complete, fresh list of what is withdrawn."""
+
+    revocations: Revocations
+    target: VouchedTarget
+    seal: InitVar[_Seal]
+
+
+def verify_bundle(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
+    """Return the bundle written as ``data``.
+
+    Raises:
+        DigestMismatchError: these are not the bytes that ``target`` vouches for, or a file is not what the
+            manifest says.
+        WrongSubjectError: ``target`` or the manifest is about another release.
+        FormatError: not a bundle.
+    """
+    check_target(data, target)
+    return _verified_bundle(read_bundle(data), pin, target)
+
+
+def verify_tree(bundle: Bundle, *, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
+    """Return an unpacked bundle, read back from a store, as evidence.
+
+    The signed tree digest covers the manifest, and the manifest covers every file; the transported archive is
+    not needed for that. ``bundle`` must hold bytes, not paths: what is checked here is what is installed.
+
+    Raises:
+        DigestMismatchError, WrongSubjectError: as for `verify_bundle`.
+    """
+    for entry in bundle.manifest.files:
+        content = bundle.contents.get(entry.path)
+        if content is None or len(content) != entry.size:
+            raise DigestMismatchError("is missing or has another size", where=entry.path)
+        check_sha256(content, entry.sha256, where=entry.path)
+    if len(bundle.contents) != len(bundle.manifest.files):
+        raise DigestMismatchError("holds a file that the manifest does not list", where=str(pin))
+    return _verified_bundle(bundle, pin, target)
+
+
+def verify_review(
+    data: bytes, *, bundle: VerifiedBundle, target: VouchedTarget, trusted: TrustedMetadata
+) -> VerifiedReview:
+    """Return the review written as ``data``.
+
+    Raises:
+        DigestMismatchError: not the bytes vouched for, or not the review that the bundle's metadata names.
+        WrongSubjectError: about another bundle, or not a review.
+        ThresholdError: no curator signed it.
+        BlockedError: it does not approve, or leaves blocking findings that nobody answers for.
+    """
+    check_target(data, target)
+    if target.path != bundle.pin.review_path or bundle.target.custom.get("review_sha256") != target.sha256:
+        raise WrongSubjectError(f"is not the review that {bundle.pin} names", where=target.path)
+    envelope = Envelope.parse(data, where="review")
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise WrongSubjectError(f"carries {envelope.payload_type!r}", where="review")
+    signers = envelope_signers(envelope, trusted.holders(SKILLS))
+    if not signers:
+        raise ThresholdError("review", signed=0, threshold=1)
+    review = Review.from_statement(
+        Statement.parse(envelope.payload),
+        pin=bundle.pin,
+        bundle_sha256=bundle.target.sha256,
+        tree_sha256=bundle.tree_sha256,
+    )
+    check_approval(review, now=target.checked_at)
+    return VerifiedReview(
+        review=review,
+        reviewers=tuple(sorted(holder_of(key) for key in signers)),
+        reviewer_keyids=tuple(sorted(key.keyid for key in signers)),
+        target=target,
+        seal=_SEAL,
+    )
+
+
+def check_approval(review: Review, *, now: datetime) -> None:
+    """Return None when ``review`` approves and every blocking finding has somebody who answers for it.
+
+    Raises:
+        BlockedError: otherwise.
+    """
+    if review.decision is not Decision.APPROVE:
+        raise BlockedError(f"{review.pin} was rejected: {review.reason}")
+    if unwaived := review.unwaived(now):
+        first = unwaived[0]
+        raise BlockedError(
+            f"{review.pin} has {len(unwaived)} blocking finding(s) without a valid waiver, "
+            f"first: {first.check} in {first.path}: {first.message}",
+            hint="change the skill, or waive each finding in writing (review --waive FINDING=REASON)",
+            findings=[finding.id for finding in unwaived],
+        )
+
+
+def verify_release(bundle: VerifiedBundle, review: VerifiedReview) -> VerifiedRelease:
+    """Return bundle and review as one release.
+
+    Raises:
+        WrongSubjectError: they are not about the same release.
+    """
+    if (review.review.pin, review.review.tree_sha256) != (bundle.pin, bundle.tree_sha256):
+        raise WrongSubjectError(f"review of {review.review.pin} beside {bundle.pin}")
+    return VerifiedRelease(bundle=bundle, review=review, seal=_SEAL)
+
+
+def verify_profile(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedProfile:
+    """Return the profile written as ``data``.
+
+    Raises:
+        DigestMismatchError, WrongSubjectError, FormatError: as for `verify_bundle`.
+    """
+    check_target(data, target)
+    profile = Profile.parse(data)
+    if target.path != pin.profile_path or profile.pin != pin:
+        raise WrongSubjectError(f"is {profile.pin}, asked for was {pin}", where=target.path)
+    return VerifiedProfile(profile=profile, target=target, seal=_SEAL)
+
+
+def verify_revocations(data: bytes, *, target: VouchedTarget) -> VerifiedRevocations:
+    """Return the list of revocations written as ``data``.
+
+    Raises:
+        DigestMismatchError, WrongSubjectError, FormatError: as for `verify_bundle`.
+    """
+    check_target(data, target)
+    if target.path != REVOCATIONS_PATH:
+        raise WrongSubjectError("is not the list of revocations", where=target.path)
+    return VerifiedRevocations(revocations=Revocations.parse(data), target=target, seal=_SEAL)
+
+
+def check_target(data: bytes, target: VouchedTarget) -> None:
+    """Return None when ``data`` is what ``target`` vouches for.
+
+    Raises:
+        DigestMismatchError: it is not.
+    """
+    if len(data) != target.length:
+        raise DigestMismatchError(
+            f"has {len(data)} bytes, vouched for are {target.length}",
+            where=target.path,
+            hint="do not use these bytes; if it repeats, treat the server as compromised",
+        )
+    check_sha256(data, target.sha256, where=target.path)
+
+
+def _verified_bundle(bundle: Bundle, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
+    manifest = bundle.manifest
+    if target.path != pin.bundle_path or manifest.pin != pin:
+        raise WrongSubjectError(f"is {manifest.pin}, asked for was {pin}", where=target.path)
+    signed = {
+        "name": pin.name,
+        "version": pin.version,
+        "kind": manifest.kind.value,
+        "tree_sha256": manifest.tree_digest,
+    }
+    for key, value in signed.items():
+        # TUF maps a path to bytes; that these bytes are *this* release is ours to compare.
+        if target.custom.get(key) != value:
+            raise WrongSubjectError(
+                f"signed metadata says {key} {target.custom.get(key)!r}", where=target.path
+            )
+    return VerifiedBundle(pin=pin, bundle=bundle, target=target, seal=_SEAL)
