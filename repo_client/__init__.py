@@ -1,0 +1,1 @@
+"""Fetch and verify: the TUF client, the store of verified trees, and `skillrepo-client`. Pure Python."""

@@ -16,7 +16,16 @@ from datetime import datetime
 from typing import Any, Final, NoReturn, final
 
 from securesystemslib.signer import Key
-from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp, VerificationResult
+from tuf.api.metadata import (
+    Metadata,
+    Root,
+    Signed,
+    Snapshot,
+    SuccinctRoles,
+    Targets,
+    Timestamp,
+    VerificationResult,
+)
 
 from signing.errors import (
     CouldNotVerifyError,
@@ -81,6 +90,8 @@ class TrustedMetadata:
     versions: Mapping[str, int]
     seal: InitVar[_Seal]
     _files: Mapping[str, bytes] = field(repr=False)
+    # A role is checked once per state, however many targets it decides about.
+    _checked: dict[str, tuple[VerificationResult, Targets]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self, seal: _Seal) -> None:
         _check_seal(seal, "TrustedMetadata", "verify_metadata()")
@@ -117,6 +128,14 @@ class TrustedMetadata:
             seal=_SEAL,
         )
 
+    def has_role_of(self, path: TargetPath) -> bool:
+        """Return whether the metadata that decides about ``path`` is at hand (not whether it is good)."""
+        role = delegated_role_of(path)
+        if role not in self._files or role != SKILLS:
+            return role in self._files
+        bins = self._bins(self._delegated(SKILLS, self.targets)[1])
+        return bins.get_role_for_target(path) in self._files
+
     def holders(self, role: str) -> tuple[Key, ...]:
         """Return the keys to which ``targets`` delegates ``role``."""
         delegations = self.targets.delegations
@@ -129,15 +148,20 @@ class TrustedMetadata:
         result, targets = self._delegated(role, self.targets)
         if role != SKILLS:
             return role, result, targets
-        bins = targets.delegations.succinct_roles if targets.delegations is not None else None
-        if bins is None:
-            raise CouldNotVerifyError("role 'skills' does not delegate to hash bins")
-        name = bins.get_role_for_target(path)
+        name = self._bins(targets).get_role_for_target(path)
         result, targets = self._delegated(name, targets)
         return name, result, targets
 
+    def _bins(self, skills: Targets) -> SuccinctRoles:
+        bins = skills.delegations.succinct_roles if skills.delegations is not None else None
+        if bins is None:
+            raise CouldNotVerifyError("role 'skills' does not delegate to hash bins")
+        return bins
+
     def _delegated(self, role: str, parent: Targets) -> tuple[VerificationResult, Targets]:
         """5.6.3 to 5.6.6: what ``snapshot`` names, ``parent`` delegates and nobody let expire."""
+        if role in self._checked:
+            return self._checked[role]
         meta = self.snapshot.meta.get(f"{role}.json")
         if meta is None:
             raise CouldNotVerifyError(f"role {role!r} is not part of the snapshot")
@@ -150,7 +174,8 @@ class TrustedMetadata:
             raise RollbackError(f"role {role!r} is not the version that the snapshot names")
         _check_expiry(metadata.signed, role, self.checked_at)
         lint_targets(metadata.signed, where=role)
-        return result, metadata.signed
+        self._checked[role] = (result, metadata.signed)
+        return self._checked[role]
 
 
 def verify_metadata(

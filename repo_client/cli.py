@@ -1,0 +1,130 @@
+"""`skillrepo-client`: a verifying client for anyone.
+
+``init``, ``refresh`` and ``download`` keep the command-line contract of the TUF conformance suite
+(reference/tuf-and-signing §7); ``get`` goes on from a verified file to a verified skill.
+"""
+
+from pathlib import Path
+
+import click
+
+from signing.console import Console, LazyGroup, console_option, run
+from signing.errors import UsageError
+
+_COMMANDS = {
+    "init": ("repo_client.cli:init", "Take the first root as trust anchor; makes no request.", "Trust"),
+    "refresh": ("repo_client.cli:refresh", "Bring trusted metadata up to date.", "Trust"),
+    "get": ("repo_client.cli:get", "Fetch, verify and unpack NAME==VERSION.", "Skills"),
+    "download": ("repo_client.cli:download", "Fetch and verify single target files.", "Skills"),
+}
+
+
+@click.group(cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--metadata-dir",
+    type=click.Path(path_type=Path),
+    envvar="SKILLREPO_METADATA_DIR",
+    help="Where trusted metadata is kept (one per host; it is the memory that stops rollback).",
+)
+@click.option("--server", envvar="SKILLREPO_SERVER", help="Address of the repository, for get and refresh.")
+@click.option("--metadata-url", help="Where metadata is served, when it is not SERVER/metadata/.")
+@click.option(
+    "--target-name", "target_names", multiple=True, help="A target path to download; may be repeated."
+)
+@click.option("--target-dir", type=click.Path(path_type=Path), help="Where downloaded targets go.")
+@click.option("--target-base-url", help="Where targets are served, when it is not SERVER/targets/.")
+@click.option("--json", "json_output", is_flag=True, help="Answer with one JSON object.")
+@click.version_option(package_name="clawdie-skillrepo")
+@click.pass_context
+def cli(ctx: click.Context, **options: object) -> None:
+    """Fetch skills and check them against a trust anchor, without trusting the server."""
+    ctx.obj = options
+
+
+def _metadata_dir(ctx: click.Context) -> Path:
+    folder = ctx.obj["metadata_dir"]
+    if not isinstance(folder, Path):
+        raise UsageError("no metadata folder", hint="give --metadata-dir DIR or set SKILLREPO_METADATA_DIR")
+    return folder
+
+
+@cli.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@console_option
+@click.pass_context
+def init(ctx: click.Context, root: Path, console: Console) -> None:
+    """Take the file ROOT as trust anchor. Nothing is requested from any server."""
+    from repo_client.commands import take_anchor
+
+    folder = _metadata_dir(ctx)
+    version = take_anchor(folder, root)
+    console.answer(
+        {"metadata_dir": str(folder), "root_version": version}, f"trusting {root} (root version {version})"
+    )
+
+
+@cli.command()
+@console_option
+@click.pass_context
+def refresh(ctx: click.Context, console: Console) -> None:
+    """Bring trusted metadata up to date."""
+    from repo_client.commands import refresh_trust
+
+    versions = refresh_trust(_metadata_dir(ctx), metadata_url=_url(ctx, "metadata"))
+    console.answer({"versions": versions}, "\n".join(f"{role} version {n}" for role, n in versions.items()))
+
+
+@cli.command()
+@console_option
+@click.pass_context
+def download(ctx: click.Context, console: Console) -> None:
+    """Fetch and verify every --target-name into --target-dir."""
+    from repo_client.commands import download_targets
+
+    names, folder = ctx.obj["target_names"], ctx.obj["target_dir"]
+    if not names or folder is None:
+        raise UsageError("nothing to download", hint="give --target-name PATH and --target-dir DIR")
+    written = download_targets(
+        _metadata_dir(ctx),
+        names,
+        folder,
+        metadata_url=_url(ctx, "metadata"),
+        target_url=ctx.obj["target_base_url"] or _url(ctx, "targets"),
+    )
+    console.answer({"files": [str(path) for path in written]}, "\n".join(str(path) for path in written))
+
+
+@cli.command()
+@click.argument("pin", metavar="NAME==VERSION")
+@click.option(
+    "--dest", required=True, type=click.Path(path_type=Path), help="Folder of skills; NAME is made in it."
+)
+@console_option
+@click.pass_context
+def get(ctx: click.Context, pin: str, dest: Path, console: Console) -> None:
+    """Fetch NAME==VERSION, verify bundle, review and revocations, and unpack it to DEST/NAME."""
+    from repo_client.commands import get_release
+
+    server = ctx.obj["server"]
+    if not server:
+        raise UsageError("no server", hint="give --server URL or set SKILLREPO_SERVER")
+    document = get_release(_metadata_dir(ctx), server=server, pin=pin, dest=dest)
+    console.answer(
+        document,
+        f"{document['path']}\n  reviewed by {', '.join(document['reviewers'])}; signed by"
+        f" {', '.join(document['signers'])}\n  tree sha256 {document['tree_sha256']}",
+    )
+
+
+def _url(ctx: click.Context, kind: str) -> str:
+    given, server = ctx.obj.get(f"{kind}_url"), ctx.obj["server"]
+    if given:
+        return str(given)
+    if not server:
+        raise UsageError("no server", hint="give --server URL (or --metadata-url and --target-base-url)")
+    return f"{str(server).rstrip('/')}/{kind}/"
+
+
+def main() -> None:
+    """Run the command (console script)."""
+    run(cli, "skillrepo-client")

@@ -1,0 +1,126 @@
+"""What a caller asks for, as evidence: profiles, releases and revocations that the anchor vouches for now.
+
+    client = RepoClient(anchor=load_anchor(path), server=Server.parse(url), metadata_dir=…, store_dir=…)
+    with client.session(now) as session:
+        profile = session.profile(Pin.parse("support-agent==3"))      # VerifiedProfile
+        release = session.release(profile.profile.skills[0].pin)      # VerifiedRelease
+
+A session is one refreshed, locked look at the repository; everything taken from it belongs to one snapshot.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from repo_client.fetcher import FetchLimits
+from repo_client.store import TreeStore
+from repo_client.updater import Server, Update, refreshed
+from signing.evidence import (
+    VerifiedBundle,
+    VerifiedProfile,
+    VerifiedRelease,
+    VerifiedRevocations,
+    verify_bundle,
+    verify_profile,
+    verify_release,
+    verify_review,
+    verify_revocations,
+)
+from signing.format.names import REVOCATIONS_PATH, Pin, TargetPath
+from signing.trusted import TrustedMetadata, VouchedTarget
+
+
+class Session:
+    """One look at the repository; made by `RepoClient.session`."""
+
+    def __init__(self, update: Update, store: TreeStore, now: datetime) -> None:
+        self._update = update
+        self._store = store
+        self._now = now
+        self._trusted: TrustedMetadata | None = None
+
+    def expect(self, pins: Iterable[Pin]) -> None:
+        """Fetch the metadata that decides about all of ``pins`` at once, so that it is checked once."""
+        for pin in pins:
+            self._update.locate(pin.bundle_path)
+            self._update.locate(pin.review_path)
+        self._trusted = None
+
+    def profile(self, pin: Pin) -> VerifiedProfile:
+        """Return the profile ``pin``.
+
+        Raises:
+            NotFoundError: there is none; VerificationError, FormatError: it cannot be trusted.
+        """
+        target = self._vouch(pin.profile_path)
+        return verify_profile(self._update.fetch(target), pin=pin, target=target)
+
+    def revocations(self) -> VerifiedRevocations:
+        """Return the list of revocations; there is always one, and without it nothing is admitted.
+
+        Raises:
+            NotFoundError, VerificationError, FormatError: it cannot be had or trusted.
+        """
+        target = self._vouch(REVOCATIONS_PATH)
+        return verify_revocations(self._update.fetch(target), target=target)
+
+    def release(self, pin: Pin) -> VerifiedRelease:
+        """Return bundle and review of the release ``pin``.
+
+        Raises:
+            NotFoundError: not published; VerificationError, FormatError, BlockedError: it cannot be trusted.
+        """
+        bundle = self.bundle(pin)
+        target = self._vouch(pin.review_path)
+        review = verify_review(
+            self._update.fetch(target), bundle=bundle, target=target, trusted=self._state(pin.review_path)
+        )
+        return verify_release(bundle, review)
+
+    def bundle(self, pin: Pin) -> VerifiedBundle:
+        """Return the bundle of the release ``pin``, from the store when it is there intact.
+
+        Raises:
+            NotFoundError, VerificationError, FormatError: as for `release`.
+        """
+        target = self._vouch(pin.bundle_path)
+        if (stored := self._store.load(pin, target)) is not None:
+            return stored
+        bundle = verify_bundle(self._update.fetch(target), pin=pin, target=target)
+        self._store.save(bundle)
+        return bundle
+
+    def _vouch(self, path: TargetPath) -> VouchedTarget:
+        return self._state(path).vouch(path)
+
+    def _state(self, path: TargetPath) -> TrustedMetadata:
+        """Return the trusted state, with the metadata that decides about ``path`` at hand."""
+        self._update.locate(path)
+        if self._trusted is None or not self._trusted.has_role_of(path):
+            self._trusted = self._update.trusted(self._now)
+        return self._trusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoClient:
+    """A verifying client; its two folders remember trusted metadata and keep verified trees."""
+
+    anchor: bytes = field(repr=False)
+    server: Server
+    metadata_dir: Path
+    store_dir: Path
+    limits: FetchLimits = field(default_factory=FetchLimits)
+
+    @contextlib.contextmanager
+    def session(self, now: datetime) -> Iterator[Session]:
+        """Refresh trust and yield one look at the repository.
+
+        Raises:
+            VerificationError, TransportError, ConflictError: see `repo_client.updater.refreshed`.
+        """
+        with refreshed(
+            self.metadata_dir, server=self.server, anchor=self.anchor, limits=self.limits
+        ) as update:
+            yield Session(update, TreeStore.create(self.store_dir), now)

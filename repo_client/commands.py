@@ -1,0 +1,172 @@
+"""What the verbs of `skillrepo-client` do (edge)."""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from tuf.api.metadata import Root, TargetFile
+from tuf.ngclient import Updater
+
+from repo_client.anchor import load_anchor
+from repo_client.client import RepoClient
+from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
+from repo_client.handles import Directory
+from repo_client.trees import write_tree
+from repo_client.updater import Server, locked, make_durable, translated_errors
+from signing.errors import ConflictError, FormatError, HostError, NotFoundError, RevokedError
+from signing.format.names import Pin
+from signing.metadata import parse
+
+ANCHOR_NAME: Final = "trust-anchor.json"
+
+
+def take_anchor(folder: Path, root: Path) -> int:
+    """Keep the file ``root`` as trust anchor of ``folder`` and return its version.
+
+    Raises:
+        ConflictError: the folder trusts another anchor already.
+        NotFoundError, CouldNotVerifyError, FormatError: see `load_anchor`.
+    """
+    data = load_anchor(root)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(folder):
+        kept = folder / ANCHOR_NAME
+        if kept.exists() and kept.read_bytes() != data:
+            raise ConflictError(
+                f"{folder} trusts another anchor already", hint="use a new folder for another repository"
+            )
+        with Directory.open(folder) as handle:
+            handle.write_file(ANCHOR_NAME, data, mode=0o600)
+        with translated_errors():
+            Updater(str(folder), "http://127.0.0.1/", fetcher=_fetcher("http://127.0.0.1/"), bootstrap=data)
+        make_durable(folder)
+    return parse(data, Root, where="trust anchor").signed.version
+
+
+def refresh_trust(folder: Path, *, metadata_url: str) -> dict[str, int]:
+    """Bring the metadata in ``folder`` up to date and return the versions trusted now.
+
+    Raises:
+        VerificationError, TransportError: see `repo_client.updater`.
+    """
+    with locked(folder), translated_errors():
+        try:
+            updater = Updater(
+                str(folder), metadata_url, fetcher=_fetcher(metadata_url), bootstrap=_anchor(folder)
+            )
+            updater.refresh()
+        finally:
+            make_durable(folder)
+        return {
+            role: _version(folder / f"{role}.json") for role in ("root", "timestamp", "snapshot", "targets")
+        }
+
+
+def download_targets(
+    folder: Path, names: Sequence[str], target_dir: Path, *, metadata_url: str, target_url: str
+) -> list[Path]:
+    """Fetch and verify the targets ``names`` into ``target_dir``, with one updater for all.
+
+    Raises:
+        NotFoundError: a name is not published; VerificationError, TransportError: it cannot be trusted or had.
+    """
+    target_dir.mkdir(parents=True, exist_ok=True)
+    written = []
+    with locked(folder), translated_errors():
+        fetcher = _fetcher(metadata_url, target_url)
+        try:
+            updater = Updater(
+                str(folder),
+                metadata_url,
+                target_dir=str(target_dir),
+                target_base_url=target_url,
+                fetcher=fetcher,
+                bootstrap=_anchor(folder),
+            )
+            updater.refresh()
+            for name in names:
+                info = updater.get_targetinfo(name)
+                if info is None:
+                    raise NotFoundError(f"{name} is not published")
+                written.append(_download(updater, info, target_dir))
+        finally:
+            make_durable(folder)
+    return written
+
+
+def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str, Any]:
+    """Fetch and verify ``pin`` and unpack it to ``dest/NAME``; return what vouches for it.
+
+    Raises:
+        RevokedError: it is withdrawn.
+        ConflictError: ``dest/NAME`` exists.
+        VerificationError, FormatError, NotFoundError, TransportError: it cannot be trusted or had.
+    """
+    wanted = Pin.parse(pin)
+    client = RepoClient(
+        anchor=_anchor(folder),
+        server=Server.parse(server),
+        metadata_dir=folder,
+        store_dir=folder / "store",
+    )
+    with client.session(datetime.now(UTC)) as session:
+        release = session.release(wanted)
+        revoked = session.revocations().revocations.find(wanted, release.bundle.tree_sha256)
+    if revoked is not None:
+        raise RevokedError(f"{wanted} was revoked: {revoked.reason}", hint="choose another version")
+    dest.mkdir(parents=True, exist_ok=True)
+    with Directory.open(dest) as parent:
+        if parent.find(wanted.name) is not None:
+            raise ConflictError(f"{dest / wanted.name} exists", hint="remove it, or unpack elsewhere")
+        write_tree(parent, wanted.name, release.bundle.bundle, read_only=False)
+    return {
+        "name": wanted.name,
+        "version": wanted.version,
+        "path": str(dest / wanted.name),
+        "tree_sha256": release.bundle.tree_sha256,
+        "bundle_sha256": release.bundle.target.sha256,
+        "signers": list(release.bundle.target.signers),
+        "reviewers": list(release.review.reviewers),
+        "role": release.bundle.target.role,
+        "role_version": release.bundle.target.role_version,
+    }
+
+
+def _download(updater: Updater, info: TargetFile, target_dir: Path) -> Path:
+    """Download beside, then rename: python-tuf copies into the final name, which is not atomic."""
+    final = target_dir / quote(info.path, safe="")  # the file name that the conformance suite looks for
+    partial = target_dir / f".{os.getpid()}.partial"
+    try:
+        updater.download_target(info, str(partial))
+        partial.replace(final)
+    except OSError as error:
+        raise HostError(f"cannot write {final}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return final
+
+
+def _fetcher(*urls: str) -> StrictFetcher:
+    return StrictFetcher(frozenset(Origin.of(url) for url in urls), limits=FetchLimits())
+
+
+def _anchor(folder: Path) -> bytes:
+    try:
+        return load_anchor(folder / ANCHOR_NAME)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{folder} has no trust anchor",
+            hint="run skillrepo-client --metadata-dir DIR init ROOT first",
+        ) from error
+
+
+def _version(path: Path) -> int:
+    try:
+        version = json.loads(path.read_bytes())["signed"]["version"]
+    except (OSError, ValueError, KeyError) as error:
+        raise FormatError("unreadable", where=path.name) from error
+    return int(version)

@@ -1,0 +1,158 @@
+"""Fetching over HTTP (edge) with limits that hold against a hostile server.
+
+    origin      only the repository's own; anything else is refused before a connection is made
+    redirects   none: otherwise the host that births agents can be made to call internal addresses
+    retries     none hidden in here: a silent server costs one timeout, not four
+    gap         longest time in seconds without a single byte
+    deadline    longest time in seconds for one file, from the connection to the last byte
+    encryption  https; plain http only for a loopback host
+
+python-tuf's own fetcher stops endless data, not slow data: a server that sends one byte a second stays below
+every socket timeout. Looking at the clock between body chunks is not enough either, because headers can drip
+too; so a watchdog shuts the socket down at the deadline, whatever is being read (measured in
+reference/tuf-and-signing §2).
+"""
+
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import SplitResult, urlsplit
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
+from tuf.ngclient.fetcher import FetcherInterface
+
+from signing.errors import FormatError
+
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_CHUNK: Final = 64 << 10
+_HTTP_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchLimits:
+    """How long a fetch may take, in seconds."""
+
+    gap: float = 10.0
+    deadline: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Scheme, host and port: where requests may go."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Return the origin of ``url``.
+
+        Raises:
+            FormatError: not an http(s) URL, one with credentials, or plain http to another host than this one.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise FormatError("not a URL", where="server") from error
+        host = parts.hostname or ""
+        if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
+            raise FormatError(
+                "not an http(s) URL without credentials", where="server", hint="https://skills.clawdie.si"
+            )
+        if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+            raise FormatError("plain http is for loopback only", where="server", hint="use https://")
+        return cls(scheme=parts.scheme, host=host, port=port or (443 if parts.scheme == "https" else 80))
+
+
+class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
+    """Fetches files of one origin."""
+
+    def __init__(
+        self, origins: frozenset[Origin], *, limits: FetchLimits, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._origins = origins
+        self._limits = limits
+        self._tls = tls
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        """Yield the body of ``url``; every failure is one of python-tuf's DownloadErrors.
+
+        This is a generator, so python-tuf's `fetch` cannot translate for us what is raised after the first
+        chunk.
+        """
+        try:
+            origin = Origin.of(url)
+        except FormatError as error:
+            raise DownloadError(str(error)) from error
+        if origin not in self._origins:
+            raise DownloadError(f"{url} is not on the repository's own origin")
+        expired = threading.Event()
+        try:
+            yield from self._get(urlsplit(url), origin, expired)
+        except DownloadError:
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError) or expired.is_set():
+                raise SlowRetrievalError(f"{url}: too slow") from error
+            raise DownloadError(f"{url}: {error!r}") from error
+
+    def _get(self, parts: SplitResult, origin: Origin, expired: threading.Event) -> Iterator[bytes]:
+        live = [socket.create_connection((origin.host, origin.port), timeout=self._limits.gap)]
+        watchdog = threading.Timer(self._limits.deadline, _shut, [live, expired])
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            if origin.scheme == "https":
+                context = self._tls or ssl.create_default_context()
+                live[0] = context.wrap_socket(
+                    live[0], server_hostname=origin.host, do_handshake_on_connect=False
+                )
+                live[0].do_handshake()  # type: ignore[attr-defined]
+            yield from _body(_request(live[0], parts, origin), expired)
+        finally:
+            watchdog.cancel()
+            live[0].close()
+
+
+def _request(connected: socket.socket, parts: SplitResult, origin: Origin) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(origin.host, origin.port)
+    connection.sock = connected
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    connection.request(
+        "GET",
+        target,
+        headers={"User-Agent": "skillrepo-client", "Connection": "close", "Accept-Encoding": "identity"},
+    )
+    response = connection.getresponse()
+    if response.status != _HTTP_OK:
+        response.close()
+        raise DownloadHTTPError(f"{parts.path}: HTTP {response.status}", response.status)
+    return response
+
+
+def _body(response: http.client.HTTPResponse, expired: threading.Event) -> Iterator[bytes]:
+    with response:
+        missing = response.length
+        while piece := response.read1(_CHUNK):
+            if missing is not None:
+                missing -= len(piece)
+            yield piece
+        if expired.is_set():  # a shut socket looks like the end of a body of unknown length
+            raise TimeoutError
+        if missing:
+            raise http.client.IncompleteRead(b"", missing)
+
+
+def _shut(live: list[socket.socket], expired: threading.Event) -> None:
+    expired.set()
+    try:
+        # Not live[0].shutdown: on a TLS socket that would first want to talk to the peer.
+        socket.socket.shutdown(live[0], socket.SHUT_RDWR)
+    except OSError:
+        return  # the peer was faster
