@@ -36,7 +36,7 @@ _COMMANDS = {
 @click.option("--json", "json_output", is_flag=True, help="Answer with one JSON object.")
 @click.version_option(package_name="clawdie-skillrepo")
 @click.pass_context
-def cli(ctx: click.Context, **options: object) -> None:
+def cli(ctx: click.Context, /, **options: object) -> None:
     """Fetch skills and check them against a trust anchor, without trusting the server."""
     ctx.obj = options
 

@@ -1,0 +1,1 @@
+"""Accept, publish, serve: curation, publishing, storage, the Flask service and the `skillrepo` command."""

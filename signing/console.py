@@ -117,7 +117,7 @@ def _status(group: click.Group, program: str, words: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; Python would complain about it at exit
         return 0
-    except Exception as error:  # the one place that must not let a traceback be the answer
+    except Exception as error:  # noqa: BLE001 - the one place that must not let a traceback be the answer
         traceback.print_exc()
         bug = SkillRepoError(
             f"{type(error).__name__}: this is a bug of ours", hint="report it, with the lines above"

@@ -50,7 +50,7 @@ S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
 MAX_TARGET_BYTES: Final = 64 << 20
 MAX_METADATA_BYTES: Final = 32 << 20
-_SERIALIZER: Final = JSONSerializer(compact=True)
+SERIALIZER: Final = JSONSerializer(compact=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class Topology:
 
 def render(metadata: Metadata[S]) -> bytes:
     """Return the bytes of ``metadata`` as they are published and hashed."""
-    return metadata.to_bytes(_SERIALIZER)
+    return metadata.to_bytes(SERIALIZER)
 
 
 def parse(data: bytes, kind: type[S], *, where: str) -> Metadata[S]:
@@ -162,9 +162,10 @@ def build_skills(topology: Topology, *, version: int, now: datetime) -> Metadata
     return Metadata(Targets(version=version, expires=_expiry(SKILLS, now), delegations=delegations))
 
 
-def build_empty(role: str, *, now: datetime) -> Metadata[Targets]:
-    """Return unsigned first metadata of a delegated role that names nothing yet."""
-    return Metadata(Targets(version=1, expires=_expiry(role, now)))
+def build_first(role: str, *targets: TargetFile, now: datetime) -> Metadata[Targets]:
+    """Return unsigned first metadata of a delegated role; it usually names nothing yet."""
+    named = {target.path: target for target in targets}
+    return Metadata(Targets(version=1, expires=_expiry(role, now), targets=named))
 
 
 def with_targets(

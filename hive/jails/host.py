@@ -1,0 +1,49 @@
+"""What a machine that holds jails offers to the rest of the hive.
+
+A jail exists completely or not at all: whoever is killed while creating or destroying one leaves nothing that
+`JailHost.exists` calls a jail, and running the same step again finishes it. What stands inside a jail is
+reached only through `JailRoot`.
+"""
+
+from typing import Protocol
+
+from hive.jails.contained import JailRoot
+from signing.format.names import TenantId
+
+
+class JailHost(Protocol):
+    """A machine that can create, open and destroy jails; one jail per tenant, named after it."""
+
+    def exists(self, tenant: TenantId) -> bool:
+        """Return whether the tenant's jail stands, complete.
+
+        Raises:
+            HostError: the host cannot be asked.
+        """
+
+    def create(self, tenant: TenantId) -> None:
+        """Create the tenant's jail.
+
+        Raises:
+            ConflictError: the jail, or something in its place, is there.
+            HostError: cannot be created.
+        """
+
+    def open_root(self, tenant: TenantId) -> JailRoot:
+        """Open the root of the tenant's jail; the caller closes it, and opens it anew per operation.
+
+        Raises:
+            NotFoundError: no such jail.
+            UnsafePathError: the way to the root is not the host's alone.
+            HostError: cannot be opened.
+        """
+
+    def destroy(self, tenant: TenantId) -> None:
+        """Destroy the tenant's jail and what an interrupted destroy left; absent is fine.
+
+        Raises:
+            HostError: cannot be removed; running it again continues.
+        """
+
+    def describe(self, tenant: TenantId) -> str:
+        """Return the path of the jail's root, for people to read."""

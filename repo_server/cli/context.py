@@ -1,0 +1,124 @@
+"""What the commands of `skillrepo` share: the repository, the keys, the clock (edge)."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from repo_server.repository import Repository
+from signing.console import Console
+from signing.errors import KeyAccessError, UsageError
+from signing.format.names import HolderName, parse_holder_name
+from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key
+
+ONLINE: Final = HolderName("online")
+DEV_PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
+_MAX_PASSPHRASE: Final = 4096
+
+
+def clock() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def open_repository(ctx: click.Context, console: Console) -> Repository:
+    """Return the repository that the options name, and say so when its keys are throw-away keys.
+
+    Raises:
+        UsageError: none is named.
+        NotFoundError: there is none.
+    """
+    folder = ctx.find_root().obj["repo"]
+    if folder is None:
+        raise UsageError("no repository named", hint="give --repo DIR or set SKILLREPO_REPO")
+    repository = Repository.open(folder, database=ctx.find_root().obj["database"])
+    if repository.config.dev:
+        console.note("development repository: everybody's keys are throw-away keys on this machine")
+    return repository
+
+
+def open_signer(ctx: click.Context, repository: Repository, holder: str) -> SealedKeySigner:
+    """Return the signer of the key holder named ``holder``.
+
+    Raises:
+        KeyAccessError: there is no such key file, or its passphrase is not to be had.
+    """
+    name = parse_holder_name(holder)
+    folder = ctx.find_root().obj["keys"] or repository.keys
+    return load_signer(ctx, Path(folder) / f"{name}{KEY_SUFFIX}", dev=repository.config.dev)
+
+
+def open_online_signer(ctx: click.Context, repository: Repository) -> SealedKeySigner:
+    """Return the signer of the online key, which stands beside the repository."""
+    return load_signer(ctx, repository.keys / f"{ONLINE}{KEY_SUFFIX}", dev=repository.config.dev)
+
+
+def load_signer(ctx: click.Context, path: Path, *, dev: bool = False) -> SealedKeySigner:
+    """Return the signer of the key file ``path``; the passphrase comes from a file, a descriptor or a prompt.
+
+    Raises:
+        KeyAccessError: see `signing.keystore.load_key`; or there is nobody to ask.
+    """
+    return load_key(path, passphrase=lambda holder: passphrase_for(ctx, holder, beside=path if dev else None))
+
+
+def passphrase_for(
+    ctx: click.Context, holder: HolderName, *, beside: Path | None = None, new: bool = False
+) -> str:
+    """Return the passphrase of ``holder``'s key.
+
+    Raises:
+        KeyAccessError: it is not given and nobody is there to ask.
+    """
+    options = ctx.find_root().obj
+    if options["passphrase_fd"] is not None:
+        return _read(options["passphrase_fd"], "the descriptor")
+    if options["passphrase_file"] is not None:
+        return _read_file(options["passphrase_file"])
+    if beside is not None and (beside.parent / DEV_PASSPHRASE).exists():
+        return _read_file(beside.parent / DEV_PASSPHRASE)
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        raise KeyAccessError(
+            f"the passphrase of {holder}'s key is needed and there is no terminal to ask at",
+            hint="give --passphrase-file FILE or --passphrase-fd N (never an argument: others can read those)",
+        )
+    answer = click.prompt(
+        f"passphrase of {holder}'s key", hide_input=True, confirmation_prompt=new, err=True, type=str
+    )
+    return str(answer)
+
+
+def acting_as(given: str | None, repository: Repository, kind: str) -> str:
+    """Return who acts: the one named by ``--as``, or the first throw-away key of that kind.
+
+    Raises:
+        UsageError: nobody is named.
+    """
+    if given:
+        return given
+    if repository.config.dev:
+        return f"{kind}-1"
+    raise UsageError("who are you?", hint=f"name your key by --as NAME (NAME{KEY_SUFFIX} in --keys DIR)")
+
+
+def _read_file(path: Path) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KeyAccessError(f"cannot read the passphrase file: {error.strerror}") from error
+    return _read(descriptor, str(path))
+
+
+def _read(descriptor: int, what: str) -> str:
+    try:
+        with os.fdopen(descriptor, "rb") as stream:
+            data = stream.read(_MAX_PASSPHRASE + 1)
+        text = data.decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyAccessError(f"cannot read a passphrase from {what}") from error
+    if not text or len(data) > _MAX_PASSPHRASE:
+        raise KeyAccessError(f"{what} holds no passphrase")
+    return text

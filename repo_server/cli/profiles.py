@@ -1,0 +1,99 @@
+"""`skillrepo profile`: pinned birth sets."""
+
+from collections.abc import Sequence
+
+import click
+
+from repo_server.cli.context import acting_as, clock, open_online_signer, open_repository, open_signer
+from repo_server.cli.signing import render_changes, standing_document, standing_text
+from signing.console import Console, console_option
+from signing.errors import KeyAccessError, UsageError
+from signing.format.names import Pin
+from signing.format.profile import parse_capability
+
+
+@click.group()
+def profile() -> None:
+    """Draft, sign and show pinned birth sets."""
+
+
+@profile.command("new")
+@click.argument("pin", metavar="NAME==VERSION")
+@click.option("--skill", "skills", multiple=True, required=True, metavar="NAME==VERSION")
+@click.option("--soul", "souls", multiple=True, metavar="NAME==VERSION", help="Identity layers, in order.")
+@click.option("--capability", "capabilities", multiple=True, help="What agents of this profile may take on.")
+@console_option
+@click.pass_context
+def new(
+    ctx: click.Context,
+    pin: str,
+    skills: Sequence[str],
+    souls: Sequence[str],
+    capabilities: Sequence[str],
+    console: Console,
+) -> None:
+    """Draft the profile NAME==VERSION from published releases, pinned to their digests."""
+    from repo_server.db.session import transaction
+    from repo_server.publishing.profiles import draft_profile
+
+    repository = open_repository(ctx, console)
+    with transaction(repository.engine) as session:
+        made = draft_profile(
+            repository,
+            session,
+            Pin.parse(pin),
+            skills=[Pin.parse(text, where="--skill") for text in skills],
+            souls=[Pin.parse(text, where="--soul") for text in souls],
+            capabilities=[parse_capability(text, "--capability") for text in capabilities],
+            now=clock(),
+        )
+    lines = [f"  {kind} {item.pin}  tree {item.tree_sha256[:16]}…" for kind, item in made.items()]
+    console.answer(
+        {
+            "profile": str(made.pin),
+            "items": [{"kind": kind.value, **item.to_json()} for kind, item in made.items()],
+            "capabilities": list(made.capabilities),
+        },
+        "\n".join([f"drafted {made.pin}", *lines, f"next: skillrepo profile sign {made.pin} --as OPERATOR"]),
+    )
+
+
+@profile.command("sign")
+@click.argument("pin", metavar="NAME==VERSION")
+@click.option("--as", "holder", envvar="SKILLREPO_AS", help="The operator whose key signs.")
+@click.option("--yes", is_flag=True, help="Do not ask before signing.")
+@console_option
+@click.pass_context
+def sign(ctx: click.Context, pin: str, holder: str | None, yes: bool, console: Console) -> None:
+    """Sign the drafted profile; the last signature needed also publishes it where the online key is at hand.
+
+    Nothing is left to decide then: a profile pins only what is published.
+    """
+    from repo_server.db.session import transaction
+    from repo_server.publishing.profiles import plan_profile, sign_profile
+    from repo_server.publishing.publish import publish
+
+    repository = open_repository(ctx, console)
+    name = acting_as(holder, repository, "operator")
+    wanted = Pin.parse(pin)
+    with transaction(repository.engine) as session:
+        changes = plan_profile(repository, session, wanted, now=clock())
+    console.note(render_changes(changes))
+    if not yes and console.can_ask() and not click.confirm(f"sign this as {name}?", err=True):
+        raise UsageError("not signed")
+    signer = open_signer(ctx, repository, name)
+    with transaction(repository.engine) as session:
+        changes = sign_profile(repository, session, wanted, signer, now=clock())
+    document = standing_document(changes)
+    published = False
+    if document["complete"]:
+        try:
+            online = open_online_signer(ctx, repository)
+        except KeyAccessError as error:
+            console.note(f"not published here: {error}")
+        else:
+            published = wanted in publish(repository, online, now=clock()).profiles
+    ending = f"published {wanted}" if published else standing_text(changes)
+    console.answer(
+        {"profile": pin, "published": published, **document}, f"signed by {name}: {wanted}\n{ending}"
+    )

@@ -1,0 +1,120 @@
+"""`skillrepo sign`, `publish` and `refresh`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from repo_server.cli.context import acting_as, clock, open_online_signer, open_repository, open_signer
+from repo_server.publishing.proposals import Change
+from signing.console import Console, console_option
+from signing.errors import UsageError
+
+
+@click.command()
+@click.argument("candidate")
+@click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator whose key signs.")
+@click.option("--yes", is_flag=True, help="Do not ask before signing.")
+@console_option
+@click.pass_context
+def sign(ctx: click.Context, candidate: str, holder: str | None, yes: bool, console: Console) -> None:
+    """Show exactly what would change in the signed metadata, check it against the review, and sign it."""
+    from repo_server.curation.candidates import find
+    from repo_server.db.session import transaction
+    from repo_server.publishing.releases import give_signature, load_reviewed, plan_signature
+
+    repository = open_repository(ctx, console)
+    name = acting_as(holder, repository, "curator")
+    with transaction(repository.engine) as session:
+        row = find(session, candidate)
+        release = load_reviewed(repository, session, row, now=clock())
+        changes = plan_signature(session, row, release, now=clock())
+    console.note(
+        f"{release.review.pin}: reviewed by {', '.join(release.reviewers)} ({release.review.reason})\n"
+        f"{render_changes(changes)}"
+    )
+    if not yes and console.can_ask() and not click.confirm(f"sign this as {name}?", err=True):
+        raise UsageError("not signed")
+    signer = open_signer(ctx, repository, name)
+    with transaction(repository.engine) as session:
+        row = find(session, candidate)
+        release = load_reviewed(repository, session, row, now=clock())
+        changes = give_signature(session, row, release, signer, now=clock())
+        state = row.state
+    console.answer(
+        {
+            **release.to_json(),
+            "candidate": row.id,
+            "state": state,
+            "changes": [change.to_json() for change in changes],
+            **standing_document(changes),
+        },
+        f"signed by {name}: {release.review.pin}\n{standing_text(changes)}",
+    )
+
+
+@click.command()
+@console_option
+@click.pass_context
+def publish(ctx: click.Context, console: Console) -> None:
+    """Publish everything that has enough signatures."""
+    from repo_server.publishing.publish import publish as publish_signed
+
+    repository = open_repository(ctx, console)
+    result = publish_signed(repository, open_online_signer(ctx, repository), now=clock())
+    lines = [f"published {pin}" for pin in result.releases]
+    lines += [f"published profile {pin}" for pin in result.profiles]
+    lines += [f"waiting   {subject}: {', '.join(missing)}" for subject, missing in result.pending]
+    if result.online is not None:
+        lines.append(f"snapshot {result.online.snapshot}, timestamp {result.online.timestamp}")
+    console.answer(result.to_json(), "\n".join(lines) or "nothing waits to be published")
+
+
+@click.command()
+@click.option(
+    "--if-due", is_flag=True, help="Only when the timestamp is within its renewal window; for a timer."
+)
+@console_option
+@click.pass_context
+def refresh(ctx: click.Context, if_due: bool, console: Console) -> None:
+    """Sign a new timestamp (and snapshot when due) and write whatever is missing in the published tree."""
+    from repo_server.publishing.refresh import refresh as refresh_online
+
+    repository = open_repository(ctx, console)
+    state = refresh_online(repository, open_online_signer(ctx, repository), now=clock(), only_if_due=if_due)
+    console.answer(
+        {"refreshed": state is not None, "timestamp_version": state.timestamp if state is not None else None},
+        f"timestamp {state.timestamp}" if state is not None else "not due yet",
+    )
+
+
+def render_changes(changes: Sequence[Change]) -> str:
+    """Return what signing would change, for people."""
+    lines = []
+    for change in changes:
+        lines.append(f"  {change.role}: version {change.old_version} becomes {change.new_version}")
+        lines += [
+            f"    + {target.path}\n      sha256 {target.hashes['sha256']}  {target.length} bytes"
+            for target in change.added
+        ]
+    return "\n".join(lines)
+
+
+def standing_document(changes: Sequence[Change]) -> dict[str, Any]:
+    """Return how far the signatures have come, for ``--json``."""
+    return {
+        "complete": all(change.standing.complete for change in changes),
+        "signed": sorted({name for change in changes for name in change.standing.signed}),
+        "missing": sorted(
+            {name for change in changes if not change.standing.complete for name in change.standing.missing}
+        ),
+    }
+
+
+def standing_text(changes: Sequence[Change]) -> str:
+    """Return how far the signatures have come, for people."""
+    document = standing_document(changes)
+    if document["complete"]:
+        return "complete: skillrepo publish"
+    need = max(change.standing.threshold - len(change.standing.signed) for change in changes)
+    return f"{need} more signature(s) needed, of: {', '.join(document['missing'])}"

@@ -1,0 +1,158 @@
+"""Candidates: what was brought in, kept by content, servable to nobody.
+
+    staged ─► reviewed ─► signed ─► published
+       └────► rejected
+
+A candidate's id is the digest of what it is and where it came from, so importing the same thing again gives
+the same candidate.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from repo_server.curation.tree import Entry, SourceTree
+from repo_server.db import log
+from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
+from repo_server.repository import Repository
+from signing.errors import ConflictError, NotFoundError
+from signing.format.canonical import canonical, parse_canonical
+from signing.format.digest import Sha256, parse_sha256, sha256_of
+from signing.format.manifest import Kind, Mode
+from signing.format.names import Pin, ReleaseVersion, SkillName
+from signing.format.review import Candidate, Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a tree came from."""
+
+    source: str
+    address: str
+    resolved: Mapping[str, str]
+    publisher: str
+    licence: str
+    observations: tuple[Finding, ...]
+
+
+def stage(
+    repository: Repository,
+    session: Session,
+    tree: SourceTree,
+    *,
+    pin: Pin,
+    kind: Kind,
+    origin: Origin,
+    now: datetime,
+) -> CandidateRow:
+    """Keep ``tree`` as a candidate for ``pin`` and return it.
+
+    Raises:
+        ConflictError: this version is published with other files.
+    """
+    digest = tree.digest
+    _check_not_published(session, pin, digest)
+    identity = [pin.name, pin.version, kind.value, digest, origin.source, origin.address]
+    candidate_id = sha256_of(canonical(identity))[:12]
+    known = session.get(CandidateRow, candidate_id)
+    if known is not None:
+        return known
+    _store_tree(repository, tree)
+    row = CandidateRow(
+        id=candidate_id,
+        state=CandidateState.STAGED,
+        kind=kind.value,
+        name=pin.name,
+        version=pin.version,
+        source=origin.source,
+        address=origin.address,
+        resolved=canonical(dict(origin.resolved)).decode(),
+        publisher=origin.publisher,
+        licence=origin.licence,
+        observations=canonical([finding.to_json() for finding in origin.observations]).decode(),
+        imported_at=now,
+        tree_sha256=digest,
+    )
+    session.add(row)
+    facts = {"candidate": candidate_id, "pin": str(pin), "address": origin.address, "tree_sha256": digest}
+    log.append(session, event="candidate.imported", facts=facts, now=now)
+    return row
+
+
+def find(session: Session, candidate_id: str) -> CandidateRow:
+    """Return the candidate with that id, or an unambiguous beginning of one.
+
+    Raises:
+        NotFoundError: there is none. ConflictError: there are several.
+    """
+    statement = select(CandidateRow).where(CandidateRow.id.startswith(candidate_id, autoescape=True)).limit(2)
+    rows = list(session.scalars(statement)) if candidate_id else []
+    if not rows:
+        raise NotFoundError(f"no candidate {candidate_id!r}", hint="skillrepo status lists candidates")
+    if len(rows) > 1:
+        raise ConflictError(f"several candidates begin with {candidate_id!r}", hint="write more of the id")
+    return rows[0]
+
+
+def load_tree(repository: Repository, row: CandidateRow) -> SourceTree:
+    """Return the files of a candidate, read back from the blobs and compared with their digests.
+
+    Raises:
+        NotFoundError, DigestMismatchError: a blob is missing or damaged.
+    """
+    listed = parse_canonical(repository.blobs.load(Sha256(row.tree_sha256)), where="tree")
+    entries: list[Entry] = [
+        (item["path"], repository.blobs.load(parse_sha256(item["sha256"])), item["mode"] == Mode.EXECUTABLE)
+        for item in listed
+    ]
+    return SourceTree.of(entries)
+
+
+def pin_of(row: CandidateRow | ReleaseRow) -> Pin:
+    """Return which release a row is (to become)."""
+    return Pin(SkillName(row.name), ReleaseVersion(row.version))
+
+
+def provenance_of(row: CandidateRow) -> Candidate:
+    """Return where a candidate came from, as a review records it."""
+    return Candidate(
+        source=row.source,
+        address=row.address,
+        resolved=json.loads(row.resolved),
+        publisher=row.publisher,
+        licence=row.licence,
+        imported_at=row.imported_at,
+        tree_sha256=Sha256(row.tree_sha256),
+    )
+
+
+def observations_of(row: CandidateRow) -> tuple[Finding, ...]:
+    """Return what the source itself said about a candidate."""
+    return tuple(
+        Finding.from_json(item, f"observations[{index}]")
+        for index, item in enumerate(json.loads(row.observations))
+    )
+
+
+def _store_tree(repository: Repository, tree: SourceTree) -> None:
+    listed = []
+    for path, file in tree.files.items():
+        digest = repository.blobs.store(file.content)
+        listed.append({"path": path, "mode": file.mode.value, "sha256": digest, "size": len(file.content)})
+    repository.blobs.store(canonical(listed))
+
+
+def _check_not_published(session: Session, pin: Pin, tree_sha256: Sha256) -> None:
+    release = session.get(ReleaseRow, (pin.name, pin.version))
+    if release is None:
+        return
+    published = session.get(CandidateRow, release.candidate_id)
+    if published is None or published.tree_sha256 != tree_sha256:
+        raise ConflictError(
+            f"{pin} is published with other files: one version is one set of bytes",
+            hint="if this is a new version, give it one (--version); if upstream changed a released version, be alarmed",
+        )

@@ -1,0 +1,148 @@
+"""Can a person read all of this, and does everybody read the same files?
+
+Blocking: archives inside files (their content is reviewed by nobody), ignore files (a scanner that honours them
+skips what an agent still reads), text too large to read. The rest is for the reviewer's eyes or to know.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from repo_server.curation.textsafe import excerpt
+from repo_server.curation.tree import SourceTree, text_of
+from signing.format.manifest import SKILL_NAME, MemberPath
+from signing.format.review import Finding, Severity
+
+MAX_SKILL_LINES = 500
+MAX_SKILL_BYTES = 100 << 10
+MAX_LINE = 2_000
+MAX_TEXT_BYTES = 1 << 20
+
+_TEXT_ENDINGS = (
+    ".md",
+    ".txt",
+    ".py",
+    ".sh",
+    ".js",
+    ".ts",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".csv",
+    ".html",
+)
+_ARCHIVES = (
+    (b"PK\x03\x04", "a ZIP file"),
+    (b"\x1f\x8b\x08", "a gzip file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"Rar!\x1a\x07", "a RAR file"),
+    (b"!<arch>\n", "an ar archive"),
+    (b"MSCF", "a cabinet file"),
+)
+_ZIP_END = b"PK\x05\x06"
+_ZIP_END_REACH = 65_557  # the end record may be followed by a comment of at most 65,535 bytes
+_TAR_MAGIC = slice(257, 262)
+_LINK = re.compile(r"\]\(\s*<?([^()\s<>]{1,300})")
+_MENTION = re.compile(r"(?<![\w./-])((?:scripts|references|assets)/[\w./-]{1,200})")
+
+
+def check(tree: SourceTree) -> Iterator[Finding]:
+    """Yield what stands in the way of reading."""
+    for path, file in tree.files.items():
+        yield from _names(path)
+        if archive := archive_in(file.content):
+            message = f"holds {archive}: its content is reviewed by nobody; ship the files themselves"
+            yield _finding("nested-archive", Severity.BLOCK, path, message)
+        text = text_of(file.content)
+        if text is not None:
+            yield from _text(path, text)
+        elif path.endswith(_TEXT_ENDINGS) or path == SKILL_NAME:
+            message = (
+                "is not UTF-8 text, though its name says text: readers will see different things; convert it"
+            )
+            severity = Severity.BLOCK if path == SKILL_NAME else Severity.LOOK
+            yield _finding("not-utf8", severity, path, message)
+        else:
+            message = "is binary: no diff will show what changes in it; open it with its own program"
+            yield _finding("binary", Severity.LOOK, path, message)
+    yield from _skill_md(tree)
+    yield from _references(tree)
+
+
+def archive_in(content: bytes) -> str:
+    """Return what kind of archive ``content`` is or carries at its end, or an empty string."""
+    for magic, kind in _ARCHIVES:
+        if content.startswith(magic):
+            return kind
+    if content[_TAR_MAGIC] == b"ustar":
+        return "a tar file"
+    # A picture with a ZIP file behind it is both: ZIP is read from the end.
+    return "a ZIP file behind other content" if _ZIP_END in content[-_ZIP_END_REACH:] else ""
+
+
+def _names(path: MemberPath) -> Iterator[Finding]:
+    name = posixpath.basename(path)
+    if name.startswith(".") and name.endswith("ignore"):
+        message = "is an ignore file: scanners that honour it skip files that agents still read; remove it"
+        yield _finding("ignore-file", Severity.BLOCK, path, message)
+    elif any(part.startswith(".") for part in path.split("/")):
+        message = "is hidden by most listings, but shipped and readable like any other file; is it needed?"
+        yield _finding("dot-file", Severity.LOOK, path, message)
+
+
+def _text(path: MemberPath, text: str) -> Iterator[Finding]:
+    if len(text) > MAX_TEXT_BYTES:
+        message = f"has {len(text)} characters: nobody will read that; split it, or leave data out"
+        yield _finding("huge-text", Severity.BLOCK, path, message)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE:
+            message = (
+                f"line of {len(line)} characters: what stands far to the right is easily missed; wrap it"
+            )
+            yield _finding("long-line", Severity.LOOK, path, message, line=number, shown=excerpt(line))
+
+
+def _skill_md(tree: SourceTree) -> Iterator[Finding]:
+    content = tree.skill_md
+    lines = content.count(b"\n") + 1
+    if lines > MAX_SKILL_LINES or len(content) > MAX_SKILL_BYTES:
+        message = (
+            f"has {lines} lines and {len(content)} bytes; over {MAX_SKILL_LINES} lines or {MAX_SKILL_BYTES} "
+            "bytes agents drop parts of it; move detail into references/"
+        )
+        yield _finding("long-skill", Severity.NOTE, SKILL_NAME, message)
+
+
+def _references(tree: SourceTree) -> Iterator[Finding]:
+    """Files that SKILL.md points at and that are not there: whoever creates them later is obeyed."""
+    text = text_of(tree.skill_md) or ""
+    folders = {posixpath.dirname(path) for path in tree.files}
+    named: dict[str, int] = {}
+    for pattern in (_LINK, _MENTION):
+        for match in pattern.finditer(text):
+            target = match.group(1).partition("#")[0].rstrip(".")
+            named.setdefault(target, text.count("\n", 0, match.start()) + 1)
+    for target, line in sorted(named.items()):
+        if not target or ":" in target or target.startswith("//"):
+            continue
+        path = posixpath.normpath(target)
+        if path.startswith(("..", "/")):
+            message = (
+                f"points outside the skill at {excerpt(target)!r}: the agent would read a file we never saw"
+            )
+            yield _finding("outside-reference", Severity.LOOK, SKILL_NAME, message, line=line)
+        elif path not in tree.files and path not in folders and path != ".":
+            message = f"names {excerpt(target)!r}, which is not in the skill; add it or remove the mention"
+            yield _finding("missing-reference", Severity.NOTE, SKILL_NAME, message, line=line)
+
+
+def _finding(
+    check_id: str, severity: Severity, path: str, message: str, *, line: int = 0, shown: str = ""
+) -> Finding:
+    return Finding(
+        check=f"structure.{check_id}", severity=severity, path=path, line=line, message=message, excerpt=shown
+    )

@@ -1,0 +1,140 @@
+"""Text that an agent reads and a person does not see.
+
+    U+E0000..E007F   tag block: ASCII in invisible letters; decoded and shown
+    U+200B, 2060, …  zero-width and other format characters; also joiners outside emoji and joining scripts
+    U+202A..2069     bidirectional controls: what is shown is not what is stored
+    U+FE00, E0100 …  variation selectors: alone they choose a picture, in a run they carry bytes
+    private use, unassigned, controls such as ESC
+
+Flags like that of Scotland are spelled with tags, families with joiners, hearts with a selector: these uses are
+recognised exactly, everything else blocks. A word that mixes Latin with look-alike letters is shown.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from repo_server.curation.textsafe import BLANKS, excerpt, is_variation_selector, visible
+from repo_server.curation.tree import SourceTree, text_of
+from signing.format.manifest import MemberPath
+from signing.format.review import Finding, Severity
+
+# The only three flags in general use that are spelled with tags (Unicode RGI: England, Scotland, Wales).
+_FLAGS = re.compile(
+    "\U0001f3f4(?:"
+    + "|".join(
+        "".join(chr(0xE0000 + ord(c)) for c in name) + "\U000e007f" for name in ("gbeng", "gbsct", "gbwls")
+    )
+    + ")"
+)
+_RUNS = re.compile(
+    "(?P<tags>[\U000e0000-\U000e007f]+)"
+    "|(?P<selectors>[\ufe00-\ufe0f\U000e0100-\U000e01ef]+)"
+    "|(?P<bidi>[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]+)"
+    "|(?P<joiner>[\u200c\u200d])"
+)
+_MIXED = re.compile(r"\w+")
+_LOOK_ALIKE = re.compile("[\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")  # Cyrillic, Armenian, Cherokee
+_JOINING_SCRIPTS = ("\u0600", "\u0dff")  # Arabic to Sinhala: joiners are spelling there
+_HIDDEN = frozenset({"Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_MESSAGES = {
+    "tags": "text in invisible tag characters, which agents can read",
+    "selectors": "variation selectors that draw nothing here; a run of them carries hidden bytes",
+    "bidi": "bidirectional controls: the text is shown in another order than it is read",
+    "joiner": "a zero-width joiner outside emoji and joining scripts",
+    "hidden": "characters that are not drawn, private or unassigned",
+    "control": "control characters, which can rewrite the screen of whoever looks at the file",
+}
+
+
+class _Place(NamedTuple):
+    path: MemberPath
+    line: int
+    text: str
+
+
+def check(tree: SourceTree) -> Iterator[Finding]:
+    """Yield one finding for each line and kind of hidden text."""
+    for path, file in tree.files.items():
+        text = text_of(file.content)
+        if text is None or (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()):
+            continue
+        if text.startswith("\ufeff"):
+            message = "starts with a byte order mark; harmless in itself, remove it so that all readers agree"
+            yield _finding("bom", Severity.LOOK, _Place(path, 1, ""), message)
+            text = text[1:]
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.isascii() or not line.isprintable():
+                yield from _line(_Place(path, number, line.removesuffix("\r")))
+
+
+def _line(place: _Place) -> Iterator[Finding]:
+    kinds: dict[str, list[str]] = {}
+    for kind, found in _hidden_runs(_FLAGS.sub("", place.text)):
+        kinds.setdefault(kind, []).append(found)
+    for kind, runs in kinds.items():
+        joined = "".join(runs)
+        decoded = f": it says {excerpt(_untag(joined))!r}" if kind == "tags" else ""
+        message = f"{_MESSAGES[kind]} ({len(joined)}){decoded}; remove them"
+        severity = Severity.LOOK if kind == "control" else Severity.BLOCK
+        yield _finding(kind, severity, place, message)
+    for word in _MIXED.findall(place.text):
+        if _LOOK_ALIKE.search(word) and re.search("[A-Za-z]", word):
+            message = f"the word {word[:60]!a} mixes Latin with look-alike letters; write it in one alphabet"
+            yield _finding("mixed-script", Severity.LOOK, place, message)
+
+
+def _hidden_runs(line: str) -> Iterator[tuple[str, str]]:
+    for match in _RUNS.finditer(line):
+        kind, found = str(match.lastgroup), match.group()
+        before = line[match.start() - 1 : match.start()]
+        after = line[match.end() : match.end() + 1]
+        if kind == "selectors" and len(found) == 1 and _may_be_selected(before, found):
+            continue
+        if kind == "joiner" and _may_join(before, found, after):
+            continue
+        yield kind, found
+    rest = _RUNS.sub("", line)
+    controls = "".join(c for c in rest if unicodedata.category(c) == "Cc" and c != "\t")
+    hidden = "".join(c for c in rest if unicodedata.category(c) in _HIDDEN or c in BLANKS)
+    if controls:
+        yield "control", controls
+    if hidden:
+        yield "hidden", hidden
+
+
+def _may_be_selected(before: str, selector: str) -> bool:
+    """Emoji and text style after a symbol or a keycap digit; ideographic variants after an ideograph."""
+    if not before:
+        return False
+    if selector in {"\ufe0e", "\ufe0f"}:
+        return (
+            unicodedata.category(before) in {"So", "Sm", "Sk", "Po"} or before in "0123456789#*\u203c\u2049"
+        )
+    return "\u3400" <= before <= "\u9fff"
+
+
+def _may_join(before: str, joiner: str, after: str) -> bool:
+    if not before or not after:
+        return False
+    first, last = _JOINING_SCRIPTS
+    if first <= before <= last and first <= after <= last:
+        return True
+    emoji = unicodedata.category(before) in {"So", "Sk"} or is_variation_selector(before)
+    return joiner == "\u200d" and emoji and unicodedata.category(after) in {"So", "Sm"}
+
+
+def _untag(text: str) -> str:
+    return visible("".join(chr(ord(c) - 0xE0000) for c in text))
+
+
+def _finding(check_id: str, severity: Severity, place: _Place, message: str) -> Finding:
+    return Finding(
+        check=f"unicode.{check_id}",
+        severity=severity,
+        path=place.path,
+        line=place.line,
+        message=message,
+        excerpt=excerpt(place.text),
+    )

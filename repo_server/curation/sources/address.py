@@ -1,0 +1,163 @@
+"""Addresses of candidates, as a curator types them.
+
+    skills/web-search                                a folder
+    web-search.zip  web-search.tar.gz  x.tgz         an archive
+    git+https://host/repo.git@COMMIT#skills/x        a folder of a git commit (40 hex digits)
+    git+ssh://git@host/repo@COMMIT                   the same over ssh
+    git+/srv/repo@COMMIT  git+file:///srv/repo@…     the same from a repository on this machine
+    clawhub:@owner/slug@1.0.1                        a skill on ClawHub; without a version: the latest
+
+An address names one thing. A branch or a tag can name another thing tomorrow, so a commit is demanded; a slug
+without its owner can be somebody else's, so the owner is.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from signing.errors import FormatError
+from signing.format.manifest import parse_member_path
+
+_COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?", re.ASCII)
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
+_VERSION = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.+-]{0,62}[0-9A-Za-z])?", re.ASCII)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?://|[^/\\])", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-f:]+", re.ASCII)
+_ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz")
+_WHERE = "address"
+_MAX_LENGTH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class FolderAddress:
+    """A folder on this machine."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveAddress:
+    """An archive file on this machine."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class GitAddress:
+    """A folder of one commit. ``local`` when ``url`` is a path on this machine; ``path`` may be empty."""
+
+    url: str
+    commit: str
+    path: str
+    local: bool
+
+    def __str__(self) -> str:
+        return f"git+{self.url}@{self.commit}" + (f"#{self.path}" if self.path else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ClawHubAddress:
+    """A skill on ClawHub, of one owner; the latest version when ``version`` is None."""
+
+    owner: str
+    slug: str
+    version: str | None
+
+    def __str__(self) -> str:
+        return f"clawhub:@{self.owner}/{self.slug}" + (f"@{self.version}" if self.version else "")
+
+
+Address = FolderAddress | ArchiveAddress | GitAddress | ClawHubAddress
+
+
+def parse_address(text: str) -> Address:
+    """Return ``text`` as an address.
+
+    Raises:
+        FormatError: not one of the forms above.
+    """
+    if not text or len(text) > _MAX_LENGTH or not text.isprintable():
+        raise FormatError("is empty, too long, or holds characters that cannot be seen", where=_WHERE)
+    if text.startswith("clawhub:"):
+        return _clawhub(text.removeprefix("clawhub:"))
+    if text.startswith("git+"):
+        return _git(text.removeprefix("git+"))
+    if _SCHEME.match(text):
+        raise FormatError(
+            f"{text.partition(':')[0]}: is not a source",
+            where=_WHERE,
+            hint="use a path, git+https://host/repo@COMMIT#folder, or clawhub:@owner/slug",
+        )
+    return ArchiveAddress(text) if text.lower().endswith(_ARCHIVE_ENDINGS) else FolderAddress(text)
+
+
+def _clawhub(text: str) -> ClawHubAddress:
+    owner, slash, rest = text.removeprefix("@").partition("/")
+    slug, at, version = rest.partition("@")
+    if not text.startswith("@") or not slash:
+        raise FormatError(
+            "a ClawHub skill is addressed by its owner too",
+            where=_WHERE,
+            hint="write clawhub:@owner/slug; the same slug can belong to several publishers",
+        )
+    if not _OWNER.fullmatch(owner) or not _SLUG.fullmatch(slug) or (at and not _VERSION.fullmatch(version)):
+        raise FormatError("is not clawhub:@owner/slug or clawhub:@owner/slug@version", where=_WHERE)
+    return ClawHubAddress(owner, slug, version or None)
+
+
+def _git(text: str) -> GitAddress:
+    target, _, path = text.partition("#")
+    url, at, commit = target.rpartition("@")
+    if not at or not _COMMIT.fullmatch(commit):
+        raise FormatError(
+            "a git address needs a full commit: 40 lower-case hexadecimal digits behind the last @",
+            where=_WHERE,
+            hint="branches and tags move; find the commit with `git ls-remote URL`",
+        )
+    if path:
+        parse_member_path(path, where=f"{_WHERE}#path")
+    return GitAddress(url, commit, path, local=_is_local(url))
+
+
+def _is_local(url: str) -> bool:
+    """Return whether ``url`` is a path on this machine.
+
+    Raises:
+        FormatError: it is neither that nor an https or ssh URL without secrets.
+    """
+    # Git reads "--upload-pack=…" as an option and "ext::sh -c …" as a program to start.
+    if url.startswith("-") or "::" in url or any(c.isspace() for c in url):
+        raise FormatError("is not a git URL", where=_WHERE, hint="use https://, ssh:// or a path")
+    if url.startswith(("/", "./", "../", "file:///")):
+        return True
+    parts = _split(url)
+    if parts.scheme not in {"https", "ssh"}:
+        raise FormatError(
+            f"git over {parts.scheme or 'this'!r} is not accepted",
+            where=_WHERE,
+            hint="use https://host/repo, ssh://git@host/repo, or a path that begins with / or ./",
+        )
+    if parts.password is not None or (parts.scheme == "https" and parts.username is not None):
+        raise FormatError("holds credentials, which would be recorded", where=_WHERE, hint="use an ssh key")
+    # ssh itself once read a host that begins with "-" as an option (-oProxyCommand=…).
+    if not _HOST.fullmatch(parts.hostname or "") or (parts.username or "").startswith("-"):
+        raise FormatError("has no plain host name", where=_WHERE)
+    if parts.query or len(parts.path) <= 1:
+        raise FormatError("names no repository", where=_WHERE)
+    return False
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for nonsense
+    except ValueError as error:
+        raise FormatError("is not a URL", where=_WHERE) from error
+    return parts

@@ -1,0 +1,49 @@
+r"""Text from outside, made visible.
+
+    >>> visible("a\u202eb\x1b[2Kc")
+    'a<U+202E>b<U+001B>[2Kc'
+
+A diff or a message that holds raw control characters can rewrite the terminal it is shown on; one that holds
+invisible characters shows a reviewer something else than what the agent reads. Both are spelled out here. A
+text that holds the letters ``<U+202E>`` stays as it is: it can look escaped, but it cannot hide anything.
+"""
+
+import unicodedata
+
+# Not in the invisible categories, but drawn as nothing: fillers, braille blank, grapheme joiner, selectors.
+BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+
+
+def is_variation_selector(character: str) -> bool:
+    """Return whether ``character`` only changes how the one before it is drawn (and can carry a byte)."""
+    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+
+
+def is_hidden(character: str) -> bool:
+    """Return whether ``character`` is not drawn, or is drawn as an ordinary space without being one."""
+    if character.isascii():
+        return not character.isprintable()
+    category = unicodedata.category(character)
+    return (
+        category in _HIDDEN_CATEGORIES
+        or category == "Zs"
+        or character in BLANKS
+        or is_variation_selector(character)
+    )
+
+
+def visible(text: str, *, keep: str = "\n\t") -> str:
+    """Return ``text`` with every hidden character outside ``keep`` written as ``<U+XXXX>``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"<U+{ord(character):04X}>" if character not in keep and is_hidden(character) else character
+        for character in text
+    )
+
+
+def excerpt(text: str, *, limit: int = 160) -> str:
+    """Return ``text`` on one line, visible, cut to about ``limit`` characters."""
+    shown = visible(text[: limit + 1].strip(), keep="")
+    return shown if len(text) <= limit and len(shown) <= 4 * limit else shown[: 4 * limit] + "…"

@@ -1,0 +1,37 @@
+"""The repository's own log: who did what, hash-chained, written in the transaction that did it."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from repo_server.db.models import LogRow
+from signing.format.chain import Head, Record, check_chain, next_record
+from signing.format.digest import Sha256
+
+
+def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
+    """Add a record; it stands if and only if the transaction of ``session`` does."""
+    # FOR UPDATE makes writers of other databases queue here; SQLite's are queued by BEGIN IMMEDIATE.
+    last = session.scalars(select(LogRow).order_by(LogRow.sequence.desc()).limit(1).with_for_update()).first()
+    head = Head(sequence=last.sequence, digest=Sha256(last.digest)) if last is not None else Head()
+    record = next_record(head, time=now, event=event, facts=facts)
+    session.add(LogRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
+    session.flush()
+    return record
+
+
+def read(session: Session) -> list[Record]:
+    """Return all records, oldest first."""
+    rows = session.scalars(select(LogRow.record).order_by(LogRow.sequence))
+    return [Record.parse(row) for row in rows]
+
+
+def check(session: Session) -> Head:
+    """Return the head of the log.
+
+    Raises:
+        BrokenChainError: a record was changed, dropped or inserted.
+    """
+    return check_chain(session.scalars(select(LogRow.record).order_by(LogRow.sequence)))

@@ -1,0 +1,1 @@
+"""From a reviewed candidate to published metadata."""

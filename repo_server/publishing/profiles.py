@@ -1,0 +1,145 @@
+"""Profiles: drafted from published releases, signed by operators."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from securesystemslib.signer import Signer
+from sqlalchemy.orm import Session
+from tuf.api.metadata import TargetFile
+
+from repo_server.db import log
+from repo_server.db.models import ProfileRow, ReleaseRow
+from repo_server.publishing.proposals import Change, check_proposal, drop_proposals, propose, sign_proposal
+from repo_server.repository import Repository
+from signing.errors import ConflictError, NotFoundError, WrongSubjectError
+from signing.format.digest import Sha256
+from signing.format.manifest import Kind
+from signing.format.names import Pin
+from signing.format.profile import PinnedBundle, Profile
+from signing.keys import holder_of
+from signing.metadata import build_target
+
+DRAFT = "draft"
+PUBLISHED = "published"
+
+
+def draft_profile(
+    repository: Repository,
+    session: Session,
+    pin: Pin,
+    *,
+    skills: Sequence[Pin],
+    souls: Sequence[Pin],
+    capabilities: Sequence[str],
+    now: datetime,
+) -> Profile:
+    """Return the new profile ``pin``, kept as a draft; drafting the same again changes nothing.
+
+    Raises:
+        NotFoundError: a pinned release is not published.
+        ConflictError: this version is published, or drafted with other pins.
+        FormatError: it pins no skill, or one name twice.
+    """
+    profile = Profile(
+        pin=pin,
+        skills=tuple(_pinned(session, item, Kind.SKILL) for item in sorted(skills)),
+        souls=tuple(_pinned(session, item, Kind.SOUL) for item in souls),
+        capabilities=tuple(sorted(set(capabilities))),
+    )
+    digest = repository.blobs.store(profile.render())
+    known = session.get(ProfileRow, (pin.name, pin.version))
+    if known is not None and known.sha256 == digest:
+        return profile
+    if known is not None and known.state == PUBLISHED:
+        raise ConflictError(f"profile {pin} is published with other pins", hint="draft a new version")
+    if known is not None:
+        drop_proposals(session, subject_of(pin))
+        session.delete(known)
+        session.flush()
+    session.add(ProfileRow(name=pin.name, version=pin.version, sha256=digest, state=DRAFT, created_at=now))
+    log.append(session, event="profile.drafted", facts={"profile": str(pin), "sha256": digest}, now=now)
+    return profile
+
+
+def load_profile(repository: Repository, session: Session, pin: Pin) -> Profile:
+    """Return the profile ``pin``, drafted or published.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    return Profile.parse(repository.blobs.load(Sha256(_row(session, pin).sha256)))
+
+
+def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: datetime) -> list[Change]:
+    """Return exactly what signing the profile would change.
+
+    Raises:
+        NotFoundError: there is no such draft. ConflictError: it is published already.
+    """
+    row = _row(session, pin)
+    if row.state == PUBLISHED:
+        raise ConflictError(f"profile {pin} is published already", hint="draft a new version")
+    profile = load_profile(repository, session, pin)
+    for kind, item in profile.items():
+        # What was published when the profile was drafted may have changed its standing since.
+        if _pinned(session, item.pin, kind) != item:
+            raise WrongSubjectError(f"{item.pin} is not what the draft pins any more", hint="draft it again")
+    additions = _additions(profile)
+    rows = propose(session, subject_of(pin), additions, now=now)
+    try:
+        return [check_proposal(session, proposal, additions, now=now) for proposal in rows]
+    except ConflictError:
+        drop_proposals(session, subject_of(pin))
+        rows = propose(session, subject_of(pin), additions, now=now)
+        return [check_proposal(session, proposal, additions, now=now) for proposal in rows]
+
+
+def sign_profile(
+    repository: Repository, session: Session, pin: Pin, signer: Signer, *, now: datetime
+) -> list[Change]:
+    """Check once more and add the signature of ``signer``; return how far the proposal has come.
+
+    Raises:
+        NotEntitledError: the key is not an operator's.
+    """
+    plan_profile(repository, session, pin, now=now)
+    profile = load_profile(repository, session, pin)
+    additions = _additions(profile)
+    for proposal in propose(session, subject_of(pin), additions, now=now):
+        sign_proposal(session, proposal, signer)
+    facts = {"profile": str(pin), "by": holder_of(signer.public_key)}
+    log.append(session, event="profile.signed", facts=facts, now=now)
+    return plan_profile(repository, session, pin, now=now)
+
+
+def subject_of(pin: Pin) -> str:
+    """Return the name under which the proposal for a profile is kept."""
+    return f"profile:{pin}"
+
+
+def _additions(profile: Profile) -> dict[str, TargetFile]:
+    path = profile.pin.profile_path
+    return {path: build_target(path, profile.render())}
+
+
+def _row(session: Session, pin: Pin) -> ProfileRow:
+    row = session.get(ProfileRow, (pin.name, pin.version))
+    if row is None:
+        raise NotFoundError(f"no profile {pin}", hint="draft it: skillrepo profile new NAME==V --skill N==V")
+    return row
+
+
+def _pinned(session: Session, pin: Pin, kind: Kind) -> PinnedBundle:
+    row = session.get(ReleaseRow, (pin.name, pin.version))
+    if row is None:
+        raise NotFoundError(
+            f"{pin} is not published", hint="publish it first: a profile pins what is published"
+        )
+    if row.kind != kind.value:
+        raise WrongSubjectError(f"{pin} is a {row.kind}, not a {kind}", hint=f"pin it with --{row.kind}")
+    return PinnedBundle(
+        pin=pin,
+        bundle_sha256=Sha256(row.bundle_sha256),
+        tree_sha256=Sha256(row.tree_sha256),
+        review_sha256=Sha256(row.review_sha256),
+    )

@@ -1,0 +1,212 @@
+"""Proposals: the metadata that would be published, waiting for signatures.
+
+A release changes two hash bins (its bundle and its review hash to bins of their own; sometimes the same one),
+a profile changes the role ``profiles``. A proposal continues the newest metadata of its role, proposed or
+published, so several can be signed before anything is published; publishing keeps their order.
+
+Before a key signs, `check_proposal` compares proposed and published metadata here, on the signer's side: they
+may differ by exactly the reviewed targets and nothing else, whatever made the proposal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from securesystemslib.signer import Signer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from tuf.api.metadata import TargetFile, Targets
+
+from repo_server.db.models import ProposalRow, ProposalState
+from repo_server.publishing.ceremony import Standing, succinct
+from repo_server.publishing.state import current, current_targets, tip
+from signing.errors import ConflictError, NotEntitledError, WrongSubjectError
+from signing.format.digest import sha256_of
+from signing.keys import holder_of
+from signing.metadata import lint_targets, parse, render, sign, with_targets
+from signing.roles import SKILLS, TARGETS, delegated_role_of, is_bin, life_of
+
+_CLOCK_SLACK: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one proposal does, for people: role, versions, and the targets that it adds."""
+
+    role: str
+    old_version: int
+    new_version: int
+    added: tuple[TargetFile, ...]
+    standing: Standing
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the change as it stands in ``--json`` answers."""
+        return {
+            "role": self.role,
+            "from_version": self.old_version,
+            "to_version": self.new_version,
+            "adds": [
+                {"path": target.path, "length": target.length, "sha256": target.hashes["sha256"]}
+                for target in self.added
+            ],
+            "signed": list(self.standing.signed),
+            "missing": list(self.standing.missing),
+            "threshold": self.standing.threshold,
+        }
+
+
+def propose(
+    session: Session, subject: str, additions: Mapping[str, TargetFile], *, now: datetime
+) -> list[ProposalRow]:
+    """Return the open proposals of ``subject`` that add exactly ``additions``, made when there are none."""
+    known = open_proposals(session, subject)
+    if known:
+        return known
+    by_role: dict[str, dict[str, TargetFile]] = {}
+    for path, target in additions.items():
+        by_role.setdefault(_role_of(session, path), {})[path] = target
+    rows = []
+    for role, targets in sorted(by_role.items()):
+        base = tip(session, role)
+        proposed = with_targets(parse(base, Targets, where=role).signed, targets, role=role, now=now)
+        row = ProposalRow(
+            subject=subject,
+            role=role,
+            version=proposed.signed.version,
+            base_sha256=_signed_digest(base, role),
+            content=render(proposed),
+            state=ProposalState.OPEN,
+            created_at=now,
+        )
+        session.add(row)
+        rows.append(row)
+    session.flush()
+    return rows
+
+
+def open_proposals(session: Session, subject: str | None = None) -> list[ProposalRow]:
+    """Return the open proposals, of one subject or of all, oldest first."""
+    statement = select(ProposalRow).where(ProposalRow.state == ProposalState.OPEN).order_by(ProposalRow.id)
+    if subject is not None:
+        statement = statement.where(ProposalRow.subject == subject)
+    return list(session.scalars(statement))
+
+
+def drop_proposals(session: Session, subject: str) -> None:
+    """Drop the open proposals of ``subject`` and those that continue them: their base is gone."""
+    dropped = open_proposals(session, subject)
+    for row in dropped:
+        row.state = ProposalState.DROPPED
+        for later in open_proposals(session):
+            if later.role == row.role and later.version > row.version:
+                drop_proposals(session, later.subject)
+    session.flush()
+
+
+def check_proposal(
+    session: Session, row: ProposalRow, expected: Mapping[str, TargetFile], *, now: datetime
+) -> Change:
+    """Return what ``row`` changes, after checking that it is exactly what was reviewed.
+
+    Raises:
+        WrongSubjectError: it adds, removes or alters anything but ``expected``, or plays with version,
+            expiry or delegations.
+        ConflictError: what it continues is neither published nor proposed any more.
+        FormatError: it breaks our rules.
+    """
+    proposed = parse(row.content, Targets, where=row.role).signed
+    base = parse(_base_of(session, row), Targets, where=row.role).signed
+    lint_targets(proposed, where=row.role)
+    wanted = {
+        **base.targets,
+        **{path: t for path, t in expected.items() if _role_of(session, path) == row.role},
+    }
+    if proposed.targets != wanted:
+        odd = sorted(
+            path for path in {*wanted, *proposed.targets} if wanted.get(path) != proposed.targets.get(path)
+        )
+        raise WrongSubjectError(
+            f"the proposal for {row.role} touches {odd[0]}, which is not what was reviewed",
+            hint="do not sign; look at skillrepo log to see who made it",
+        )
+    if proposed.delegations != base.delegations or proposed.version != base.version + 1:
+        raise WrongSubjectError(f"the proposal for {row.role} changes more than its targets")
+    if not now < proposed.expires <= now + life_of(row.role).expiry + _CLOCK_SLACK:
+        raise WrongSubjectError(
+            f"the proposal for {row.role} expires at {proposed.expires}, which is not our rule"
+        )
+    added = tuple(target for path, target in proposed.targets.items() if path not in base.targets)
+    return Change(
+        role=row.role,
+        old_version=base.version,
+        new_version=proposed.version,
+        added=added,
+        standing=proposal_standing(session, row),
+    )
+
+
+def sign_proposal(session: Session, row: ProposalRow, signer: Signer) -> Standing:
+    """Add the signature of ``signer`` and return how far the proposal has come.
+
+    Raises:
+        NotEntitledError: the key is not one of the role's.
+    """
+    if signer.public_key.keyid not in _delegator(session, row.role).get_delegated_role(row.role).keyids:
+        raise NotEntitledError(
+            f"{holder_of(signer.public_key)} may not sign for {row.role}",
+            hint="sign as one of the role's holders",
+        )
+    metadata = parse(row.content, Targets, where=row.role)
+    sign(metadata, signer)
+    row.content = render(metadata)
+    session.flush()
+    return proposal_standing(session, row)
+
+
+def proposal_standing(session: Session, row: ProposalRow) -> Standing:
+    """Return who has signed ``row`` and who is missing."""
+    metadata = parse(row.content, Targets, where=row.role)
+    result = _delegator(session, row.role).get_verification_result(
+        row.role, metadata.signed_bytes, metadata.signatures
+    )
+    return Standing(
+        role=row.role,
+        signed=tuple(sorted(holder_of(key) for key in result.signed.values())),
+        missing=tuple(sorted(holder_of(key) for key in result.unsigned.values())),
+        threshold=result.threshold,
+    )
+
+
+def continues_published(session: Session, row: ProposalRow) -> bool:
+    """Return whether ``row`` continues what is published now, so that it may be published itself."""
+    return row.base_sha256 == _signed_digest(current(session, row.role).content, row.role)
+
+
+def _base_of(session: Session, row: ProposalRow) -> bytes:
+    """Return the metadata that ``row`` continues, found by digest among published and open proposals."""
+    candidates = [current(session, row.role).content]
+    candidates += [other.content for other in open_proposals(session) if other.role == row.role]
+    for data in candidates:
+        if _signed_digest(data, row.role) == row.base_sha256:
+            return data
+    raise ConflictError(
+        f"what the proposal for {row.role} continues is gone: something else was published first",
+        hint="sign again: the proposal is made anew",
+    )
+
+
+def _signed_digest(data: bytes, role: str) -> str:
+    """Return the digest of what signatures cover: the same however many have signed."""
+    return sha256_of(parse(data, Targets, where=role).signed_bytes)
+
+
+def _role_of(session: Session, path: str) -> str:
+    role = delegated_role_of(path)
+    if role != SKILLS:
+        return role
+    return succinct(current_targets(session, SKILLS)).get_role_for_target(path)
+
+
+def _delegator(session: Session, role: str) -> Targets:
+    return current_targets(session, SKILLS if is_bin(role) else TARGETS)

@@ -1,0 +1,180 @@
+"""Publishing what is completely signed.
+
+Blobs are durable already (they were stored at review). Then one transaction decides: the new metadata of each
+role, what it releases, a new snapshot and timestamp, the log record. Then the published tree is brought up to
+the database, timestamp last. Killed before the commit, nothing happened; killed after it, the next `publish`,
+`refresh` or `serve` completes the files.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from securesystemslib.signer import Signer
+from sqlalchemy.orm import Session
+from tuf.api.metadata import Targets
+
+from repo_server.curation.candidates import pin_of
+from repo_server.curation.frontmatter import read_front_matter
+from repo_server.curation.reviewing import load_review
+from repo_server.db import log
+from repo_server.db.models import (
+    CandidateRow,
+    CandidateState,
+    ProfileRow,
+    ProposalRow,
+    ProposalState,
+    ReleaseRow,
+    TargetRow,
+)
+from repo_server.db.session import transaction
+from repo_server.publishing.online import OnlineState, sign_state
+from repo_server.publishing.profiles import PUBLISHED
+from repo_server.publishing.projection import project
+from repo_server.publishing.proposals import continues_published, open_proposals, proposal_standing
+from repo_server.publishing.releases import load_reviewed
+from repo_server.publishing.state import add_versions, current_targets
+from repo_server.repository import Repository
+from signing.errors import ThresholdError
+from signing.format.archive import read_bundle
+from signing.format.digest import Sha256
+from signing.format.manifest import SKILL_NAME, MemberPath
+from signing.format.names import Pin
+from signing.metadata import parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a run of `publish` did."""
+
+    releases: tuple[Pin, ...]
+    profiles: tuple[Pin, ...]
+    pending: tuple[tuple[str, tuple[str, ...]], ...]
+    online: OnlineState | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as ``--json`` answers it."""
+        return {
+            "published": [
+                {"kind": kind, "name": pin.name, "version": pin.version}
+                for kind, pins in (("release", self.releases), ("profile", self.profiles))
+                for pin in pins
+            ],
+            "pending": [{"subject": subject, "missing": list(missing)} for subject, missing in self.pending],
+            "snapshot_version": self.online.snapshot if self.online is not None else None,
+            "timestamp_version": self.online.timestamp if self.online is not None else None,
+        }
+
+
+def publish(repository: Repository, online: Signer, *, now: datetime) -> Published:
+    """Publish every completely signed proposal, in the order in which they were made.
+
+    Raises:
+        ThresholdError: something waits, and none of it has enough signatures.
+        HostError: the published tree cannot be written; what was served before is whole.
+    """
+    with transaction(repository.engine) as session:
+        result = _decide(repository, session, online, now=now)
+    with transaction(repository.engine) as session:
+        project(repository, session)
+    if not result.releases and not result.profiles and result.pending:
+        _raise_pending(repository)
+    return result
+
+
+def _decide(repository: Repository, session: Session, online: Signer, *, now: datetime) -> Published:
+    by_subject: dict[str, list[ProposalRow]] = {}
+    for row in open_proposals(session):
+        by_subject.setdefault(row.subject, []).append(row)
+    releases: list[Pin] = []
+    profiles: list[Pin] = []
+    pending: list[tuple[str, tuple[str, ...]]] = []
+    for subject, rows in by_subject.items():
+        if missing := _missing(session, rows):
+            pending.append((subject, missing))
+            continue
+        _apply(session, rows, now=now)
+        kind, _, name = subject.partition(":")
+        if kind == "candidate":
+            releases.append(_release(repository, session, name, now=now))
+        else:
+            profiles.append(_profile(session, Pin.parse(name)))
+    state = None
+    if releases or profiles:
+        state = sign_state(session, online, now=now)
+        facts = {
+            "releases": [str(pin) for pin in releases],
+            "profiles": [str(pin) for pin in profiles],
+            "snapshot": state.snapshot,
+            "timestamp": state.timestamp,
+        }
+        log.append(session, event="published", facts=facts, now=now)
+    return Published(releases=tuple(releases), profiles=tuple(profiles), pending=tuple(pending), online=state)
+
+
+def _missing(session: Session, rows: list[ProposalRow]) -> tuple[str, ...]:
+    """Return whose signatures are missing, or why else these proposals must wait; empty when they need not."""
+    for row in rows:
+        standing = proposal_standing(session, row)
+        if not standing.complete:
+            return standing.missing
+        if not continues_published(session, row):
+            return (f"{row.role}: an earlier proposal is not published",)
+    return ()
+
+
+def _apply(session: Session, rows: list[ProposalRow], *, now: datetime) -> None:
+    for row in rows:
+        old = current_targets(session, row.role).targets
+        new = parse(row.content, Targets, where=row.role).signed.targets
+        add_versions(session, [(row.role, row.version, row.content)], now=now)
+        for path, target in new.items():
+            if path not in old:
+                session.add(TargetRow(path=path, sha256=target.hashes["sha256"], length=target.length))
+        row.state = ProposalState.PUBLISHED
+    session.flush()
+
+
+def _release(repository: Repository, session: Session, candidate_id: str, *, now: datetime) -> Pin:
+    row = session.get_one(CandidateRow, candidate_id)
+    reviewed = load_reviewed(repository, session, row, now=now)
+    _, review = load_review(repository, row)
+    archive = repository.blobs.load(review.bundle_sha256)
+    front, _ = read_front_matter(read_bundle(archive).contents[MemberPath(SKILL_NAME)])
+    session.add(
+        ReleaseRow(
+            name=row.name,
+            version=row.version,
+            kind=row.kind,
+            state=PUBLISHED,
+            description=front.description,
+            bundle_sha256=review.bundle_sha256,
+            bundle_bytes=len(archive),
+            tree_sha256=review.tree_sha256,
+            review_sha256=Sha256(row.review_sha256 or ""),
+            reviewers=",".join(reviewed.reviewers),
+            candidate_id=row.id,
+            published_at=now,
+        )
+    )
+    row.state = CandidateState.PUBLISHED
+    session.flush()
+    return pin_of(row)
+
+
+def _profile(session: Session, pin: Pin) -> Pin:
+    session.get_one(ProfileRow, (pin.name, pin.version)).state = PUBLISHED
+    return pin
+
+
+def _raise_pending(repository: Repository) -> None:
+    with transaction(repository.engine) as session:
+        for row in open_proposals(session):
+            standing = proposal_standing(session, row)
+            if not standing.complete:
+                raise ThresholdError(
+                    standing.role,
+                    signed=len(standing.signed),
+                    threshold=standing.threshold,
+                    missing=standing.missing,
+                )

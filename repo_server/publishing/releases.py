@@ -1,0 +1,146 @@
+"""Signing a reviewed candidate into the metadata that publishes it.
+
+A curator's key signs only after this module, on the curator's side, has read the archive and the review from
+their bytes, compared both with each other, and compared the proposed metadata with the published one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from securesystemslib.signer import Signer
+from sqlalchemy.orm import Session
+from tuf.api.metadata import TargetFile
+
+from repo_server.curation.candidates import pin_of
+from repo_server.curation.reviewing import load_review
+from repo_server.db import log
+from repo_server.db.models import CandidateRow, CandidateState
+from repo_server.publishing.proposals import Change, check_proposal, drop_proposals, propose, sign_proposal
+from repo_server.publishing.state import current_targets
+from repo_server.repository import Repository
+from signing.errors import ConflictError, ThresholdError, WrongSubjectError
+from signing.evidence import check_approval
+from signing.format.archive import read_bundle
+from signing.format.digest import Sha256
+from signing.format.review import Review
+from signing.keys import envelope_signers, holder_of
+from signing.metadata import build_target
+from signing.roles import SKILLS, TARGETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedRelease:
+    """A candidate whose archive and review were read and agree."""
+
+    review: Review
+    reviewers: tuple[str, ...]
+    additions: Mapping[str, TargetFile]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a signer is shown."""
+        return {
+            "pin": str(self.review.pin),
+            "bundle_sha256": self.review.bundle_sha256,
+            "tree_sha256": self.review.tree_sha256,
+            "reviewed_by": list(self.reviewers),
+            "reason": self.review.reason,
+        }
+
+
+def subject_of(row: CandidateRow) -> str:
+    """Return the name under which proposals for a candidate are kept."""
+    return f"candidate:{row.id}"
+
+
+def load_reviewed(
+    repository: Repository, session: Session, row: CandidateRow, *, now: datetime
+) -> ReviewedRelease:
+    """Read archive and review of a candidate, check them against each other, and say what would be published.
+
+    Raises:
+        NotFoundError: not reviewed. ConflictError: rejected or published.
+        ThresholdError: no curator's signature on the review. BlockedError: it does not approve.
+        WrongSubjectError, DigestMismatchError, FormatError: archive and review do not agree.
+    """
+    if row.state in {CandidateState.REJECTED, CandidateState.PUBLISHED}:
+        raise ConflictError(
+            f"candidate {row.id} is {row.state}", hint="skillrepo status shows what can be signed"
+        )
+    envelope, review = load_review(repository, row)
+    targets = current_targets(session, TARGETS)
+    keys = targets.delegations.keys if targets.delegations is not None else {}
+    curators = [keys[keyid] for keyid in targets.get_delegated_role(SKILLS).keyids]
+    signers = envelope_signers(envelope, curators)
+    if not signers:
+        raise ThresholdError("review", signed=0, threshold=1)
+    check_approval(review, now=now)
+    archive = repository.blobs.load(review.bundle_sha256)
+    bundle = read_bundle(archive)
+    pin = pin_of(row)
+    if (bundle.manifest.pin, bundle.manifest.tree_digest) != (pin, review.tree_sha256):
+        raise WrongSubjectError(f"the archive is {bundle.manifest.pin}, the review is about {pin}")
+    review_bytes = repository.blobs.load(Sha256(row.review_sha256 or ""))
+    review_target = build_target(pin.review_path, review_bytes)
+    custom = {
+        "name": pin.name,
+        "version": pin.version,
+        "kind": bundle.manifest.kind.value,
+        "tree_sha256": review.tree_sha256,
+        "review_sha256": review_target.hashes["sha256"],
+    }
+    return ReviewedRelease(
+        review=review,
+        reviewers=tuple(sorted(holder_of(key) for key in signers)),
+        additions={
+            pin.bundle_path: build_target(pin.bundle_path, archive, custom),
+            pin.review_path: review_target,
+        },
+    )
+
+
+def plan_signature(
+    session: Session, row: CandidateRow, release: ReviewedRelease, *, now: datetime
+) -> list[Change]:
+    """Return exactly what signing would change in the signed metadata, proposed anew when its base is gone.
+
+    Raises:
+        WrongSubjectError: an existing proposal is not what was reviewed.
+    """
+    subject = subject_of(row)
+    try:
+        return _checked(session, subject, release, now=now)
+    except ConflictError:
+        drop_proposals(session, subject)
+        return _checked(session, subject, release, now=now)
+
+
+def give_signature(
+    session: Session, row: CandidateRow, release: ReviewedRelease, signer: Signer, *, now: datetime
+) -> list[Change]:
+    """Check once more and add the signature of ``signer``; return how far the proposals have come.
+
+    Raises:
+        NotEntitledError: the key is not a curator's.
+        WrongSubjectError, ConflictError: see `plan_signature`.
+    """
+    plan_signature(session, row, release, now=now)
+    for proposal in propose(session, subject_of(row), release.additions, now=now):
+        sign_proposal(session, proposal, signer)
+    changes = _checked(session, subject_of(row), release, now=now)
+    if all(change.standing.complete for change in changes):
+        row.state = CandidateState.SIGNED
+    facts = {
+        "candidate": row.id,
+        "pin": str(release.review.pin),
+        "by": holder_of(signer.public_key),
+        "roles": {change.role: change.new_version for change in changes},
+    }
+    log.append(session, event="candidate.signed", facts=facts, now=now)
+    return changes
+
+
+def _checked(session: Session, subject: str, release: ReviewedRelease, *, now: datetime) -> list[Change]:
+    rows = propose(session, subject, release.additions, now=now)
+    return [check_proposal(session, row, release.additions, now=now) for row in rows]

@@ -1,0 +1,87 @@
+"""The indexes for ordinary agents: Agent Skills discovery v0.2 and v0.1 (edge).
+
+    /.well-known/agent-skills/index.json   v0.2: one archive per skill, with its sha256
+    /.well-known/skills/index.json         v0.1: the files of each skill, to be fetched one by one, no digests
+
+They list the newest release of every skill (no souls: an identity layer is not for strangers to install). What
+they promise is transport only: index and files come from one origin. Who wants to know uses skillrepo-client.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from repo_server.db.models import ReleaseRow
+from repo_server.repository import Repository
+from repo_server.storage.durable import write_durably
+from signing.format.archive import read_bundle
+from signing.format.digest import Sha256
+from signing.format.manifest import Kind
+from signing.format.names import Pin, ReleaseVersion, SkillName, version_key
+from signing.roles import hashed_path
+
+SCHEMA_V2: Final = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
+
+
+def project_indexes(repository: Repository, session: Session) -> None:
+    """Write both indexes and the files that v0.1 lists.
+
+    Raises:
+        HostError: a file cannot be written.
+    """
+    folder = repository.skills_root / ".well-known"
+    newest = newest_skills(session)
+    for row in newest:
+        _write_files(repository, folder / "skills", row)
+    v2 = {"$schema": SCHEMA_V2, "skills": [_entry_v2(row) for row in newest]}
+    v1 = {"skills": [_entry_v1(repository, row) for row in newest]}
+    _write_json(folder / "agent-skills" / "index.json", v2)
+    _write_json(folder / "skills" / "index.json", v1)
+
+
+def newest_skills(session: Session) -> list[ReleaseRow]:
+    """Return the newest release of every published skill, by name."""
+    newest: dict[str, ReleaseRow] = {}
+    for row in session.scalars(select(ReleaseRow).where(ReleaseRow.kind == Kind.SKILL.value)):
+        known = newest.get(row.name)
+        if known is None or _key(row) > _key(known):
+            newest[row.name] = row
+    return [newest[name] for name in sorted(newest)]
+
+
+def _key(row: ReleaseRow) -> Any:
+    return version_key(ReleaseVersion(row.version))
+
+
+def _entry_v2(row: ReleaseRow) -> dict[str, Any]:
+    path = Pin(SkillName(row.name), ReleaseVersion(row.version)).bundle_path
+    return {
+        "name": row.name,
+        "type": "archive",
+        "description": row.description,
+        "url": f"/targets/{hashed_path(path, row.bundle_sha256)}",
+        "digest": f"sha256:{row.bundle_sha256}",
+    }
+
+
+def _entry_v1(repository: Repository, row: ReleaseRow) -> dict[str, Any]:
+    bundle = read_bundle(repository.blobs.load(Sha256(row.bundle_sha256)))
+    return {"name": row.name, "description": row.description, "files": list(bundle.contents)}
+
+
+def _write_files(repository: Repository, folder: Path, row: ReleaseRow) -> None:
+    bundle = read_bundle(repository.blobs.load(Sha256(row.bundle_sha256)))
+    for path, content in bundle.contents.items():
+        _write_changed(folder / row.name / path, content)
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    _write_changed(path, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def _write_changed(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        write_durably(path, content)
