@@ -1,0 +1,207 @@
+"""The one door into a jail.
+
+    admit(evidence, …) -> Admission        or an error; there is no third outcome
+
+Only an `Admission` can be materialised (`hive.jails.materialise`), and only `admit` makes one. The function is
+pure and denies by default: evidence of a type that no rule below names is refused, and so is evidence that is
+too old, about something else than the lock pins, revoked, or external for a tenant of the paid tier.
+"""
+
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass
+from datetime import datetime
+from typing import Any, Final, NoReturn, assert_never, final
+
+from hive.external import ExternalBundle, OptIn
+from hive.policy import Policy
+from hive.tenants import Tenant, Tier
+from signing.errors import (
+    CouldNotVerifyError,
+    NotEntitledError,
+    NotFirstPartyError,
+    RevokedError,
+    ThresholdError,
+    WrongSubjectError,
+)
+from signing.evidence import VerifiedRelease, VerifiedRevocations
+from signing.format.archive import Bundle
+from signing.format.digest import Sha256
+from signing.format.manifest import Kind
+from signing.format.moment import render_moment
+from signing.format.names import Pin
+from signing.format.profile import PinnedBundle
+
+Evidence = VerifiedRelease | ExternalBundle
+
+
+class _Seal:
+    """The one instance of this class is what makes an admission; it does not leave this module."""
+
+
+_SEAL: Final = _Seal()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """These bytes may enter that tenant's jail, now. ``record`` says why, for the audit log."""
+
+    tenant: Tenant
+    pin: Pin
+    kind: Kind
+    bundle: Bundle
+    first_party: bool
+    record: dict[str, Any]
+    seal: InitVar[_Seal]
+
+    def __post_init__(self, seal: _Seal) -> None:
+        if seal is not _SEAL:
+            raise TypeError("Admission comes from hive.admission.admit()")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("admit again; an admission does not travel")
+
+    @property
+    def tree_sha256(self) -> Sha256:
+        """The digest of the tree that is let in."""
+        return self.bundle.manifest.tree_digest
+
+
+def admit(
+    evidence: Evidence,
+    *,
+    tenant: Tenant,
+    pinned: PinnedBundle | None,
+    kind: Kind,
+    revocations: VerifiedRevocations,
+    opt_ins: Sequence[OptIn],
+    policy: Policy,
+    now: datetime,
+) -> Admission:
+    """Return the admission of ``evidence`` into the jail of ``tenant``.
+
+    Args:
+        evidence: what was verified; or an external bundle, which nobody vouches for.
+        tenant: the row of the registry; its tier decides.
+        pinned: what the tenant's lock pins; every first-party bundle must be pinned.
+        kind: what the profile uses it as.
+        revocations: the fresh list; without it this function cannot be called.
+        opt_ins: the tenant's recorded consents.
+        policy: the demands on first-party evidence.
+        now: the moment for which the decision holds.
+
+    Raises:
+        NotFirstPartyError: external, and the tier or the lack of a valid opt-in forbids it.
+        RevokedError, WrongSubjectError, ThresholdError, CouldNotVerifyError, NotEntitledError.
+    """
+    _check_fresh(revocations.target.checked_at, policy, now, "the list of revocations")
+    match evidence:
+        case VerifiedRelease():
+            record = _first_party(evidence, pinned, policy, now)
+            bundle, pin, first_party = evidence.bundle.bundle, evidence.pin, True
+        case ExternalBundle():
+            record = _external(evidence, tenant, opt_ins, now)
+            bundle, pin, first_party = evidence.bundle, evidence.pin, False
+        case _:  # default deny: whatever else is handed in, it is not evidence
+            _deny(evidence)
+    if bundle.manifest.kind is not kind:
+        raise WrongSubjectError(f"{pin} is a {bundle.manifest.kind}, pinned as a {kind}")
+    tree = bundle.manifest.tree_digest
+    if (entry := revocations.revocations.find(pin, tree)) is not None:
+        raise RevokedError(
+            f"{pin} was revoked by {entry.by}: {entry.reason}",
+            hint="pin another version in a new version of the profile",
+            pin=str(pin),
+        )
+    common = {
+        "tenant": tenant.tenant_id,
+        "tier": tenant.tier.value,
+        "pin": str(pin),
+        "kind": kind.value,
+        "tree_sha256": tree,
+        "policy_sha256": policy.sha256,
+        "revocations_version": revocations.target.role_version,
+        "verdict": "admitted",
+    }
+    return Admission(
+        tenant=tenant,
+        pin=pin,
+        kind=kind,
+        bundle=bundle,
+        first_party=first_party,
+        record={**common, **record},
+        seal=_SEAL,
+    )
+
+
+def _deny(evidence: object) -> NoReturn:
+    """Refuse what is no evidence at all."""
+    raise NotFirstPartyError(
+        f"{type(evidence).__name__} is not evidence", hint="this is a bug of ours; report it"
+    )
+
+
+def _first_party(
+    release: VerifiedRelease, pinned: PinnedBundle | None, policy: Policy, now: datetime
+) -> dict[str, Any]:
+    target, review = release.bundle.target, release.review
+    _check_fresh(target.checked_at, policy, now, str(release.pin))
+    if pinned is None:
+        raise NotEntitledError(
+            f"{release.pin} is not pinned by the tenant's profile", hint="pin it, sign the profile"
+        )
+    found = (release.pin, target.sha256, release.bundle.tree_sha256, review.target.sha256)
+    if found != (pinned.pin, pinned.bundle_sha256, pinned.tree_sha256, pinned.review_sha256):
+        raise WrongSubjectError(
+            f"{release.pin} is not the release that the profile pins",
+            hint="the profile pins digests; look at both",
+        )
+    if len(set(review.reviewer_keyids)) < policy.reviewers:
+        raise ThresholdError("review", signed=len(review.reviewer_keyids), threshold=policy.reviewers)
+    return {
+        "source": "first-party",
+        "bundle_sha256": target.sha256,
+        "review_sha256": review.target.sha256,
+        "role": target.role,
+        "role_version": target.role_version,
+        "signed_by": list(target.signers),
+        "signer_keyids": list(target.signer_keyids),
+        "reviewed_by": list(review.reviewers),
+    }
+
+
+def _external(
+    external: ExternalBundle, tenant: Tenant, opt_ins: Sequence[OptIn], now: datetime
+) -> dict[str, Any]:
+    reviewed_way = "have it reviewed and published (skillrepo import), then pin it in the profile"
+    match tenant.tier:
+        case Tier.PAID:
+            raise NotFirstPartyError(
+                f"{external.pin} is not first-party; tenant {tenant.tenant_id} is on the paid tier",
+                hint=reviewed_way,
+            )
+        case Tier.FREE:
+            pass
+        case _:
+            assert_never(tenant.tier)
+    for opt_in in opt_ins:
+        if opt_in.covers(external, tenant.tenant_id, now):
+            return {
+                "source": opt_in.source,
+                "bundle_sha256": external.sha256,
+                "risk": "operator's own risk",
+                "opt_in": {
+                    "owner": opt_in.owner,
+                    "reason": opt_in.reason,
+                    "expires_at": render_moment(opt_in.expires_at),
+                },
+            }
+    raise NotFirstPartyError(
+        f"{external.pin} is not first-party, and tenant {tenant.tenant_id} has no valid opt-in for these bytes",
+        hint=f"{reviewed_way}; or take the risk in writing: hive optin add",
+    )
+
+
+def _check_fresh(checked_at: datetime, policy: Policy, now: datetime, what: str) -> None:
+    if not -policy.evidence_life <= now - checked_at <= policy.evidence_life:
+        raise CouldNotVerifyError(f"{what} was verified at {checked_at}, not now", hint="verify again")

@@ -1,0 +1,51 @@
+"""`hive`: the operator's command on a jail host."""
+
+from pathlib import Path
+
+import click
+
+from signing.console import LazyGroup, run
+
+_TENANTS, _AGENTS, _TRUST = "Tenants", "Agents", "Trust"
+_COMMANDS = {
+    "register-tenant": (
+        "hive.cli.tenants:register_tenant",
+        "Add a tenant with its tier and profile.",
+        _TENANTS,
+    ),
+    "list-tenants": ("hive.cli.tenants:list_tenants", "Who is registered, and how they stand.", _TENANTS),
+    "show-tenant": ("hive.cli.tenants:show_tenant", "One tenant.", _TENANTS),
+    "birth": ("hive.cli.birth:birth", "Birth a tenant's agent, or continue its birth.", _AGENTS),
+    "policy": ("hive.cli.policy:policy", "Test what admission would say.", _TRUST),
+    "optin": ("hive.cli.optin:optin", "External bundles for the free tier, at own risk.", _TRUST),
+    "audit": ("hive.cli.audit:audit", "Show and verify the audit log.", _TRUST),
+}
+
+
+@click.group(cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--db", envvar="HIVE_DB", help="Database URL, or a path for SQLite.")
+@click.option(
+    "--trust-anchor",
+    envvar="HIVE_TRUST_ANCHOR",
+    help="File with the first root; never learned from the network.",
+)
+@click.option("--server", envvar="HIVE_SERVER", help="Address of the repository.")
+@click.option("--state", envvar="HIVE_STATE", help="Folder for trusted metadata and verified trees.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="HIVE_CONFIG",
+    help="TOML file with these settings.",
+)
+@click.option("--json", "json_output", is_flag=True, help="Answer with one JSON object.")
+@click.version_option(package_name="clawdie-skillrepo")
+@click.pass_context
+def cli(ctx: click.Context, /, **options: object) -> None:
+    """Birth private agents in jails; let in only what the trust anchor vouches for now."""
+    ctx.obj = options
+
+
+def main() -> None:
+    """Run the command (console script)."""
+    run(cli, "hive")

@@ -1,0 +1,83 @@
+"""Where a host keeps things and whom it trusts: options, then ``HIVE_*`` variables, then a TOML file (edge).
+
+    db = "sqlite:////var/db/hive/hive.db"
+    trust_anchor = "/usr/local/etc/hive/trust-anchor.json"
+    server = "https://skills.clawdie.si"
+    jail_root_base = "/usr/local/bastille/jails"
+    state = "/var/db/hive/state"
+
+Nothing in here can weaken admission: who is trusted is the anchor, and what a tier may have is code.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+from signing.errors import FormatError, NotFoundError, UsageError
+
+_SQLITE: Final = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiveConfig:
+    """Settings of a host; what is None was not given."""
+
+    db: str | None = None
+    trust_anchor: str | None = None
+    server: str | None = None
+    jail_root_base: str | None = None
+    state: str | None = None
+
+    @classmethod
+    def load(cls, path: Path | None, given: Mapping[str, Any]) -> Self:
+        """Return the settings of the file ``path`` with those that were ``given`` put over them.
+
+        Raises:
+            NotFoundError, FormatError: the file is missing, or has an unknown or wrong setting.
+        """
+        values: dict[str, str] = {}
+        if path is not None:
+            values = _read(path)
+        known = {field.name for field in fields(cls)}
+        for key, value in values.items():
+            if key not in known or not isinstance(value, str):
+                raise FormatError(f"unknown or wrong setting {key!r}", where=str(path))
+        given_texts = {key: str(given[key]) for key in known if given.get(key) is not None}
+        return cls(**{**values, **given_texts})
+
+    @property
+    def db_url(self) -> str:
+        """The address of the database; a bare path means SQLite."""
+        db = self.need("db", "--db URL or HIVE_DB (a path means SQLite)")
+        return db if "://" in db else f"{_SQLITE}{Path(db).resolve()}"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where trusted metadata, verified trees and locks are kept."""
+        if self.state is not None:
+            return Path(self.state)
+        if self.db_url.startswith(_SQLITE):
+            return Path(self.db_url.removeprefix(_SQLITE)).with_suffix(".state")
+        return Path(self.need("state", "--state DIR or HIVE_STATE"))
+
+    def need(self, name: str, how: str) -> str:
+        """Return a setting.
+
+        Raises:
+            UsageError: it was not given.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise UsageError(f"no {name.replace('_', ' ')}", hint=f"give {how}")
+        return str(value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise NotFoundError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError("not TOML", where=str(path)) from error

@@ -1,0 +1,1 @@
+"""What the host knows: tenants, births, opt-ins and the audit log."""

@@ -1,0 +1,120 @@
+"""The tables of a jail host."""
+
+import enum
+from datetime import UTC, datetime
+
+from sqlalchemy import DateTime, ForeignKeyConstraint, LargeBinary, MetaData, String, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time in UTC; SQLite would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store as UTC; a time without a zone is a bug of ours."""
+        del dialect
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        del dialect
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class StepState(enum.StrEnum):
+    """How far one step of a birth has come."""
+
+    STARTED = "started"
+    DONE = "done"
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: Moment}  # noqa: RUF012 - SQLAlchemy's interface
+
+
+class TenantRow(Base):
+    """A customer and the one jail and bucket that are theirs."""
+
+    __tablename__ = "tenants"
+
+    tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
+    jail: Mapped[str] = mapped_column(String(15), unique=True)
+    collection_id: Mapped[str | None] = mapped_column(String(64), unique=True)
+    tier: Mapped[str] = mapped_column(String(8))
+    profile: Mapped[str] = mapped_column(String(110))
+    scratch: Mapped[bool]
+    status: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class BirthRow(Base):
+    """The birth of a tenant: at most one is not finished."""
+
+    __tablename__ = "births"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
+    lock_sha256: Mapped[str | None] = mapped_column(String(64))
+    jail_root: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class StepRow(Base):
+    """One step of a birth in the journal."""
+
+    __tablename__ = "birth_steps"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["births.tenant_id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    state: Mapped[str] = mapped_column(String(8))
+    at: Mapped[datetime]
+
+
+class OptInRow(Base):
+    """A recorded consent: this external bundle, for this tenant of the free tier, at its operator's own risk."""
+
+    __tablename__ = "opt_ins"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    tenant_id: Mapped[str] = mapped_column(String(15), index=True)
+    source: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(40))
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """One record of the hash-chained audit log."""
+
+    __tablename__ = "audit"
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    record: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[str] = mapped_column(String(64))

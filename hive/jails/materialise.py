@@ -1,0 +1,84 @@
+"""Putting admitted bytes into a jail. The functions here take an `Admission` and nothing less.
+
+usr/home/agent/skills/<name>/…     one read-only tree per skill, MANIFEST.json included
+usr/home/agent/SOUL.md             the resolved identity
+var/db/clawdie/lock.json           who this is and what it was born with, for the mother skill and auditors
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from hive.admission import Admission
+from hive.identity import SOUL_NAME, resolve_identity
+from hive.jails.contained import JailRoot
+from signing.errors import WrongSubjectError
+from signing.format.canonical import canonical
+from signing.format.digest import sha256_of
+from signing.format.manifest import Kind
+from signing.format.profile import Lock
+
+HOME: Final = "usr/home/agent"
+SKILLS: Final = f"{HOME}/skills"
+SOUL_PATH: Final = f"{HOME}/{SOUL_NAME}"
+LOCK_PATH: Final = "var/db/clawdie/lock.json"
+_READ_ONLY: Final = 0o444
+
+
+def install_skill(root: JailRoot, admission: Admission) -> None:
+    """Put an admitted skill into the jail, read-only; the same tree again changes nothing.
+
+    A different tree under its name is replaced: before activation nothing in this jail has run, so what
+    stands there is what a killed birth left.
+
+    Raises:
+        WrongSubjectError: it is not a skill.
+        UnsafePathError, HostError: the jail's file system does not allow it.
+    """
+    if admission.kind is not Kind.SKILL:
+        raise WrongSubjectError(f"{admission.pin} is a {admission.kind}, not a skill")
+    root.install_tree(SKILLS, admission.pin.name, admission.bundle, replace=True)
+
+
+def install_identity(root: JailRoot, layers: Sequence[Admission]) -> None:
+    """Put the resolved identity into the jail.
+
+    Raises:
+        WrongSubjectError, FormatError: see `hive.identity.resolve_identity`.
+        UnsafePathError, HostError: the jail's file system does not allow it.
+    """
+    root.install_file(SOUL_PATH, resolve_identity(layers), mode=_READ_ONLY)
+
+
+def install_lock(root: JailRoot, record: dict[str, Any]) -> None:
+    """Put the lock record into the jail."""
+    root.install_file(LOCK_PATH, canonical(record), mode=_READ_ONLY)
+
+
+def lock_record(
+    tenant_id: str, lock: Lock, admissions: Sequence[Admission], capabilities: Sequence[str]
+) -> dict[str, Any]:
+    """Return who this agent is and what it was born with."""
+    layers = [admission for admission in admissions if admission.kind is Kind.SOUL]
+    return {
+        "tenant": tenant_id,
+        "agent": tenant_id,
+        "profile": {
+            "name": lock.profile.name,
+            "version": lock.profile.version,
+            "sha256": lock.profile_sha256,
+        },
+        "lock_sha256": lock.sha256,
+        "capabilities": list(capabilities),
+        "layers": [_item(admission) for admission in layers],
+        "skills": [_item(admission) for admission in admissions if admission.kind is Kind.SKILL],
+        "soul_sha256": sha256_of(resolve_identity(layers)),
+    }
+
+
+def _item(admission: Admission) -> dict[str, Any]:
+    return {
+        "name": admission.pin.name,
+        "version": admission.pin.version,
+        "tree_sha256": admission.tree_sha256,
+        "source": admission.record["source"],
+    }

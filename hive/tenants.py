@@ -1,0 +1,137 @@
+"""Tenants: one customer, one jail, one bucket of secrets, all under one name."""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hive import audit
+from hive.db.models import TenantRow
+from signing.errors import ConflictError, NotFoundError
+from signing.format.moment import render_moment
+from signing.format.names import Pin, TenantId, parse_tenant_id
+
+
+class Tier(enum.StrEnum):
+    """What a tenant pays for. ``paid`` means first-party only, and nothing overrides it."""
+
+    PAID = "paid"
+    FREE = "free"
+
+
+class TenantStatus(enum.StrEnum):
+    """Where a tenant stands."""
+
+    REGISTERED = "registered"
+    BIRTHING = "birthing"
+    ACTIVE = "active"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A row of the registry."""
+
+    tenant_id: TenantId
+    tier: Tier
+    profile: Pin
+    collection_id: str | None
+    scratch: bool
+    status: TenantStatus
+    reason: str
+    created_at: datetime
+
+    @property
+    def jail(self) -> TenantId:
+        """The jail's name: the tenant's id."""
+        return self.tenant_id
+
+    @classmethod
+    def of(cls, row: TenantRow) -> Self:
+        """Return the tenant of a row; a row that was tampered with is refused by the parsers."""
+        return cls(
+            tenant_id=parse_tenant_id(row.tenant_id),
+            tier=Tier(row.tier),
+            profile=Pin.parse(row.profile),
+            collection_id=row.collection_id,
+            scratch=row.scratch,
+            status=TenantStatus(row.status),
+            reason=row.reason,
+            created_at=row.created_at,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the tenant as ``--json`` answers it."""
+        return {
+            "tenant_id": self.tenant_id,
+            "jail": self.jail,
+            "collection_id": self.collection_id,
+            "tier": self.tier.value,
+            "profile": str(self.profile),
+            "scratch": self.scratch,
+            "status": self.status.value,
+            "reason": self.reason,
+            "created_at": render_moment(self.created_at),
+        }
+
+
+def register(
+    session: Session,
+    tenant_id: TenantId,
+    *,
+    tier: Tier,
+    profile: Pin,
+    collection_id: str | None,
+    scratch: bool,
+    now: datetime,
+) -> Tenant:
+    """Add a tenant.
+
+    Raises:
+        ConflictError: the name or the bucket belongs to somebody already.
+    """
+    if session.get(TenantRow, tenant_id) is not None:
+        raise ConflictError(
+            f"tenant {tenant_id} exists", hint="hive show-tenant shows it; names are never reused"
+        )
+    if collection_id is not None:
+        taken = session.scalars(select(TenantRow).where(TenantRow.collection_id == collection_id)).first()
+        if taken is not None:
+            raise ConflictError(
+                f"that bucket belongs to tenant {taken.tenant_id}", hint="one bucket, one tenant"
+            )
+    row = TenantRow(
+        tenant_id=tenant_id,
+        jail=tenant_id,
+        collection_id=collection_id,
+        tier=tier.value,
+        profile=str(profile),
+        scratch=scratch,
+        status=TenantStatus.REGISTERED.value,
+        reason="",
+        created_at=now,
+    )
+    session.add(row)
+    facts = {"tenant": tenant_id, "tier": tier.value, "profile": str(profile), "scratch": scratch}
+    audit.append(session, event="tenant.registered", facts=facts, now=now)
+    return Tenant.of(row)
+
+
+def load_row(session: Session, tenant_id: TenantId) -> TenantRow:
+    """Return the row of a tenant.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = session.get(TenantRow, tenant_id)
+    if row is None:
+        raise NotFoundError(f"no tenant {tenant_id}", hint="hive list-tenants shows who is registered")
+    return row
+
+
+def list_all(session: Session) -> list[Tenant]:
+    """Return all tenants by name."""
+    return [Tenant.of(row) for row in session.scalars(select(TenantRow).order_by(TenantRow.tenant_id))]
