@@ -55,12 +55,16 @@ class RepositoryConfig:
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError("not TOML", where=NAME) from error
-        known = {"dev": bool, "skills_hosts": list, "pkg_hosts": list, "clawhub_url": str}
+        known: dict[str, type] = {"dev": bool, "skills_hosts": list, "pkg_hosts": list, "clawhub_url": str}
         for key, value in values.items():
             if key not in known or not isinstance(value, known[key]):
                 raise FormatError(f"unknown or wrong setting {key!r}", where=NAME)
+        default = cls()
         return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+            dev=values.get("dev", False),
+            skills_hosts=tuple(values.get("skills_hosts", default.skills_hosts)),
+            pkg_hosts=tuple(values.get("pkg_hosts", default.pkg_hosts)),
+            clawhub_url=values.get("clawhub_url", default.clawhub_url),
         )
 
 

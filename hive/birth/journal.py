@@ -13,7 +13,7 @@ from hive import audit
 from hive.db.models import BirthRow, StepRow, StepState
 from hive.db.session import transaction
 from hive.tenants import Tenant, TenantStatus, load_row
-from signing.errors import SkillRepoError
+from signing.errors import RejectedError, SkillRepoError
 from signing.format.digest import Sha256
 from signing.format.names import TenantId
 
@@ -78,13 +78,15 @@ class Journal:
             row.status, row.reason = TenantStatus.FAILED.value, f"{error.code}: {error}"
             if forget:
                 self._forget(session)
+            refused = isinstance(error, RejectedError)
             facts = {
                 "tenant": self._tenant_id,
                 "tier": row.tier,
-                "verdict": "refused",
+                "verdict": "refused" if refused else "not made",
                 "error": error.to_document(),
             }
-            audit.append(session, event="birth.refused" if forget else "birth.failed", facts=facts, now=now)
+            event = "birth.refused" if refused else "birth.failed"
+            audit.append(session, event=event, facts=facts, now=now)
 
     def _note(self, step: str, state: StepState, now: datetime) -> None:
         with transaction(self._engine) as session:

@@ -56,6 +56,23 @@ def transaction(engine: Engine) -> Iterator[Session]:
         raise HostError(f"the database failed: {error.orig}") from error
 
 
+@contextlib.contextmanager
+def snapshot(engine: Engine) -> Iterator[Session]:
+    """Yield a session that only reads, from one state of the database; it blocks nobody.
+
+    Raises:
+        HostError: the database failed.
+    """
+    try:
+        with (
+            Session(engine.execution_options(read_only=True), expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+    except OperationalError as error:
+        raise HostError(f"the database failed: {error.orig}") from error
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
@@ -67,7 +84,8 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _bring_up_to_date(engine: Engine, url: str) -> None:

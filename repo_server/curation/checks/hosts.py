@@ -109,7 +109,7 @@ def _host(authority: str) -> str:
     """Return the host of ``authority`` in one spelling, or an empty string."""
     if authority.startswith("["):
         return visible(authority[1:].partition("]")[0].lower(), keep="")
-    host = _PORT.sub("", authority).lower().strip(".,;:!*_{}[]$")
+    host = _PORT.sub("", authority).lower().rstrip(".,;:!*_}]")
     return visible(host, keep="")
 
 

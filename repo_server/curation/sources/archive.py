@@ -43,9 +43,10 @@ def _read(path: str, limits: Limits) -> bytes:
         raise NotFoundError(f"there is no file {path!r}", where="address") from error
     except (OSError, ValueError) as error:
         raise HostError(f"cannot open {path!r}: {error}", where="address") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FormatError(f"{path!r} is not a regular file", where="address")
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise FormatError(f"{path!r} is not a regular file", where="address")
         data = stream.read(limits.max_archive_bytes + 1)
     if len(data) > limits.max_archive_bytes:
         raise FormatError(f"larger than {limits.max_archive_bytes} bytes", where="archive")

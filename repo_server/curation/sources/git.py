@@ -170,6 +170,8 @@ class _Repository:
             )
         if "fsck" in outcome.errors:
             return FormatError(f"git refuses the repository's objects: {said}", where="git")
+        if "does not appear to be a git repository" in outcome.errors:
+            return NotFoundError("there is no git repository at this address", where="git")
         hint = "check the address; private repositories need an ssh key"
         return TransportError(f"cannot fetch from the repository: {said}", where="git", hint=hint)
 

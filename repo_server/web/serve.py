@@ -1,0 +1,264 @@
+"""Runs the service on a production WSGI server (edge): granian where it is installed, else waitress.
+
+Granian keeps answering when clients send their headers slowly; waitress (pure Python, for FreeBSD) does so with
+``connection_limit`` raised. Past one machine, nginx serves the published tree and only the API comes here.
+
+One line on stderr says that requests are answered now, and with which port when port 0 was asked for:
+
+    serving http://127.0.0.1:8080 (granian)
+
+SIGTERM and SIGINT end the service within two seconds; answers that take longer are cut off, and clients fetch
+them again.
+"""
+
+import enum
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.synchronize import Lock
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, Never
+
+from repo_server.web.app import MAX_BODY_BYTES
+from signing.errors import ConflictError, HostError, SkillRepoError, UsageError
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    AppFactory = Callable[[], WSGIApplication]
+
+# Threads of one worker. They are busy while Python works and while a slow reader takes a large file, not while
+# headers arrive; so there are more of them than processors.
+_THREADS: Final = 32
+_MAX_HEADER_BYTES: Final = 32 * 1024
+_MAX_CONNECTIONS: Final = 1000
+_GRACE_SECONDS: Final = 1
+_START_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.01
+_MAX_PORT: Final = 65535
+
+
+class ServerKind(enum.StrEnum):
+    """The servers that we run on."""
+
+    GRANIAN = "granian"
+    WAITRESS = "waitress"
+
+
+def serve(
+    app_factory: "str | AppFactory",
+    *,
+    host: str,
+    port: int,
+    workers: int = 1,
+    server: ServerKind | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Call it from the main thread.
+
+    Args:
+        app_factory: returns the application when called without arguments: a callable, or its ``module:name``.
+            Granian calls it in each worker process (so no database connection crosses a fork); where Python
+            starts processes by spawning, a callable must be importable by its name or a ``functools.partial``
+            of such a one.
+        host: the name or address to listen on.
+        port: the port; 0 chooses a free one.
+        workers: processes under granian; waitress is one process and gets as many times the threads.
+        server: which server; None takes granian if it is installed.
+
+    Raises:
+        UsageError: the port or the factory's name is not one.
+        ConflictError: the port is taken.
+        HostError: no server is installed, the address is not of this machine, or the workers ended.
+    """
+    if not 0 <= port <= _MAX_PORT or workers < 1:
+        raise UsageError("ports are 0 to 65535, and there is at least one worker")
+    kind = server or _installed_server()
+    listener = _bind(host, port)
+    label = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]} ({kind})"
+    if kind is ServerKind.GRANIAN:
+        _serve_granian(app_factory, listener, label=label, workers=workers)
+    else:
+        _serve_waitress(app_factory, listener, label=label, workers=workers)
+
+
+def _installed_server() -> ServerKind:
+    for kind in ServerKind:
+        if importlib.util.find_spec(kind.value) is not None:
+            return kind
+    raise HostError("no web server is installed", hint="pip install 'clawdie-skillrepo[server]'")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address. Without SO_REUSEPORT: two services on one port would share it."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise HostError(f"{host} is not an address of this machine", hint="listen on 127.0.0.1") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Two sockets may be bound with SO_REUSEADDR until one listens: only now the port is known to be free.
+        listener.listen(_MAX_CONNECTIONS)
+    except OSError as error:
+        listener.close()
+        if isinstance(error, PermissionError):
+            raise HostError(
+                f"not allowed to listen on {host}:{port}", hint="use a port above 1023"
+            ) from error
+        raise ConflictError(
+            f"cannot listen on {host}:{port} ({error.strerror})",
+            hint="choose another port; 0 finds a free one",
+        ) from error
+    return listener
+
+
+def _load(app_factory: "str | AppFactory") -> "WSGIApplication":
+    if not isinstance(app_factory, str):
+        return app_factory()
+    module, _, name = app_factory.partition(":")
+    try:
+        factory: AppFactory = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{app_factory!r} names no factory of an application (module:name)") from error
+    return factory()
+
+
+def _announce(label: str) -> None:
+    sys.stderr.write(f"serving {label}\n")
+    sys.stderr.flush()
+
+
+# ---------------------------------------------------------------------------------------------- waitress
+
+
+def _serve_waitress(
+    app_factory: "str | AppFactory", listener: socket.socket, *, label: str, workers: int
+) -> None:
+    import waitress.server  # type: ignore[import-untyped]  # noqa: PLC0415 - only one of the two is needed
+    from waitress import wasyncore  # noqa: PLC0415
+
+    channels: dict[int, Any] = {}
+    server = waitress.server.create_server(
+        _load(app_factory),
+        map=channels,
+        sockets=[listener],
+        threads=_THREADS * workers,
+        connection_limit=_MAX_CONNECTIONS,
+        # select() cannot watch descriptors above 1023, which this many connections reach.
+        asyncore_use_poll=True,
+        max_request_header_size=_MAX_HEADER_BYTES,
+        max_request_body_size=MAX_BODY_BYTES,
+        channel_timeout=60,
+        ident="",
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    _announce(label)
+    try:
+        # The loop of server.run(), which would wait five seconds for its threads.
+        wasyncore.loop(timeout=_GRACE_SECONDS, map=channels, use_poll=True)
+    except _StopServing:
+        server.task_dispatcher.shutdown(timeout=_GRACE_SECONDS)
+    finally:
+        wasyncore.close_all(channels)
+
+
+class _StopServing(SystemExit):
+    """A signal asked for the end. A SystemExit, because waitress's loop lets only that through."""
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> Never:
+    raise _StopServing
+
+
+# ----------------------------------------------------------------------------------------------- granian
+
+
+def _serve_granian(
+    app_factory: "str | AppFactory", listener: socket.socket, *, label: str, workers: int
+) -> None:
+    from granian import Granian  # noqa: PLC0415 - only one of the two is needed
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+
+    address, port = listener.getsockname()[:2]
+    # Granian opens the port itself, in each worker.
+    listener.close()
+    # Granian 2.8 starts its workers by these two methods only, and a lock fits only the method it is made for.
+    method = multiprocessing.get_start_method()
+    context = multiprocessing.get_context(method if method in {"fork", "spawn"} else "spawn")
+    stderr = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
+    granian = Granian(
+        target=label,
+        address=address,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=_THREADS,
+        # One protocol less to be attacked; HTTP/2 belongs to whoever ends TLS.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=_MAX_HEADER_BYTES),
+        websockets=False,
+        # stdout is the answer of a command, stderr the conversation; granian would log to stdout.
+        log_dictconfig={"handlers": {"console": stderr, "access": stderr}},
+        log_level=LogLevels.error,
+        workers_kill_timeout=_GRACE_SECONDS,
+    )
+    worker = _Worker(app_factory=app_factory, address=address, port=port, label=label, first=context.Lock())
+    try:
+        granian.serve(target_loader=worker, wrap_loader=False)
+    except SystemExit as error:
+        if error.code:
+            raise HostError("the workers of the web server ended", hint="the lines above say why") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Worker:
+    """What a granian worker process does first: make the application, and watch over its start and its end."""
+
+    app_factory: "str | AppFactory"
+    address: str
+    port: int
+    label: str
+    first: Lock  # whoever gets it announces; it is never given back, so a worker started later says nothing
+
+    def __call__(self) -> "WSGIApplication":
+        try:
+            application = _load(self.app_factory)
+        except SkillRepoError as error:
+            sys.stderr.write(f"error[{error.code}]: {error}\n")
+            raise SystemExit(error.exit_status) from error
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        return application
+
+    def _watch(self) -> None:
+        # Granian has no hook for "the port is open now", and this runs in the worker, not in the process that
+        # forks, because a thread there could hold a lock that the next worker inherits locked.
+        if self._answers() and self.first.acquire(block=False):
+            _announce(self.label)
+        # A worker whose parent was killed (SIGKILL, out of memory) would keep the port and old code for ever.
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _answers(self) -> bool:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            try:
+                socket.create_connection((self.address, self.port), timeout=1).close()
+            except OSError:
+                time.sleep(_POLL_SECONDS)
+            else:
+                return True
+        return False
