@@ -19,6 +19,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from repo_server.web.sites import MisdirectedRequestError
+from repo_server.web.tree import NOTHING_HERE
 from signing.errors import (
     ConflictError,
     FormatError,
@@ -85,10 +86,12 @@ def problem_of(error: SkillRepoError) -> Problem:
 
 def problem_of_http(error: HTTPException) -> Problem:
     """Return the problem that an error of the framework is to a client."""
+    absent = error.code == HTTPStatus.NOT_FOUND
     return Problem(
         status=error.code or HTTPStatus.INTERNAL_SERVER_ERROR,
         code=error.name.lower().replace(" ", "-"),
-        detail=error.description or error.name,
+        # The same words as for a file that is not there: whether a route exists is nobody's business either.
+        detail=NOTHING_HERE if absent else error.description or error.name,
     )
 
 

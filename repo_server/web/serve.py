@@ -81,12 +81,12 @@ def serve(
     if not 0 <= port <= _MAX_PORT or workers < 1:
         raise UsageError("ports are 0 to 65535, and there is at least one worker")
     kind = server or _installed_server()
-    listener = _bind(host, port)
-    label = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]} ({kind})"
-    if kind is ServerKind.GRANIAN:
-        _serve_granian(app_factory, listener, label=label, workers=workers)
-    else:
-        _serve_waitress(app_factory, listener, label=label, workers=workers)
+    with _bind(host, port) as listener:
+        label = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]} ({kind})"
+        if kind is ServerKind.GRANIAN:
+            _serve_granian(app_factory, listener, label=label, workers=workers)
+        else:
+            _serve_waitress(app_factory, listener, label=label, workers=workers)
 
 
 def _installed_server() -> ServerKind:

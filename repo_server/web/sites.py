@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from repo_server.web.config import LOOPBACK_HOSTS, WebConfig
+from repo_server.web.tree import NOTHING_HERE
 from signing.errors import FormatError, NotFoundError, SkillRepoError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class SiteDispatch:
         return self._application(self._directed(environ), start_response)
 
     def _directed(self, environ: dict[str, Any]) -> dict[str, Any]:
-        path = environ.get("PATH_INFO", "")
+        path = environ.get("PATH_INFO") or "/"
         if path in HEALTH_PATHS:
             return environ
         try:
@@ -107,7 +108,7 @@ class SiteDispatch:
             return {**environ, REFUSAL_KEY: error}
         if inner.startswith("//"):
             # Werkzeug strips all leading slashes before it routes, so //x would be a second spelling of /x.
-            return {**environ, REFUSAL_KEY: NotFoundError("nothing is published at this address")}
+            return {**environ, REFUSAL_KEY: NotFoundError(NOTHING_HERE)}
         prefix = "" if inner == path else f"/{site}"
         script_name = environ.get("SCRIPT_NAME", "") + prefix
         return {**environ, SITE_KEY: site, "SCRIPT_NAME": script_name, "PATH_INFO": inner}

@@ -19,6 +19,9 @@ from typing import Final, Self
 
 from signing.errors import NotFoundError
 
+# One message for all reasons: an answer that tells "refused" from "absent" maps the disk for its reader.
+NOTHING_HERE: Final = "nothing is published at this address"
+
 _WELL_KNOWN: Final = ".well-known"
 _MAX_PATH: Final = 1024
 _FIRST_PRINTABLE: Final = " "
@@ -145,5 +148,4 @@ def _is_refused(character: str) -> bool:
 
 
 def _not_found() -> NotFoundError:
-    # One message for all reasons: an answer that tells "refused" from "absent" maps the disk for its reader.
-    return NotFoundError("nothing is published at this address")
+    return NotFoundError(NOTHING_HERE)

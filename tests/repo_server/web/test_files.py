@@ -225,10 +225,10 @@ def test_other_methods_give_405(client: FlaskClient, method: str, path: str) -> 
 
 def test_files_are_closed(client: FlaskClient) -> None:
     handles = Path("/dev/fd")
-    client.get(f"/{BUNDLE_PATH}")
+    assert client.get(f"/{BUNDLE_PATH}").data
     before = len(list(handles.iterdir()))
     for _ in range(5):
-        client.get(f"/{BUNDLE_PATH}")
+        assert client.get(f"/{BUNDLE_PATH}").data
         client.head(f"/{BUNDLE_PATH}")
         client.get(f"/{BUNDLE_PATH}", headers={"If-None-Match": "*"})
         client.get(f"/{BUNDLE_PATH}", headers={"Range": "bytes=999999999-"})

@@ -1,7 +1,6 @@
 """The service as a process, on both servers: start, hostile bytes, slow clients, end."""
 
 import http.client
-import os
 import re
 import signal
 import socket
@@ -9,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +50,12 @@ class Service:
 
     def send(self, request: bytes) -> bytes:
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(request)
             answer = b""
-            while piece := connection.recv(65536):
-                answer += piece
+            # A server that refuses before it has read everything resets the connection.
+            with suppress(ConnectionResetError, BrokenPipeError):
+                connection.sendall(request)
+                while piece := connection.recv(65536):
+                    answer += piece
             return answer
 
     def end(self, number: int) -> tuple[int, str, float]:
@@ -131,7 +132,8 @@ def test_bytes_and_conditions(service: Service) -> None:
     assert headers["content-range"] == f"bytes 70000-200000/{len(BUNDLE)}"
     assert service.ask(f"/{BUNDLE_PATH}", Range="bytes=0-1,3-4")[::2] == (200, BUNDLE)
     assert service.ask(f"/{BUNDLE_PATH}", Range=f"bytes={len(BUNDLE)}-")[0] == 416
-    assert service.ask("/healthz", method="POST")[1]["allow"].replace(" ", "").split(",").sort() is None
+    status, headers, _ = service.ask("/healthz", method="POST")
+    assert (status, sorted(headers["allow"].split(", "))) == (405, ["GET", "HEAD"])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,6 @@ def test_bytes_and_conditions(service: Service) -> None:
         "/%2e%2e/secret",
         "/metadata/%2e%2e%2f%2e%2e%2fsecret",
         "//secret",
-        "//metadata/timestamp.json",
         "/pkg//FreeBSD:14:amd64/latest/meta.conf",
         "/pkg/../secret",
         "/metadata/timestamp.json%00",
@@ -175,7 +176,11 @@ def test_hostile_paths(service: Service, path: str) -> None:
         (b"GET /metadata/\x00 HTTP/1.1\r\nHost: skills.clawdie.si\r\n", {b"400", b"404"}),
         (
             b"GET /healthz HTTP/1.1\r\nHost: skills.clawdie.si\r\nX: " + b"a" * 70_000 + b"\r\n",
-            {b"400", b"431"},
+            {b"400", b"431", b""},
+        ),
+        (
+            b"GET /metadata/timestamp.json HTTP/1.1\r\nHost: evil.example\r\nHost: skills.clawdie.si\r\n",
+            {b"400", b"421"},
         ),
         (
             b"POST /healthz HTTP/1.1\r\nHost: skills.clawdie.si\r\nContent-Length: 999999999\r\n",
@@ -185,7 +190,8 @@ def test_hostile_paths(service: Service, path: str) -> None:
 )
 def test_hostile_requests(service: Service, lines: bytes, statuses: set[bytes]) -> None:
     answer = service.send(lines + b"Connection: close\r\n\r\n")
-    assert answer.split(b" ", 2)[1] in statuses
+    # "": the server closed while we were still sending, and its answer was lost with the connection.
+    assert (answer.split(b" ", 2)[1] if answer else b"") in statuses
     assert b"signed" not in answer
     assert service.ask("/healthz")[0] == 200
 
@@ -209,7 +215,7 @@ def test_clients_that_leave_or_read_slowly_keep_no_file_open(service: Service) -
     handles = Path(f"/proc/{worker}/fd")
 
     def bundles_open() -> int:
-        names = [os.readlink(handle) for handle in handles.iterdir() if handle.is_symlink()]
+        names = [str(handle.readlink()) for handle in handles.iterdir() if handle.is_symlink()]
         return sum(name.endswith(".tar.gz") for name in names)
 
     request = f"GET /{BUNDLE_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()

@@ -1,0 +1,26 @@
+"""Fixtures that more than one folder uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import World, skill_md
+
+
+@pytest.fixture(scope="session")
+def _world_template(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World.build(tmp_path_factory.mktemp("world"))
+    world.publish_skill(
+        "web-search==1.0", {"SKILL.md": skill_md("web-search"), "scripts/run.sh": b"#!/bin/sh\nexit 0\n"}
+    )
+    world.publish_profile("base==1", skills=["web-search==1.0"])
+    return world
+
+
+@pytest.fixture
+def world(_world_template: World, tmp_path: Path) -> Iterator[World]:
+    """A repository with web-search==1.0 and the profile base==1, published; each test has its own copy."""
+    world = _world_template.copy_to(tmp_path / "world")
+    yield world
+    world.close()
