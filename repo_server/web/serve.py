@@ -14,6 +14,7 @@ them again.
 import enum
 import importlib
 import importlib.util
+import logging
 import multiprocessing
 import os
 import signal
@@ -146,6 +147,8 @@ def _serve_waitress(
     import waitress.server  # type: ignore[import-untyped]  # noqa: PLC0415 - only one of the two is needed
     from waitress import wasyncore  # noqa: PLC0415
 
+    # It warns whenever a request has to wait for a thread, which says nothing that an operator can act on.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     channels: dict[int, Any] = {}
     server = waitress.server.create_server(
         _load(app_factory),

@@ -13,6 +13,7 @@ without its owner can be somebody else's, so the owner is.
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from signing.errors import FormatError
@@ -38,6 +39,11 @@ class FolderAddress:
     def __str__(self) -> str:
         return self.path
 
+    @property
+    def recorded(self) -> str:
+        """How a signed, public review names it: a curator's local folders are nobody's business."""
+        return f"folder:{_last(self.path)}"
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveAddress:
@@ -47,6 +53,11 @@ class ArchiveAddress:
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def recorded(self) -> str:
+        """How a signed, public review names it."""
+        return f"archive:{_last(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,12 @@ class GitAddress:
 
     def __str__(self) -> str:
         return f"git+{self.url}@{self.commit}" + (f"#{self.path}" if self.path else "")
+
+    @property
+    def recorded(self) -> str:
+        """How a signed, public review names it."""
+        url = f"local/{_last(self.url)}" if self.local else self.url
+        return f"git+{url}@{self.commit}" + (f"#{self.path}" if self.path else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,11 @@ class ClawHubAddress:
 
 
 Address = FolderAddress | ArchiveAddress | GitAddress | ClawHubAddress
+
+
+def _last(path: str) -> str:
+    """Return the last part of a local path, resolved so that ``.`` has a name too."""
+    return Path(path.removeprefix("file://")).resolve().name or "root"
 
 
 def parse_address(text: str) -> Address:

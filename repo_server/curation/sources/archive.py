@@ -27,7 +27,7 @@ def fetch(address: ArchiveAddress, *, limits: Limits, now: datetime) -> Fetched:
     return Fetched(
         tree=tree,
         source="archive",
-        address=str(address),
+        address=address.recorded,
         resolved={"archive_sha256": sha256_of(data), "files_sha256": tree.digest},
         licence=claims.licence,
         suggested_version=claims.version,

@@ -47,7 +47,7 @@ def fetch(address: FolderAddress, *, limits: Limits, now: datetime) -> Fetched:
     return Fetched(
         tree=tree,
         source="folder",
-        address=str(address),
+        address=address.recorded,
         resolved={"files_sha256": tree.digest},
         licence=claims.licence,
         suggested_version=claims.version,

@@ -55,7 +55,7 @@ def fetch(address: GitAddress, *, limits: Limits, now: datetime) -> Fetched:
     return Fetched(
         tree=tree,
         source="git",
-        address=str(address),
+        address=address.recorded,
         resolved={"commit": address.commit, "tree": tree_id, "files_sha256": tree.digest},
         publisher="" if address.local else fact(_publisher(address.url)),
         licence=claims.licence,
