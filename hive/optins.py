@@ -1,4 +1,4 @@
-"""Keeping consents and the external bundles they are about (edge: the bundles stand below the state folder)."""
+"""Keeping consents and the external bundles they are about, below the state folder (edge)."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,8 @@ from hive import audit
 from hive.db.models import OptInRow
 from hive.external import ExternalBundle, OptIn, read_external
 from hive.tenants import Tenant, Tier
-from repo_client.handles import Directory, MissingPathError
+from repo_client.entries import MissingPathError
+from repo_client.handles import Directory
 from signing.errors import NotFirstPartyError, NotFoundError, UsageError
 from signing.format.archive import MAX_ARCHIVE_BYTES
 from signing.format.digest import Sha256

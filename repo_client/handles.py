@@ -1,4 +1,4 @@
-"""Folders as handles: what is reached is what was opened, whoever renames things meanwhile.
+"""Folders as handles (edge): what is reached is what was opened, whoever renames things meanwhile.
 
 A path that was checked is not the path that is opened (reference/containment-and-admission §1.1, §2: checking
 paths lost the race within ten tries). So nothing here returns or compares a path: a `Directory` owns one
@@ -6,33 +6,32 @@ descriptor, and every name below it is one component, opened relative to that de
 This is plain POSIX, the same on Linux and FreeBSD; openat2 would be Linux only.
 
 Promises: no symbolic link is ever followed below an opened folder; a file appears complete or not at all;
-after an error no temporary is left. Every OSError comes out as one of
-
-    UnsafePathError    12  a link, a bad component, or not the kind of thing that was asked for
-    MissingPathError    6  a HostError: nothing has this name
-    ConflictError       4  the name is taken, and replacing was not asked for
-    HostError           6  everything else: full, read-only, not permitted
+after an error no temporary is left. What goes wrong comes out in the words of `repo_client.entries`.
 """
 
 import contextlib
-import ctypes
 import errno
 import fcntl
-import functools
 import itertools
 import os
-import secrets
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, final
+from typing import Final, Self, final
 
-from signing.errors import ConflictError, FormatError, HostError, RejectedError
+from repo_client.entries import (
+    Entry,
+    EntryKind,
+    FileState,
+    MissingPathError,
+    UnsafePathError,
+    check_component,
+    os_errors,
+    temporary_name,
+)
+from signing.errors import ConflictError, FormatError, HostError
 
 MAX_ENTRIES: Final = 100_000
-TEMPORARY_PREFIX: Final = ".new-"
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without a writer would hold us for ever. O_NOCTTY: nothing here becomes our terminal.
@@ -42,87 +41,12 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 # ENOTDIR on FreeBSD; a socket that got there after we looked is ENXIO or EOPNOTSUPP.
 _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.EOPNOTSUPP})
 _READ_BYTES: Final = 1 << 20
-_NO_LINKS: Final = "configure a home without symbolic links, such as /usr/home/agent"
 
 # Removal holds one descriptor per level. What is nested deeper is moved up and removed from there, so that
 # nobody can build a tree that cannot be removed.
 _REMOVE_DEPTH: Final = 48
 _REMOVE_BATCH: Final = 10_000
 _REMOVE_PASSES: Final = 100_000
-
-EntryKind = Literal["file", "folder", "other"]
-
-
-class UnsafePathError(RejectedError):
-    """A link stands in the way, a component is not a plain name, or the kind of thing is wrong."""
-
-    code = "unsafe-path"
-    exit_status = 12
-
-
-class MissingPathError(HostError):
-    """Nothing has this name."""
-
-    code = "path-missing"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A name in a folder, as lstat sees it; ``mode`` is the twelve permission bits."""
-
-    name: str
-    kind: EntryKind
-    mode: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileState:
-    """A regular file: its bytes, and what fstat says of the descriptor they were read from."""
-
-    content: bytes
-    mode: int
-    owner: tuple[int, int]
-    links: int
-
-
-def check_component(name: str, *, where: str = "path") -> None:
-    """Return None when ``name`` is one plain component.
-
-    Raises:
-        UnsafePathError: empty, ``.``, ``..``, with a slash or NUL, or not encodable as a file name.
-    """
-    try:
-        encodable = bool(os.fsencode(name))
-    except UnicodeEncodeError:
-        encodable = False
-    if not encodable or name in {".", ".."} or "/" in name or "\0" in name:
-        raise UnsafePathError(f"{name!a} is not a plain name", where=where, component=name)
-
-
-def temporary_name() -> str:
-    """Return a name that nobody can guess; leftovers of a killed process are known by its prefix."""
-    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-
-
-@contextlib.contextmanager
-def _os_errors(doing: str, where: str, *, unsafe: frozenset[int] = frozenset()) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise MissingPathError(f"cannot {doing}: nothing is there", where=where) from error
-    except FileExistsError as error:
-        raise ConflictError(f"cannot {doing}: the name is taken", where=where) from error
-    except OSError as error:
-        if error.errno in unsafe:
-            component = where.rpartition("/")[2]
-            raise UnsafePathError(
-                f"cannot {doing}: {component!r} is a symbolic link, or not of the kind that was asked for",
-                hint=_NO_LINKS,
-                where=where,
-                component=component,
-            ) from error
-        raise HostError(f"cannot {doing}: {error.strerror}", where=where, errno=error.errno) from error
 
 
 def _read_up_to(descriptor: int, count: int) -> bytes:
@@ -151,7 +75,7 @@ class Directory:
             UnsafePathError: a symbolic link, or not a folder.
             HostError: cannot be opened; MissingPathError when it is not there.
         """
-        with _os_errors("open the folder", str(path), unsafe=_IN_THE_WAY):
+        with os_errors("open the folder", str(path), unsafe=_IN_THE_WAY):
             return cls(os.open(path, _FOLDER), str(path))
 
     def __enter__(self) -> Self:
@@ -174,7 +98,7 @@ class Directory:
 
     def duplicate(self) -> "Directory":
         """Return a second handle of the same folder."""
-        with _os_errors("duplicate the handle", self.label):
+        with os_errors("duplicate the handle", self.label):
             return Directory(os.dup(self._descriptor), self.label)
 
     def status(self) -> os.stat_result:
@@ -183,7 +107,7 @@ class Directory:
         Raises:
             HostError: the descriptor cannot be asked.
         """
-        with _os_errors("look at the folder", self.label):
+        with os_errors("look at the folder", self.label):
             return os.fstat(self._descriptor)
 
     def same_as(self, other: "Directory") -> bool:
@@ -196,7 +120,7 @@ class Directory:
         Raises:
             HostError: not permitted.
         """
-        with _os_errors("set the mode", self.label):
+        with os_errors("set the mode", self.label):
             os.fchmod(self._descriptor, mode)
 
     def sync(self) -> None:
@@ -205,8 +129,22 @@ class Directory:
         Raises:
             HostError: the disk refused.
         """
-        with _os_errors("sync the folder", self.label):
+        with os_errors("sync the folder", self.label):
             os.fsync(self._descriptor)
+
+    def sync_file(self, name: str) -> None:
+        """Make the content of the file ``name`` durable.
+
+        Raises:
+            UnsafePathError: it is not a regular file any more.
+            HostError: the disk refused.
+        """
+        with os_errors("sync the file", self._place(name), unsafe=_IN_THE_WAY):
+            descriptor = os.open(name, _FILE, dir_fd=self._descriptor)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def lock(self) -> None:
         """Wait until no other handle holds the folder's lock; it is held until this handle is closed.
@@ -214,7 +152,7 @@ class Directory:
         Raises:
             HostError: the file system has no locks.
         """
-        with _os_errors("lock the folder", self.label):
+        with os_errors("lock the folder", self.label):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def descend(
@@ -254,7 +192,7 @@ class Directory:
 
     def _open_folder(self, name: str) -> "Directory":
         place = self._place(name)
-        with _os_errors("enter the folder", place, unsafe=_IN_THE_WAY):
+        with os_errors("enter the folder", place, unsafe=_IN_THE_WAY):
             return Directory(os.open(name, _FOLDER, dir_fd=self._descriptor), place)
 
     def make_folder(self, name: str, mode: int, *, sync: bool = True) -> None:
@@ -266,7 +204,7 @@ class Directory:
             HostError: cannot be made.
         """
         check_component(name, where=self.label)
-        with _os_errors("make the folder", self._place(name)):
+        with os_errors("make the folder", self._place(name)):
             os.mkdir(name, 0o700, dir_fd=self._descriptor)
         with self._open_folder(name) as folder:
             folder.set_mode(mode)
@@ -282,7 +220,7 @@ class Directory:
         """
         check_component(name, where=self.label)
         try:
-            with _os_errors("look", self._place(name)):
+            with os_errors("look", self._place(name)):
                 status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
         except MissingPathError:
             return None
@@ -306,7 +244,7 @@ class Directory:
         return tuple(entry for name in sorted(names) if (entry := self.find(name)) is not None)
 
     def _names(self, limit: int) -> list[str]:
-        with _os_errors("list the folder", self.label), os.scandir(self._descriptor) as found:
+        with os_errors("list the folder", self.label), os.scandir(self._descriptor) as found:
             return [entry.name for entry in itertools.islice(found, limit)]
 
     def read_file(self, name: str, *, max_bytes: int, single_link: bool = False) -> bytes:
@@ -332,7 +270,7 @@ class Directory:
         # again by descriptor because the name may mean another file by then.
         if found is not None and found.kind != "file":
             raise UnsafePathError(f"{name!a} is not a regular file", where=place, component=name)
-        with _os_errors("read the file", place, unsafe=_IN_THE_WAY):
+        with os_errors("read the file", place, unsafe=_IN_THE_WAY):
             descriptor = os.open(name, _FILE, dir_fd=self._descriptor)
             try:
                 status = os.fstat(descriptor)
@@ -377,7 +315,7 @@ class Directory:
         temporary = temporary_name()
         self.create_file(temporary, content, mode, owner=owner, sync=sync)
         try:
-            with _os_errors("put the file in place", self._place(name), unsafe=frozenset({errno.EISDIR})):
+            with os_errors("put the file in place", self._place(name), unsafe=frozenset({errno.EISDIR})):
                 os.rename(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         except BaseException:
             self._forget(temporary)
@@ -402,7 +340,7 @@ class Directory:
             HostError: cannot be written; the unfinished file is gone.
         """
         check_component(name, where=self.label)
-        with _os_errors("write the file", self._place(name)):
+        with os_errors("write the file", self._place(name)):
             descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=self._descriptor)
             try:
                 rest = memoryview(content)
@@ -437,7 +375,7 @@ class Directory:
         check_component(old, where=self.label)
         if self.find(new) is not None and not replace:
             raise ConflictError("cannot rename: the name is taken", where=self._place(new))
-        with _os_errors(f"rename {old!a}", self._place(new)):
+        with os_errors(f"rename {old!a}", self._place(new)):
             os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def remove_tree(self, name: str) -> None:
@@ -454,17 +392,17 @@ class Directory:
         if found is None:
             return
         if found.kind != "folder":
-            with _os_errors("remove the file", self._place(name)):
+            with os_errors("remove the file", self._place(name)):
                 os.unlink(name, dir_fd=self._descriptor)
             return
         with self._enter(name, mode=None, sync=False) as folder:
             folder._open_up(self)  # noqa: SLF001
             if depth == 0 and top is not None:
-                with _os_errors("move the folder up", folder.label):
+                with os_errors("move the folder up", folder.label):
                     os.rename(name, temporary_name(), src_dir_fd=self._descriptor, dst_dir_fd=top.fileno())
                 return
             folder._empty(top or folder, depth - 1)  # noqa: SLF001
-        with _os_errors("remove the folder", self._place(name)):
+        with os_errors("remove the folder", self._place(name)):
             os.rmdir(name, dir_fd=self._descriptor)
 
     def _open_up(self, parent: "Directory") -> None:
@@ -487,44 +425,3 @@ class Directory:
     def _place(self, name: str) -> str:
         # ascii(): names come from hostile folders and end up on terminals.
         return f"{self.label.rstrip('/')}/{ascii(name)[1:-1]}"
-
-
-def sync_tree(directory: Directory) -> None:
-    """Make ``directory`` and all below it durable: one syncfs on Linux, one fsync per name elsewhere.
-
-    Raises:
-        UnsafePathError: something in it is neither file nor folder.
-        HostError: the disk refused.
-    """
-    syncfs = _syncfs()
-    if syncfs is None:
-        _sync_each(directory)
-    elif syncfs(directory.fileno()) != 0:
-        number = ctypes.get_errno()
-        raise HostError(f"cannot sync: {os.strerror(number)}", where=directory.label, errno=number)
-
-
-@functools.cache
-def _syncfs() -> Callable[[int], int] | None:
-    try:
-        function = ctypes.CDLL(None, use_errno=True).syncfs
-    except (AttributeError, OSError):
-        return None  # FreeBSD
-    function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
-    return lambda descriptor: int(function(descriptor))
-
-
-def _sync_each(directory: Directory) -> None:
-    for entry in directory.entries():
-        if entry.kind == "folder":
-            with directory.descend(entry.name) as folder:
-                _sync_each(folder)
-            continue
-        place = f"{directory.label}/{entry.name!a}"
-        with _os_errors("sync the file", place, unsafe=_IN_THE_WAY):
-            descriptor = os.open(entry.name, _FILE, dir_fd=directory.fileno())
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-    directory.sync()

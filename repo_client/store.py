@@ -1,4 +1,4 @@
-"""The store of verified trees: one folder per tree digest.
+"""The store of verified trees: one folder per tree digest (edge).
 
 A tree is put here after it was verified, and is verified again from its bytes whenever it is taken out: disks
 rot, and whoever could write here is not to decide what enters a jail. A damaged tree is dropped and fetched
@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-from repo_client.handles import Directory, MissingPathError
+from repo_client.entries import MissingPathError
+from repo_client.handles import Directory
 from repo_client.trees import write_tree
 from signing.errors import ConflictError, SkillRepoError
 from signing.evidence import VerifiedBundle, verify_tree

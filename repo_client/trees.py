@@ -11,14 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from repo_client.handles import (
-    Directory,
-    MissingPathError,
-    UnsafePathError,
-    check_component,
-    sync_tree,
-    temporary_name,
-)
+from repo_client.entries import MissingPathError, UnsafePathError, check_component, temporary_name
+from repo_client.handles import Directory
+from repo_client.syncing import sync_tree
 from signing.errors import ConflictError, FormatError, SkillRepoError
 from signing.format.archive import Bundle
 from signing.format.manifest import MANIFEST_NAME, Mode

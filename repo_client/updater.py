@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tuf.api import exceptions as tuf_errors
+from tuf.api.metadata import MetaFile, Snapshot
 from tuf.ngclient import Updater, UpdaterConfig
 
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
@@ -36,8 +37,10 @@ from signing.errors import (
     SkillRepoError,
     TransportError,
 )
+from signing.format.digest import sha256_of
 from signing.format.names import TargetPath
-from signing.roles import hashed_path
+from signing.metadata import parse
+from signing.roles import SNAPSHOT, hashed_path
 from signing.trusted import TrustedMetadata, VouchedTarget, verify_metadata
 
 LOCK_SECONDS: Final = 60.0
@@ -101,7 +104,8 @@ class Update:
             VerificationError, FormatError: see `signing.trusted.verify_metadata`.
         """
         make_durable(self._folder)
-        return verify_metadata(self._anchor, roots=_roots(self._folder), files=_files(self._folder), now=now)
+        files = _current(_files(self._folder))
+        return verify_metadata(self._anchor, roots=_roots(self._folder), files=files, now=now)
 
     def fetch(self, target: VouchedTarget) -> bytes:
         """Return the bytes served for ``target``: at most its length, and not yet compared with its digest.
@@ -241,3 +245,18 @@ def _files(folder: Path) -> Mapping[str, bytes]:
         if role not in {"root", "trust-anchor"}:
             files[role] = path.read_bytes()
     return files
+
+
+def _current(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Return ``files`` without delegated roles of an older snapshot, which nobody asked for since.
+
+    They stay in the folder: python-tuf compares versions with them. At hand is only what the snapshot names.
+    """
+    if SNAPSHOT not in files:
+        return files
+    named = parse(files[SNAPSHOT], Snapshot, where=SNAPSHOT).signed.meta
+    return {role: data for role, data in files.items() if not _is_older(named.get(f"{role}.json"), data)}
+
+
+def _is_older(meta: MetaFile | None, data: bytes) -> bool:
+    return meta is not None and meta.hashes is not None and meta.hashes.get("sha256") != sha256_of(data)

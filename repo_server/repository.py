@@ -1,4 +1,4 @@
-"""A repository on this machine: its folder, its database, its blobs.
+"""A repository on this machine: its folder, its database, its blobs (edge).
 
 DIR/repository.toml        settings
 DIR/repository.db          every mutable decision (another database by --db)

@@ -12,10 +12,11 @@ Exit: 0 done, 1 our bug, 2 usage, 3 not found, 4 conflict or locked, 5 unreachab
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 
@@ -108,6 +109,13 @@ def _status(group: click.Group, program: str, words: list[str]) -> int:
         return _report(program, error, as_json=as_json)
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        if as_json:
+            return _report(
+                program, UsageError("no command given", hint=f"see {program} --help"), as_json=True
+            )
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_status
     except click.ClickException as error:
         usage = UsageError(error.format_message(), hint=f"see {program} --help")
         return _report(program, usage, as_json=as_json)
@@ -127,11 +135,23 @@ def _status(group: click.Group, program: str, words: list[str]) -> int:
 
 
 def _report(program: str, error: SkillRepoError, *, as_json: bool) -> int:
-    if as_json:
-        document = {"ok": False, "error": error.to_document()}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        click.echo(f"{program}: error[{error.code}]: {error}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
+    try:
+        if as_json:
+            document = {"ok": False, "error": error.to_document()}
+            text = json.dumps(document, indent=2, ensure_ascii=False)
+            # A file name that is not Unicode becomes an escape, which is what JSON would write for it.
+            click.echo(text.encode(errors="backslashreplace"))
+        else:
+            click.echo(f"{program}: error[{error.code}]: {error}", err=True)
+            if error.hint:
+                click.echo(f"hint: {error.hint}", err=True)
+    except BrokenPipeError:  # nobody reads the refusal; it still is one
+        _let_go_of(sys.stdout if as_json else sys.stderr)
     return error.exit_status
+
+
+def _let_go_of(stream: TextIO) -> None:
+    """Point ``stream`` at nothing, so that Python does not fail again when it flushes at exit."""
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)

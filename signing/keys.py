@@ -9,6 +9,7 @@ One key under two ids would meet a threshold of two alone; python-tuf and secure
 (reference/tuf-and-signing §2). So a key id is always computed, never believed.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
@@ -25,7 +26,8 @@ from signing.format.names import HolderName, parse_holder_name
 
 SCHEMA: Final = "https://skills.clawdie.si/schema/public-key/v1"
 HOLDER_FIELD: Final = "x-skillrepo-holder"
-_PUBLIC_HEX: Final = 64
+# `bytes.fromhex` also takes upper case and spaces: two spellings of one key would be two ids.
+_PUBLIC: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def key_id(keytype: str, scheme: str, public: str) -> str:
@@ -101,6 +103,8 @@ def check_keys(keys: Mapping[str, Key], *, where: str) -> None:
         public = key.keyval.get("public")
         if key.keytype != "ed25519" or key.scheme != "ed25519" or not isinstance(public, str):
             raise FormatError(f"key {keyid[:16]}… is not Ed25519", where=where)
+        if not _PUBLIC.fullmatch(public):
+            raise FormatError(f"key {keyid[:16]}… is not 64 lower-case hexadecimal digits", where=where)
         if keyid != key.keyid or keyid != key_id(key.keytype, key.scheme, public):
             raise FormatError(f"key id {keyid[:16]}… is not the hash of its key", where=where)
         if public in seen:

@@ -103,11 +103,15 @@ def new_key(folder: Path, holder: HolderName, *, passphrase: str, cost: SealCost
 
     if not passphrase:
         raise KeyAccessError("an empty passphrase seals nothing", hint="choose a passphrase")
+    words = _passphrase_bytes(passphrase)
+    if os.path.lexists(folder / f"{holder}{PUBLIC_SUFFIX}"):
+        # Asked before anything is written: a private key must not stay beside somebody else's public one.
+        raise _exists(folder / f"{holder}{PUBLIC_SUFFIX}")
     signing_key = SigningKey.generate()
     held = HeldKey(holder=holder, public=bytes(signing_key.verify_key).hex())
     salt = utils.random(pwhash.argon2id.SALTBYTES)
     sealing_key = pwhash.argon2id.kdf(
-        secret.SecretBox.KEY_SIZE, passphrase.encode(), salt, opslimit=cost.opslimit, memlimit=cost.memlimit
+        secret.SecretBox.KEY_SIZE, words, salt, opslimit=cost.opslimit, memlimit=cost.memlimit
     )
     document = {
         "schema": SCHEMA,
@@ -146,7 +150,7 @@ def load_key(path: Path, *, passphrase: Passphrase) -> SealedKeySigner:
     salt = _unhex(fields.text("salt", max_length=64), fields.place("salt"))
     box = _unhex(fields.text("box", max_length=400), fields.place("box"))
     fields.done()
-    words = passphrase(holder).encode()
+    words = _passphrase_bytes(passphrase(holder))
     try:
         sealing_key = pwhash.argon2id.kdf(secret.SecretBox.KEY_SIZE, words, salt, opslimit, memlimit)
         signing_key = SigningKey(secret.SecretBox(sealing_key).decrypt(box))
@@ -158,6 +162,20 @@ def load_key(path: Path, *, passphrase: Passphrase) -> SealedKeySigner:
     if bytes(signing_key.verify_key).hex() != public:
         raise FormatError("the sealed key is not the public key beside it", where=where)
     return SealedKeySigner(HeldKey(holder=holder, public=public), signing_key)
+
+
+def _passphrase_bytes(passphrase: str) -> bytes:
+    try:
+        return passphrase.encode()
+    except UnicodeEncodeError:
+        # From nothing: the error carries the passphrase as an argument.
+        raise KeyAccessError(
+            "the passphrase is not valid Unicode", hint="check the terminal's locale"
+        ) from None
+
+
+def _exists(path: Path) -> ConflictError:
+    return ConflictError(f"{path.name} exists already; it was left alone", hint="choose another name")
 
 
 def _unhex(text: str, where: str) -> bytes:
@@ -189,9 +207,7 @@ def _write_new(path: Path, data: bytes, *, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except FileExistsError as error:
-        raise ConflictError(
-            f"{path.name} exists already; it was left alone", hint="choose another name"
-        ) from error
+        raise _exists(path) from error
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
         stream.flush()

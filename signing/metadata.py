@@ -21,6 +21,7 @@ from tuf.api.metadata import (
     Delegations,
     Metadata,
     MetaFile,
+    Role,
     Root,
     Snapshot,
     SuccinctRoles,
@@ -97,6 +98,8 @@ def parse(data: bytes, kind: type[S], *, where: str) -> Metadata[S]:
         raise FormatError(f"larger than {MAX_METADATA_BYTES} bytes", where=where)
     try:
         metadata = Metadata[S].from_bytes(data)
+        # A float or a lone surrogate in an extra field parses, and fails only where signatures are checked.
+        _ = metadata.signed_bytes
     except RepositoryError as error:
         raise FormatError("not TUF metadata", where=where) from error
     if not isinstance(metadata.signed, kind):
@@ -221,9 +224,7 @@ def lint_root(root: Root) -> None:
     if not root.consistent_snapshot:
         raise FormatError("consistent snapshots are off", where=ROOT)
     for name in (ROOT, TARGETS, SNAPSHOT, TIMESTAMP):
-        role = root.roles[name]
-        if not 1 <= role.threshold <= len(set(role.keyids)):
-            raise FormatError(f"role {name} has a threshold that its keys cannot meet", where=ROOT)
+        _check_role(name, root.roles[name], root.keys, where=ROOT)
 
 
 def lint_targets(targets: Targets, *, where: str) -> None:
@@ -232,8 +233,21 @@ def lint_targets(targets: Targets, *, where: str) -> None:
         target_sha256(target, where=f"{where}: {path}")
         if target.length > MAX_TARGET_BYTES:
             raise FormatError(f"larger than {MAX_TARGET_BYTES} bytes", where=f"{where}: {path}")
-    if targets.delegations is not None:
-        check_keys(targets.delegations.keys, where=where)
+    if (delegations := targets.delegations) is None:
+        return
+    check_keys(delegations.keys, where=where)
+    for name, role in (delegations.roles or {}).items():
+        _check_role(name, role, delegations.keys, where=where)
+    if delegations.succinct_roles is not None:
+        bins = delegations.succinct_roles
+        _check_role(f"{bins.name_prefix}-*", bins, delegations.keys, where=where)
+
+
+def _check_role(name: str, role: Role, keys: Mapping[str, Key], *, where: str) -> None:
+    if not set(role.keyids) <= set(keys):
+        raise FormatError(f"role {name} names a key that is not there", where=where)
+    if not 1 <= role.threshold <= len(set(role.keyids)):
+        raise FormatError(f"role {name} has a threshold that its keys cannot meet", where=where)
 
 
 def target_sha256(target: TargetFile, *, where: str) -> Sha256:

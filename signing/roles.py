@@ -37,8 +37,9 @@ DELEGATED_PATHS: Final = {
 }
 MAX_BITS: Final = 14
 
-_SKILL_PATH = re.compile(r"skills/[a-z0-9-]+/[a-z0-9.!]+/[a-z0-9.!-]+", re.ASCII)
-_PROFILE_PATH = re.compile(r"profiles/[a-z0-9-]+/[a-z0-9.!]+\.json", re.ASCII)
+# No segment begins with a dot: "skills/a/../b" is nobody's path.
+_SKILL_PATH = re.compile(r"skills/[a-z0-9][a-z0-9-]*/[0-9][a-z0-9.!]*/[a-z0-9][a-z0-9.!-]*", re.ASCII)
+_PROFILE_PATH = re.compile(r"profiles/[a-z0-9][a-z0-9-]*/[0-9][a-z0-9.!]*\.json", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

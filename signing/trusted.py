@@ -13,6 +13,7 @@ comes out is `TrustedMetadata`, which only `verify_metadata` can make, and `Vouc
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
 from securesystemslib.signer import Key
@@ -118,7 +119,7 @@ class TrustedMetadata:
             path=path,
             length=target.length,
             sha256=target_sha256(target, where=f"{role}: {path}"),
-            custom=custom,
+            custom=MappingProxyType(dict(custom)),
             role=role,
             role_version=targets.version,
             signers=tuple(sorted(holder_of(key) for key in result.signed.values())),
@@ -196,7 +197,6 @@ def verify_metadata(
     # 5.2, 5.3: the anchor signs itself; each root is signed by its predecessor and by itself.
     root = _walk_roots(anchor, roots)
     _check_expiry(root, ROOT, now)
-    lint_root(root)
 
     # 5.4: timestamp, signed by root's timestamp key and fresh. (Its rollback check needs memory: updater.)
     timestamp = parse(_need(files, TIMESTAMP), Timestamp, where=TIMESTAMP)
@@ -242,6 +242,7 @@ def verify_metadata(
 def _walk_roots(anchor: bytes, roots: Sequence[bytes]) -> Root:
     current = parse(anchor, Root, where="trust anchor")
     _check_signed(current.signed, ROOT, current)
+    lint_root(current.signed)
     for data in roots:
         following = parse(data, Root, where=ROOT)
         if following.signed.version <= current.signed.version:
@@ -250,6 +251,8 @@ def _walk_roots(anchor: bytes, roots: Sequence[bytes]) -> Root:
             raise CouldNotVerifyError(f"root {current.signed.version + 1} is missing in the chain of roots")
         _check_signed(current.signed, ROOT, following)
         _check_signed(following.signed, ROOT, following)
+        # Every root, not only the last: one key under two ids in the middle could appoint the next alone.
+        lint_root(following.signed)
         current = following
     return current.signed
 

@@ -1,4 +1,4 @@
-"""The only module that touches what stands inside a jail.
+"""The only module that touches what stands inside a jail (edge).
 
 The tenant may be root in its jail and rename, link and mount there at any moment. So (numbers are sections of
 reference/containment-and-admission): one handle of the root per operation, opened by a way that only the host
@@ -13,14 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, final
 
-from repo_client.handles import (
-    MAX_ENTRIES,
-    Directory,
-    EntryKind,
-    MissingPathError,
-    UnsafePathError,
-    check_component,
-)
+from repo_client.entries import EntryKind, MissingPathError, UnsafePathError, check_component
+from repo_client.handles import MAX_ENTRIES, Directory
 from repo_client.trees import tree_matches, write_tree
 from signing.errors import ConflictError, FormatError, UsageError
 from signing.format.archive import Bundle

@@ -1,4 +1,4 @@
-"""Jails as plain folders: for demonstrations, tests and machines that are not FreeBSD.
+"""Jails as plain folders: for demonstrations, tests and machines that are not FreeBSD (edge).
 
     <base>/                0755   chosen by the operator
       acme/                0750   the tenant's
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from hive.jails.contained import JailRoot
-from repo_client.handles import TEMPORARY_PREFIX, Directory, MissingPathError, temporary_name
+from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, temporary_name
+from repo_client.handles import Directory
 from signing.errors import ConflictError, HostError, NotFoundError, SkillRepoError
 from signing.format.names import TenantId
 

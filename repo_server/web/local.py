@@ -1,4 +1,4 @@
-"""The web service over a repository on this machine."""
+"""The web service over a repository on this machine (edge)."""
 
 import os
 from datetime import UTC, datetime

@@ -289,7 +289,9 @@ class Review:
             candidate=Candidate.from_json(fields.take("candidate"), fields.place("candidate")),
             engines=fields.items("engines", EngineReport.from_json, maximum=20),
             surface=Surface.from_json(fields.take("surface"), fields.place("surface")),
-            previous=fields.optional("previous", lambda key: parse_version(fields.take(key))),
+            previous=fields.optional(
+                "previous", lambda key: parse_version(fields.take(key), where=fields.place(key))
+            ),
             waivers=fields.items("waivers", Waiver.from_json),
             decision=Decision(decision),
             reason=fields.text("reason"),

@@ -70,9 +70,15 @@ class Revocation:
         """Return the entry written as ``value``."""
         fields = Fields.of(value, where=where)
         entry = cls(
-            tree_sha256=fields.optional("tree_sha256", lambda key: parse_sha256(fields.take(key))),
-            name=fields.optional("name", lambda key: parse_skill_name(fields.take(key))),
-            version=fields.optional("version", lambda key: parse_version(fields.take(key))),
+            tree_sha256=fields.optional(
+                "tree_sha256", lambda key: parse_sha256(fields.take(key), where=fields.place(key))
+            ),
+            name=fields.optional(
+                "name", lambda key: parse_skill_name(fields.take(key), where=fields.place(key))
+            ),
+            version=fields.optional(
+                "version", lambda key: parse_version(fields.take(key), where=fields.place(key))
+            ),
             reason=fields.text("reason", max_length=2_000),
             by=parse_holder_name(fields.take("by"), where=fields.place("by")),
             revoked_at=parse_moment(fields.take("revoked_at"), where=fields.place("revoked_at")),

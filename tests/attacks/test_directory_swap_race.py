@@ -18,7 +18,7 @@ import pytest
 
 from hive.jails.contained import JailRoot
 from hive.jails.directory import DirectoryHost
-from repo_client.handles import UnsafePathError
+from repo_client.entries import UnsafePathError
 from signing.format.names import parse_tenant_id
 
 SECONDS = 2.0

@@ -8,7 +8,8 @@ import pytest
 from hive.jails import contained
 from hive.jails.contained import JailRoot
 from hive.jails.directory import DirectoryHost
-from repo_client.handles import Directory, MissingPathError, UnsafePathError
+from repo_client.entries import MissingPathError, UnsafePathError
+from repo_client.handles import Directory
 from signing.errors import ConflictError, FormatError, UsageError
 from signing.format.archive import Bundle, SourceFile
 from signing.format.manifest import Kind, MemberPath

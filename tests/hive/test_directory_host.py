@@ -8,7 +8,8 @@ import pytest
 from hive.jails import directory
 from hive.jails.directory import DirectoryHost
 from hive.jails.host import JailHost
-from repo_client.handles import Directory, UnsafePathError
+from repo_client.entries import UnsafePathError
+from repo_client.handles import Directory
 from signing.errors import ConflictError, HostError, NotFoundError
 from signing.format.names import parse_tenant_id
 

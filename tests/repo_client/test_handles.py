@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from repo_client import handles
-from repo_client.handles import Directory, MissingPathError, UnsafePathError, sync_tree
+from repo_client import handles, syncing
+from repo_client.entries import MissingPathError, UnsafePathError
+from repo_client.handles import Directory
+from repo_client.syncing import sync_tree
 from signing.errors import ConflictError, FormatError, HostError
 
 
@@ -304,7 +306,7 @@ def test_sync_tree_falls_back_to_every_name(tmp_path, folder, monkeypatch):
     (tmp_path / "a/b/f").touch()
     (tmp_path / "g").touch()
     synced = []
-    monkeypatch.setattr(handles, "_syncfs", lambda: None)
+    monkeypatch.setattr(syncing, "_syncfs", lambda: None)
     monkeypatch.setattr(handles.os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     sync_tree(folder)
     wanted = [tmp_path / path for path in ("a/b/f", "a/b", "a", "g", ".")]
@@ -313,6 +315,6 @@ def test_sync_tree_falls_back_to_every_name(tmp_path, folder, monkeypatch):
 
 def test_sync_tree_reports_what_the_kernel_says(folder, monkeypatch):
     sync_tree(folder)
-    monkeypatch.setattr(handles, "_syncfs", lambda: lambda _descriptor: -1)
+    monkeypatch.setattr(syncing, "_syncfs", lambda: lambda _descriptor: -1)
     with pytest.raises(HostError, match="cannot sync"):
         sync_tree(folder)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from repo_client import handles, trees
-from repo_client.handles import Directory, UnsafePathError
+from repo_client.entries import UnsafePathError
+from repo_client.handles import Directory
 from repo_client.trees import tree_matches, write_tree
 from signing.errors import ConflictError, HostError
 from signing.format.archive import Bundle, SourceFile

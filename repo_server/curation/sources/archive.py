@@ -1,4 +1,4 @@
-"""An archive file on this machine: .zip, .tar.gz or .tgz."""
+"""An archive file on this machine: .zip, .tar.gz or .tgz (edge)."""
 
 import os
 import stat

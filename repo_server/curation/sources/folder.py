@@ -1,4 +1,4 @@
-"""A folder on this machine, walked by handles.
+"""A folder on this machine, walked by handles (edge).
 
 Each name is opened relative to the handle of its folder, without following links, and what was opened is what is
 read: exchanging a file for a link in between changes nothing. Nothing is skipped. A skill that holds more than

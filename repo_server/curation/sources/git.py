@@ -1,4 +1,4 @@
-"""A folder of one git commit, read from the object store.
+"""A folder of one git commit, read from the object store (edge).
 
 Nothing is ever checked out: `git ls-tree` lists, `git cat-file` gives the bytes. So no hook, no filter and no
 attribute of the repository runs, links are only blobs that we refuse, and what is read is what was committed

@@ -1,4 +1,4 @@
-"""GET, and nothing else, from one origin, under limits.
+"""GET, and nothing else, from one origin, under limits (edge).
 
 `requests` alone follows redirects to anywhere, reads proxies and passwords from the environment, unpacks
 compressed bodies without bound, and lets a server that sends one byte now and then go on for ever. Here: one

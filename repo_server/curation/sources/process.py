@@ -1,4 +1,4 @@
-"""Running one program under limits: time, bytes printed, bytes written below its folder.
+"""Running one program under limits (edge): time, bytes printed, bytes written below its folder.
 
 Output goes to files, not to pipes: nothing can block, nothing has to be read by threads, and the size can be
 watched from outside. The program leads its own process group, and the whole group is killed at the end, so that

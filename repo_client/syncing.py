@@ -1,0 +1,48 @@
+"""Making a whole tree durable at once (edge).
+
+One sync per tree, not one per file: a sync per file is 25 to 70 times dearer on ext4 (measured;
+reference/storage-serving-performance §4).
+"""
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+
+from repo_client.handles import Directory
+from signing.errors import HostError
+
+
+def sync_tree(directory: Directory) -> None:
+    """Make ``directory`` and all below it durable: one syncfs on Linux, one fsync per name elsewhere.
+
+    Raises:
+        UnsafePathError: something in it is neither file nor folder.
+        HostError: the disk refused.
+    """
+    syncfs = _syncfs()
+    if syncfs is None:
+        _sync_each(directory)
+    elif syncfs(directory.fileno()) != 0:
+        number = ctypes.get_errno()
+        raise HostError(f"cannot sync: {os.strerror(number)}", where=directory.label, errno=number)
+
+
+@functools.cache
+def _syncfs() -> Callable[[int], int] | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        return None  # FreeBSD
+    function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
+    return lambda descriptor: int(function(descriptor))
+
+
+def _sync_each(directory: Directory) -> None:
+    for entry in directory.entries():
+        if entry.kind == "folder":
+            with directory.descend(entry.name) as folder:
+                _sync_each(folder)
+        else:
+            directory.sync_file(entry.name)
+    directory.sync()
