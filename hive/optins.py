@@ -13,7 +13,7 @@ from hive.external import ExternalBundle, OptIn, read_external
 from hive.tenants import Tenant, Tier
 from repo_client.entries import MissingPathError
 from repo_client.handles import Directory
-from signing.errors import NotFirstPartyError, NotFoundError, UsageError
+from signing.errors import NotFirstPartyError, NotFoundError, RejectedError, UsageError
 from signing.format.archive import MAX_ARCHIVE_BYTES
 from signing.format.digest import Sha256
 from signing.format.moment import render_moment
@@ -59,6 +59,12 @@ def add(
     facts = {**describe(opt_in), "tenant": tenant.tenant_id, "risk": "operator's own risk"}
     audit.append(session, event="optin.added", facts=facts, now=now)
     return external
+
+
+def note_refusal(session: Session, tenant_id: TenantId, error: RejectedError, *, now: datetime) -> None:
+    """Record that a consent was refused: whoever tries to wave something through leaves a trace."""
+    facts = {"tenant": tenant_id, "verdict": "refused", "error": error.to_document()}
+    audit.append(session, event="optin.refused", facts=facts, now=now)
 
 
 def withdraw(session: Session, tenant: Tenant, pin: Pin, *, now: datetime) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from hive import audit
 from hive.db.models import TenantRow
-from signing.errors import ConflictError, NotFoundError
+from signing.errors import ConflictError, FormatError, NotFoundError
 from signing.format.moment import render_moment
 from signing.format.names import Pin, TenantId, parse_tenant_id
 
@@ -54,11 +54,11 @@ class Tenant:
         """Return the tenant of a row; a row that was tampered with is refused by the parsers."""
         return cls(
             tenant_id=parse_tenant_id(row.tenant_id),
-            tier=Tier(row.tier),
-            profile=Pin.parse(row.profile),
+            tier=_tier(row.tier),
+            profile=Pin.parse(row.profile, where="tenant.profile"),
             collection_id=row.collection_id,
             scratch=row.scratch,
-            status=TenantStatus(row.status),
+            status=_status(row.status),
             reason=row.reason,
             created_at=row.created_at,
         )
@@ -135,3 +135,16 @@ def load_row(session: Session, tenant_id: TenantId) -> TenantRow:
 def list_all(session: Session) -> list[Tenant]:
     """Return all tenants by name."""
     return [Tenant.of(row) for row in session.scalars(select(TenantRow).order_by(TenantRow.tenant_id))]
+
+
+def _tier(text: str) -> Tier:
+    # An unknown tier is not "free by default": nothing is admitted for it.
+    if text not in {tier.value for tier in Tier}:
+        raise FormatError(f"{text!a} is not a tier", where="tenant.tier")
+    return Tier(text)
+
+
+def _status(text: str) -> TenantStatus:
+    if text not in {status.value for status in TenantStatus}:
+        raise FormatError(f"{text!a} is not a status", where="tenant.status")
+    return TenantStatus(text)

@@ -13,13 +13,14 @@ too; so a watchdog shuts the socket down at the deadline, whatever is being read
 reference/tuf-and-signing §2).
 """
 
+import contextlib
 import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import IO, Final, Self
 from urllib.parse import SplitResult, urlsplit
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
@@ -79,8 +80,28 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
         self._origins = origins
         self._limits = limits
         self._tls = tls
+        self._running: Generator[bytes, None, None] | None = None
+
+    @contextlib.contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """Yield the body of ``url`` as a file, as python-tuf does; then the connection is closed.
+
+        python-tuf drops the body where it is too long; with the error kept somewhere, the connection would
+        stay open too, and its watchdog with it.
+        """
+        try:
+            with super().download_file(url, max_length) as stream:
+                yield stream
+        finally:
+            if self._running is not None:
+                self._running.close()
+                self._running = None
 
     def _fetch(self, url: str) -> Iterator[bytes]:
+        self._running = self._pieces(url)
+        return self._running
+
+    def _pieces(self, url: str) -> Generator[bytes, None, None]:
         """Yield the body of ``url``; every failure is one of python-tuf's DownloadErrors.
 
         This is a generator, so python-tuf's `fetch` cannot translate for us what is raised after the first

@@ -109,16 +109,8 @@ def _status(group: click.Group, program: str, words: list[str]) -> int:
         return _report(program, error, as_json=as_json)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        if as_json:
-            return _report(
-                program, UsageError("no command given", hint=f"see {program} --help"), as_json=True
-            )
-        click.echo(error.format_message(), err=True)
-        return UsageError.exit_status
     except click.ClickException as error:
-        usage = UsageError(error.format_message(), hint=f"see {program} --help")
-        return _report(program, usage, as_json=as_json)
+        return _report_usage(program, error, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
@@ -132,6 +124,14 @@ def _status(group: click.Group, program: str, words: list[str]) -> int:
         )
         return _report(program, bug, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _report_usage(program: str, error: click.ClickException, *, as_json: bool) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
+        error.show()  # called without a command: the message is the help
+        return UsageError.exit_status
+    usage = UsageError(error.format_message(), hint=f"see {program} --help")
+    return _report(program, usage, as_json=as_json)
 
 
 def _report(program: str, error: SkillRepoError, *, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from hive.db.session import transaction
 from hive.external import OptIn, read_external
 from hive.tenants import Tenant, load_row
 from signing.console import Console, console_option
-from signing.errors import FormatError, NotFoundError
+from signing.errors import FormatError, NotFoundError, RejectedError
 from signing.format.archive import MAX_ARCHIVE_BYTES
 from signing.format.names import Pin, parse_tenant_id
 
@@ -44,20 +44,27 @@ def add(
 ) -> None:
     """Record the consent to exactly the bytes of BUNDLE for TENANT."""
     config = settings(ctx)
+    engine = open_database(config)
     data = _read(file)
-    with transaction(open_database(config)) as session:
-        tenant = Tenant.of(load_row(session, parse_tenant_id(tenant_id)))
-        external = read_external(data)
-        opt_in = OptIn(
-            tenant_id=tenant.tenant_id,
-            source=source,
-            pin=external.pin,
-            bundle_sha256=external.sha256,
-            owner=owner,
-            reason=reason,
-            expires_at=_day(expires),
-        )
-        optins.add(session, config.state_dir / "external", tenant, data, opt_in=opt_in, now=clock())
+    wanted = parse_tenant_id(tenant_id)
+    try:
+        with transaction(engine) as session:
+            tenant = Tenant.of(load_row(session, wanted))
+            external = read_external(data)
+            opt_in = OptIn(
+                tenant_id=tenant.tenant_id,
+                source=source,
+                pin=external.pin,
+                bundle_sha256=external.sha256,
+                owner=owner,
+                reason=reason,
+                expires_at=_day(expires),
+            )
+            optins.add(session, config.state_dir / "external", tenant, data, opt_in=opt_in, now=clock())
+    except RejectedError as error:
+        with transaction(engine) as session:
+            optins.note_refusal(session, wanted, error, now=clock())
+        raise
     console.answer(
         {**optins.describe(opt_in), "risk": "operator's own risk"},
         f"{tenant_id} may be born with {external.pin} from {source} until {expires}, at {owner}'s own risk",

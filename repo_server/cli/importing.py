@@ -65,7 +65,7 @@ def import_(
 
 
 @click.command()
-@click.argument("candidate")
+@click.argument("candidate", metavar="CANDIDATE|NAME[==VERSION]")
 @click.option(
     "--output", required=True, type=click.Path(path_type=Path), help="File to write; it must not exist."
 )

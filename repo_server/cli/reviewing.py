@@ -16,7 +16,7 @@ _COLOURS = {Severity.BLOCK: "bold red", Severity.LOOK: "yellow", Severity.NOTE: 
 
 
 @click.command()
-@click.argument("candidate", required=False)
+@click.argument("candidate", metavar="CANDIDATE|NAME[==VERSION]", required=False)
 @click.option(
     "--path", "folder", type=click.Path(path_type=Path), help="Check a bare folder; no repository, no state."
 )

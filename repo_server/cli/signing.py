@@ -12,7 +12,7 @@ from signing.errors import UsageError
 
 
 @click.command()
-@click.argument("candidate")
+@click.argument("candidate", metavar="CANDIDATE|NAME[==VERSION]")
 @click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator whose key signs.")
 @click.option("--yes", is_flag=True, help="Do not ask before signing.")
 @console_option

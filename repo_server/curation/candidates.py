@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,6 +26,8 @@ from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.manifest import Kind, Mode
 from signing.format.names import Pin, ReleaseVersion, SkillName
 from signing.format.review import Candidate, Finding
+
+_ENDED: Final = frozenset({CandidateState.PUBLISHED.value, CandidateState.REJECTED.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +86,26 @@ def stage(
     return row
 
 
-def find(session: Session, candidate_id: str) -> CandidateRow:
-    """Return the candidate with that id, or an unambiguous beginning of one.
+def find(session: Session, text: str) -> CandidateRow:
+    """Return the candidate that ``text`` means: its id or the beginning of it, NAME==VERSION, or NAME.
+
+    A name means the candidate that is still to be decided or published, if there is one.
 
     Raises:
         NotFoundError: there is none. ConflictError: there are several.
     """
-    statement = select(CandidateRow).where(CandidateRow.id.startswith(candidate_id, autoescape=True)).limit(2)
-    rows = list(session.scalars(statement)) if candidate_id else []
+    by_id = select(CandidateRow).where(CandidateRow.id.startswith(text, autoescape=True))
+    rows = list(session.scalars(by_id)) if text else []
     if not rows:
-        raise NotFoundError(f"no candidate {candidate_id!r}", hint="skillrepo status lists candidates")
+        name, _, version = text.partition("==")
+        by_name = select(CandidateRow).where(CandidateRow.name == name)
+        rows = list(session.scalars(by_name.where(CandidateRow.version == version) if version else by_name))
+        rows = [row for row in rows if row.state not in _ENDED] or rows
+    if not rows:
+        raise NotFoundError(f"no candidate {text!a}", hint="skillrepo status lists candidates")
     if len(rows) > 1:
-        raise ConflictError(f"several candidates begin with {candidate_id!r}", hint="write more of the id")
+        names = ", ".join(f"{row.id} ({row.name}=={row.version}, {row.state})" for row in rows[:5])
+        raise ConflictError(f"{text!a} means several candidates: {names}", hint="write the id")
     return rows[0]
 
 

@@ -62,7 +62,8 @@ def _entry_v2(row: ReleaseRow) -> dict[str, Any]:
         "name": row.name,
         "type": "archive",
         "description": row.description,
-        "url": f"/targets/{hashed_path(path, row.bundle_sha256)}",
+        # Relative to the index (RFC 3986), so that it also holds below a path prefix.
+        "url": f"../../targets/{hashed_path(path, row.bundle_sha256)}",
         "digest": f"sha256:{row.bundle_sha256}",
     }
 

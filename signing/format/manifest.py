@@ -7,7 +7,7 @@ r"""The manifest: the complete list of a bundle's files.
 It is canonical JSON; its sha256 is the **tree digest**, which names the unpacked tree in stores, locks and
 audit records. What it does not list is not part of the bundle; there is no ignore list and no option.
 
-Laws, held by tests/signing/test_manifest.py: ``parse(render(m)) == m``; ``render(parse(b)) == b`` or
+Laws, held by tests/signing/format/test_manifest.py: ``parse(render(m)) == m``; ``render(parse(b)) == b`` or
 ``parse(b)`` raises FormatError.
 """
 

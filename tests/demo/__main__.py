@@ -20,12 +20,11 @@ from tests.demo.attacks import five_attacks
 from tests.demo.stage import DemoFailedError, Stage
 from tests.support.loopback_clawhub import LoopbackClawHub
 
-SKILLS = Path(__file__).parents[2] / "skills"
 OURS = (
-    ("mother", "skill", SKILLS / "mother"),
-    ("jail-housekeeping", "skill", SKILLS / "jail-housekeeping"),
-    ("clawdie-base", "soul", SKILLS / "souls" / "clawdie-base"),
-    ("tier-paid", "soul", SKILLS / "souls" / "tier-paid"),
+    ("mother", "skill", "skills/mother"),
+    ("jail-housekeeping", "skill", "skills/jail-housekeeping"),
+    ("clawdie-base", "soul", "skills/souls/clawdie-base"),
+    ("tier-paid", "soul", "skills/souls/tier-paid"),
 )
 OUTSIDE = "clawhub:@northwind-tools/release-notes-writer@2.1.0"
 
@@ -124,7 +123,7 @@ def curate_outside(stage: Stage) -> None:
 
 def curate_ours(stage: Stage) -> None:
     for name, kind, path in OURS:
-        candidate = stage.run("skillrepo", "import", str(path), "--kind", kind)["candidate"]
+        candidate = stage.run("skillrepo", "import", path, "--kind", kind)["candidate"]
         stage.run(
             "skillrepo", "review", candidate, "--approve", "--reason", "ours", "--as", "curator-2", quiet=True
         )

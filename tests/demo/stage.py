@@ -16,6 +16,7 @@ from rich.tree import Tree
 
 _BIN = Path(sys.executable).parent
 _SECONDS = 60
+_CHECKOUT = Path(__file__).parents[2]
 
 
 class DemoFailedError(Exception):
@@ -64,6 +65,7 @@ class Stage:
             self.screen.print(f"[cyan]$[/] {escape(self._short(' '.join(words)))}")
         done = subprocess.run(
             [str(_BIN / words[0]), *words[1:], "--json"],
+            cwd=_CHECKOUT,
             env={**os.environ, **self.environment},
             capture_output=True,
             stdin=subprocess.DEVNULL,
