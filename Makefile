@@ -21,7 +21,7 @@ demo: $(STAMP)  ## the main job, end to end, and five attacks on it
 	@$(BIN)/python -m tests.demo
 
 test: $(STAMP)  ## the tests (loopback only)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(STAMP)  ## ruff, formatting, mypy --strict
 	$(BIN)/ruff check .

@@ -44,13 +44,19 @@ class TreeStore:
             return None  # the download path tells what is wrong with such metadata
         with Directory.open(self._folder) as store:
             try:
-                with store.descend(digest[:_PREFIX]) as shelf, shelf.descend(digest) as tree:
-                    return verify_tree(_read(tree), pin=pin, target=target)
+                shelf = store.descend(digest[:_PREFIX])
             except MissingPathError:
                 return None
-            except SkillRepoError:
-                self._drop(store, digest)
-                return None
+            with shelf:
+                if shelf.find(digest) is None:
+                    return None
+                try:
+                    with shelf.descend(digest) as tree:
+                        return verify_tree(_read(tree), pin=pin, target=target)
+                except SkillRepoError:
+                    with contextlib.suppress(SkillRepoError):
+                        shelf.remove_tree(digest)
+                    return None
 
     def save(self, bundle: VerifiedBundle) -> None:
         """Keep ``bundle``; two processes that keep the same one at once both succeed."""
@@ -59,10 +65,6 @@ class TreeStore:
             if shelf.find(digest) is None:
                 with contextlib.suppress(ConflictError):
                     write_tree(shelf, digest, bundle.bundle, read_only=True)
-
-    def _drop(self, store: Directory, digest: str) -> None:
-        with contextlib.suppress(SkillRepoError), store.descend(digest[:_PREFIX]) as shelf:
-            shelf.remove_tree(digest)
 
 
 def _read(tree: Directory) -> Bundle:

@@ -125,13 +125,17 @@ def _init_from_ceremony(
 ) -> dict[str, object]:
     from repo_server.cli.ceremony import read_folder
     from repo_server.publishing.install import install
-    from repo_server.storage.durable import write_durably
 
     signer = load_signer(ctx, online)
     repository = install(
-        folder, config=config, documents=read_folder(ceremony), online=signer, now=clock(), database=database
+        folder,
+        config=config,
+        documents=read_folder(ceremony),
+        online=signer,
+        now=clock(),
+        database=database,
+        key_files={f"{ONLINE}{KEY_SUFFIX}": online.read_bytes()},
     )
-    write_durably(repository.keys / f"{ONLINE}{KEY_SUFFIX}", online.read_bytes(), mode=0o600)
     return {
         "repo": str(repository.folder),
         "dev": False,

@@ -144,7 +144,11 @@ def merge(documents: Documents, others: Documents) -> dict[str, bytes]:
         mine, theirs = _any(data, role), _any(others[role], role)
         if mine.signed_bytes != theirs.signed_bytes:
             raise FormatError(f"role {role!r} differs: not copies of one draft", where="ceremony")
-        mine.signatures.update(theirs.signatures)
+        # A copy that was damaged on its way must not take away a signature that is good.
+        good = set(_result(documents, role).signed)
+        for keyid, signature in theirs.signatures.items():
+            if keyid not in good:
+                mine.signatures[keyid] = signature
         result[role] = mine.to_bytes(SERIALIZER)
     return result
 

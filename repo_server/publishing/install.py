@@ -1,21 +1,23 @@
 """Making a repository: a folder, a database and the first, completely signed metadata (edge)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from securesystemslib.signer import Signer
+from sqlalchemy import select
 from tuf.api.metadata import Root
 
 from repo_server.config import NAME, RepositoryConfig
 from repo_server.db import log
-from repo_server.db.models import TargetRow
+from repo_server.db.models import MetadataRow, TargetRow
 from repo_server.db.session import transaction
 from repo_server.publishing.ceremony import Documents, check_complete
 from repo_server.publishing.online import sign_state
 from repo_server.publishing.projection import project
 from repo_server.publishing.state import add_versions
 from repo_server.repository import ANCHOR_NAME, Repository
-from repo_server.storage.durable import write_durably
+from repo_server.storage.durable import sync_folder, write_durably
 from signing.errors import ConflictError, KeyAccessError
 from signing.format.digest import sha256_of
 from signing.format.names import REVOCATIONS_PATH
@@ -33,14 +35,17 @@ def install(
     online: Signer,
     now: datetime,
     database: str | None = None,
+    key_files: Mapping[str, bytes] | None = None,
 ) -> Repository:
     """Make the repository in ``folder`` from the documents of a finished ceremony.
+
+    ``key_files`` are put beside it, by name.
 
     ``repository.toml`` is written last: a folder without it is no repository, so a killed installation leaves
     none, and can be started again.
 
     Raises:
-        ConflictError: there is a repository already.
+        ConflictError: there is a repository already, in the folder or in ``database``.
         ThresholdError, FormatError: the ceremony is not complete.
         KeyAccessError: ``online`` is not the key that root names for the timestamp.
     """
@@ -61,6 +66,10 @@ def install(
     revocations = Revocations().render()
     repository.blobs.store(revocations)
     with transaction(repository.engine) as session:
+        if session.scalars(select(MetadataRow.role).limit(1)).first() is not None:
+            raise ConflictError(
+                "this database holds a repository already", hint="name an empty one by --db, or none"
+            )
         add_versions(session, ((role, 1, data) for role, data in documents.items()), now=now)
         session.add(TargetRow(path=REVOCATIONS_PATH, sha256=sha256_of(revocations), length=len(revocations)))
         sign_state(session, online, now=now)
@@ -77,5 +86,10 @@ def install(
     with transaction(repository.engine) as session:
         project(repository, session)
     repository.pkg_root.mkdir(parents=True, exist_ok=True)
+    if key_files:
+        repository.keys.mkdir(mode=0o700, exist_ok=True)
+    for name, content in (key_files or {}).items():
+        write_durably(repository.keys / name, content, mode=0o600)
     (folder / f"{NAME}.new").replace(folder / NAME)
+    sync_folder(folder)
     return repository

@@ -9,7 +9,7 @@ from tuf.api.metadata import TargetFile
 
 from repo_server.db import log
 from repo_server.db.models import ProfileRow, ReleaseRow
-from repo_server.publishing.proposals import Change, check_proposal, drop_proposals, propose, sign_proposal
+from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
 from repo_server.repository import Repository
 from signing.errors import ConflictError, NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256
@@ -84,14 +84,12 @@ def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: dat
         # What was published when the profile was drafted may have changed its standing since.
         if _pinned(session, item.pin, kind) != item:
             raise WrongSubjectError(f"{item.pin} is not what the draft pins any more", hint="draft it again")
-    additions = _additions(profile)
-    rows = propose(session, subject_of(pin), additions, now=now)
+    additions = additions_of(profile)
     try:
-        return [check_proposal(session, proposal, additions, now=now) for proposal in rows]
+        return _checked(repository, session, pin, additions, now=now)
     except ConflictError:
         drop_proposals(session, subject_of(pin))
-        rows = propose(session, subject_of(pin), additions, now=now)
-        return [check_proposal(session, proposal, additions, now=now) for proposal in rows]
+        return _checked(repository, session, pin, additions, now=now)
 
 
 def sign_profile(
@@ -101,12 +99,12 @@ def sign_profile(
 
     Raises:
         NotEntitledError: the key is not an operator's.
+        ConflictError: it continues a draft that ``signer`` has to sign first.
     """
     plan_profile(repository, session, pin, now=now)
     profile = load_profile(repository, session, pin)
-    additions = _additions(profile)
-    for proposal in propose(session, subject_of(pin), additions, now=now):
-        sign_proposal(session, proposal, signer)
+    for proposal in propose(session, subject_of(pin), additions_of(profile), now=now):
+        sign_proposal(session, proposal, signer, anchor=repository.anchor)
     facts = {"profile": str(pin), "by": holder_of(signer.public_key)}
     log.append(session, event="profile.signed", facts=facts, now=now)
     return plan_profile(repository, session, pin, now=now)
@@ -117,9 +115,17 @@ def subject_of(pin: Pin) -> str:
     return f"profile:{pin}"
 
 
-def _additions(profile: Profile) -> dict[str, TargetFile]:
+def additions_of(profile: Profile) -> dict[str, TargetFile]:
+    """Return the target that publishes ``profile``."""
     path = profile.pin.profile_path
     return {path: build_target(path, profile.render())}
+
+
+def _checked(
+    repository: Repository, session: Session, pin: Pin, additions: dict[str, TargetFile], *, now: datetime
+) -> list[Change]:
+    rows = propose(session, subject_of(pin), additions, now=now)
+    return check_proposals(session, rows, additions, anchor=repository.anchor, now=now)
 
 
 def _row(session: Session, pin: Pin) -> ProfileRow:

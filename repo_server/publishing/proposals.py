@@ -4,11 +4,13 @@ A release changes two hash bins (its bundle and its review hash to bins of their
 a profile changes the role ``profiles``. A proposal continues the newest metadata of its role, proposed or
 published, so several can be signed before anything is published; publishing keeps their order.
 
-Before a key signs, `check_proposal` compares proposed and published metadata here, on the signer's side: they
-may differ by exactly the reviewed targets and nothing else, whatever made the proposal.
+Before a key signs, `check_proposals` compares proposed and published metadata here, on the signer's side: they
+may differ by exactly the reviewed targets and nothing else, whatever made the proposal. What is published is
+checked from the trust anchor first (`vouched`), and what continues another proposal waits until that one has
+its signatures or the signer's own: a signature covers all targets of the role, also those below.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,9 +20,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import TargetFile, Targets
 
-from repo_server.db.models import ProposalRow, ProposalState
+from repo_server.db.models import CandidateRow, CandidateState, ProposalRow, ProposalState
 from repo_server.publishing.ceremony import Standing, succinct
 from repo_server.publishing.state import current, current_targets, tip
+from repo_server.publishing.vouched import vouched_delegator, vouched_targets
 from signing.errors import ConflictError, NotEntitledError, WrongSubjectError
 from signing.format.digest import sha256_of
 from signing.keys import holder_of
@@ -64,8 +67,9 @@ def propose(
     if known:
         return known
     by_role: dict[str, dict[str, TargetFile]] = {}
+    skills = current_targets(session, SKILLS)
     for path, target in additions.items():
-        by_role.setdefault(_role_of(session, path), {})[path] = target
+        by_role.setdefault(_role_of(skills, path), {})[path] = target
     rows = []
     for role, targets in sorted(by_role.items()):
         base = tip(session, role)
@@ -96,6 +100,7 @@ def open_proposals(session: Session, subject: str | None = None) -> list[Proposa
 def drop_proposals(session: Session, subject: str) -> None:
     """Drop the open proposals of ``subject`` and those that continue them: their base is gone."""
     dropped = open_proposals(session, subject)
+    _no_longer_signed(session, subject)
     for row in dropped:
         row.state = ProposalState.DROPPED
         for later in open_proposals(session):
@@ -104,59 +109,45 @@ def drop_proposals(session: Session, subject: str) -> None:
     session.flush()
 
 
-def check_proposal(
-    session: Session, row: ProposalRow, expected: Mapping[str, TargetFile], *, now: datetime
-) -> Change:
-    """Return what ``row`` changes, after checking that it is exactly what was reviewed.
+def check_proposals(
+    session: Session,
+    rows: Sequence[ProposalRow],
+    expected: Mapping[str, TargetFile],
+    *,
+    anchor: bytes,
+    now: datetime,
+) -> list[Change]:
+    """Return what ``rows`` change, after checking that together they are exactly what was reviewed.
 
     Raises:
-        WrongSubjectError: it adds, removes or alters anything but ``expected``, or plays with version,
-            expiry or delegations.
-        ConflictError: what it continues is neither published nor proposed any more.
-        FormatError: it breaks our rules.
+        WrongSubjectError: they add, remove or alter anything but ``expected``, leave some of it out, or play
+            with version, expiry or delegations.
+        BadSignatureError: what is published is not what the anchor vouches for.
+        ConflictError: what they continue is neither published nor proposed any more.
+        FormatError: they break our rules.
     """
-    proposed = parse(row.content, Targets, where=row.role).signed
-    base = parse(_base_of(session, row), Targets, where=row.role).signed
-    lint_targets(proposed, where=row.role)
-    wanted = {
-        **base.targets,
-        **{path: t for path, t in expected.items() if _role_of(session, path) == row.role},
-    }
-    if proposed.targets != wanted:
-        odd = sorted(
-            path for path in {*wanted, *proposed.targets} if wanted.get(path) != proposed.targets.get(path)
-        )
-        raise WrongSubjectError(
-            f"the proposal for {row.role} touches {odd[0]}, which is not what was reviewed",
-            hint="do not sign; look at skillrepo log to see who made it",
-        )
-    if proposed.delegations != base.delegations or proposed.version != base.version + 1:
-        raise WrongSubjectError(f"the proposal for {row.role} changes more than its targets")
-    if not now < proposed.expires <= now + life_of(row.role).expiry + _CLOCK_SLACK:
-        raise WrongSubjectError(
-            f"the proposal for {row.role} expires at {proposed.expires}, which is not our rule"
-        )
-    added = tuple(target for path, target in proposed.targets.items() if path not in base.targets)
-    return Change(
-        role=row.role,
-        old_version=base.version,
-        new_version=proposed.version,
-        added=added,
-        standing=proposal_standing(session, row),
-    )
+    skills = vouched_targets(session, SKILLS, anchor=anchor)
+    by_role: dict[str, dict[str, TargetFile]] = {}
+    for path, target in expected.items():
+        by_role.setdefault(_role_of(skills, path), {})[path] = target
+    if odd := sorted({row.role for row in rows} ^ set(by_role)):
+        raise WrongSubjectError(f"the proposals leave out or touch {odd[0]}, which is not what was reviewed")
+    return [_check(session, row, by_role[row.role], anchor=anchor, now=now) for row in rows]
 
 
-def sign_proposal(session: Session, row: ProposalRow, signer: Signer) -> Standing:
+def sign_proposal(session: Session, row: ProposalRow, signer: Signer, *, anchor: bytes) -> Standing:
     """Add the signature of ``signer`` and return how far the proposal has come.
 
     Raises:
         NotEntitledError: the key is not one of the role's.
+        ConflictError: it continues a proposal that neither its holders nor ``signer`` have signed.
     """
     if signer.public_key.keyid not in _delegator(session, row.role).get_delegated_role(row.role).keyids:
         raise NotEntitledError(
             f"{holder_of(signer.public_key)} may not sign for {row.role}",
             hint="sign as one of the role's holders",
         )
+    _check_below(session, row, signer, anchor=anchor)
     metadata = parse(row.content, Targets, where=row.role)
     sign(metadata, signer)
     row.content = render(metadata)
@@ -183,17 +174,83 @@ def continues_published(session: Session, row: ProposalRow) -> bool:
     return row.base_sha256 == _signed_digest(current(session, row.role).content, row.role)
 
 
-def _base_of(session: Session, row: ProposalRow) -> bytes:
-    """Return the metadata that ``row`` continues, found by digest among published and open proposals."""
-    candidates = [current(session, row.role).content]
-    candidates += [other.content for other in open_proposals(session) if other.role == row.role]
-    for data in candidates:
-        if _signed_digest(data, row.role) == row.base_sha256:
-            return data
+def _check(
+    session: Session, row: ProposalRow, expected: Mapping[str, TargetFile], *, anchor: bytes, now: datetime
+) -> Change:
+    proposed = parse(row.content, Targets, where=row.role).signed
+    below = _below(session, row)
+    if below is None:
+        base = vouched_targets(session, row.role, anchor=anchor)
+    else:
+        base = parse(below.content, Targets, where=row.role).signed
+    lint_targets(proposed, where=row.role)
+    wanted = {**base.targets, **expected}
+    if proposed.targets != wanted:
+        odd = sorted(
+            path for path in {*wanted, *proposed.targets} if wanted.get(path) != proposed.targets.get(path)
+        )
+        raise WrongSubjectError(
+            f"the proposal for {row.role} touches {odd[0]}, which is not what was reviewed",
+            hint="do not sign; look at skillrepo log to see who made it",
+        )
+    if proposed.delegations != base.delegations or proposed.version != base.version + 1:
+        raise WrongSubjectError(f"the proposal for {row.role} changes more than its targets")
+    if not now < proposed.expires <= now + life_of(row.role).expiry + _CLOCK_SLACK:
+        raise WrongSubjectError(
+            f"the proposal for {row.role} expires at {proposed.expires}, which is not our rule"
+        )
+    added = tuple(target for path, target in proposed.targets.items() if path not in base.targets)
+    return Change(
+        role=row.role,
+        old_version=base.version,
+        new_version=proposed.version,
+        added=added,
+        standing=proposal_standing(session, row),
+    )
+
+
+def _check_below(session: Session, row: ProposalRow, signer: Signer, *, anchor: bytes) -> None:
+    below = _below(session, row)
+    if below is None:
+        return
+    metadata = parse(below.content, Targets, where=row.role)
+    result = vouched_delegator(session, row.role, anchor=anchor).get_verification_result(
+        row.role, metadata.signed_bytes, metadata.signatures
+    )
+    if not result.verified and signer.public_key.keyid not in result.signed:
+        other = _spoken(session, below.subject)
+        raise ConflictError(
+            f"this continues {other}, which {holder_of(signer.public_key)} has not signed:"
+            " the signature would cover both",
+            hint=f"sign {other} first, or have it published, or rejected",
+        )
+
+
+def _below(session: Session, row: ProposalRow) -> ProposalRow | None:
+    """Return the open proposal that ``row`` continues, found by digest, or None when it continues what is published."""
+    if continues_published(session, row):
+        return None
+    for other in open_proposals(session):
+        if other.role == row.role and _signed_digest(other.content, row.role) == row.base_sha256:
+            return other
     raise ConflictError(
         f"what the proposal for {row.role} continues is gone: something else was published first",
         hint="sign again: the proposal is made anew",
     )
+
+
+def _spoken(session: Session, subject: str) -> str:
+    """Return what people call the subject of a proposal."""
+    kind, _, name = subject.partition(":")
+    candidate = session.get(CandidateRow, name) if kind == "candidate" else None
+    return f"{candidate.name}=={candidate.version} ({name})" if candidate is not None else f"{kind} {name}"
+
+
+def _no_longer_signed(session: Session, subject: str) -> None:
+    kind, _, name = subject.partition(":")
+    candidate = session.get(CandidateRow, name) if kind == "candidate" else None
+    if candidate is not None and candidate.state == CandidateState.SIGNED:
+        candidate.state = CandidateState.REVIEWED
 
 
 def _signed_digest(data: bytes, role: str) -> str:
@@ -201,11 +258,9 @@ def _signed_digest(data: bytes, role: str) -> str:
     return sha256_of(parse(data, Targets, where=role).signed_bytes)
 
 
-def _role_of(session: Session, path: str) -> str:
+def _role_of(skills: Targets, path: str) -> str:
     role = delegated_role_of(path)
-    if role != SKILLS:
-        return role
-    return succinct(current_targets(session, SKILLS)).get_role_for_target(path)
+    return succinct(skills).get_role_for_target(path) if role == SKILLS else role
 
 
 def _delegator(session: Session, role: str) -> Targets:

@@ -29,9 +29,14 @@ from repo_server.db.models import (
 )
 from repo_server.db.session import transaction
 from repo_server.publishing.online import OnlineState, sign_state
-from repo_server.publishing.profiles import PUBLISHED
+from repo_server.publishing.profiles import PUBLISHED, additions_of, load_profile
 from repo_server.publishing.projection import project
-from repo_server.publishing.proposals import continues_published, open_proposals, proposal_standing
+from repo_server.publishing.proposals import (
+    check_proposals,
+    continues_published,
+    open_proposals,
+    proposal_standing,
+)
 from repo_server.publishing.releases import load_reviewed
 from repo_server.publishing.state import add_versions, current_targets
 from repo_server.repository import Repository
@@ -71,6 +76,8 @@ def publish(repository: Repository, online: Signer, *, now: datetime) -> Publish
 
     Raises:
         ThresholdError: something waits, and none of it has enough signatures.
+        WrongSubjectError, BadSignatureError, DigestMismatchError, BlockedError: what is signed is not what
+            was reviewed, or is not approved any more; nothing is published.
         HostError: the published tree cannot be written; what was served before is whole.
     """
     with transaction(repository.engine) as session:
@@ -93,12 +100,11 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
         if missing := _missing(session, rows):
             pending.append((subject, missing))
             continue
-        _apply(session, rows, now=now)
         kind, _, name = subject.partition(":")
         if kind == "candidate":
-            releases.append(_release(repository, session, name, now=now))
+            releases.append(_release(repository, session, name, rows, now=now))
         else:
-            profiles.append(_profile(session, Pin.parse(name)))
+            profiles.append(_profile(repository, session, Pin.parse(name), rows, now=now))
     state = None
     if releases or profiles:
         state = sign_state(session, online, now=now)
@@ -135,9 +141,14 @@ def _apply(session: Session, rows: list[ProposalRow], *, now: datetime) -> None:
     session.flush()
 
 
-def _release(repository: Repository, session: Session, candidate_id: str, *, now: datetime) -> Pin:
+def _release(
+    repository: Repository, session: Session, candidate_id: str, rows: list[ProposalRow], *, now: datetime
+) -> Pin:
     row = session.get_one(CandidateRow, candidate_id)
     reviewed = load_reviewed(repository, session, row, now=now)
+    # What was signed must be what the row says now: clients believe the metadata, people believe `show`.
+    check_proposals(session, rows, reviewed.additions, anchor=repository.anchor, now=now)
+    _apply(session, rows, now=now)
     _, review = load_review(repository, row)
     archive = repository.blobs.load(review.bundle_sha256)
     front, _ = read_front_matter(read_bundle(archive).contents[MemberPath(SKILL_NAME)])
@@ -162,7 +173,12 @@ def _release(repository: Repository, session: Session, candidate_id: str, *, now
     return pin_of(row)
 
 
-def _profile(session: Session, pin: Pin) -> Pin:
+def _profile(
+    repository: Repository, session: Session, pin: Pin, rows: list[ProposalRow], *, now: datetime
+) -> Pin:
+    additions = additions_of(load_profile(repository, session, pin))
+    check_proposals(session, rows, additions, anchor=repository.anchor, now=now)
+    _apply(session, rows, now=now)
     session.get_one(ProfileRow, (pin.name, pin.version)).state = PUBLISHED
     return pin
 

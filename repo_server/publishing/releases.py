@@ -17,7 +17,7 @@ from repo_server.curation.candidates import pin_of
 from repo_server.curation.reviewing import load_review
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
-from repo_server.publishing.proposals import Change, check_proposal, drop_proposals, propose, sign_proposal
+from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
 from repo_server.publishing.state import current_targets
 from repo_server.repository import Repository
 from signing.errors import ConflictError, ThresholdError, WrongSubjectError
@@ -37,6 +37,7 @@ class ReviewedRelease:
     review: Review
     reviewers: tuple[str, ...]
     additions: Mapping[str, TargetFile]
+    anchor: bytes
 
     def to_json(self) -> dict[str, Any]:
         """Return what a signer is shown."""
@@ -97,6 +98,7 @@ def load_reviewed(
             pin.bundle_path: build_target(pin.bundle_path, archive, custom),
             pin.review_path: review_target,
         },
+        anchor=repository.anchor,
     )
 
 
@@ -106,7 +108,8 @@ def plan_signature(
     """Return exactly what signing would change in the signed metadata, proposed anew when its base is gone.
 
     Raises:
-        WrongSubjectError: an existing proposal is not what was reviewed.
+        WrongSubjectError, BadSignatureError: an existing proposal is not what was reviewed, or it continues
+            what the anchor does not vouch for.
     """
     subject = subject_of(row)
     try:
@@ -123,11 +126,12 @@ def give_signature(
 
     Raises:
         NotEntitledError: the key is not a curator's.
-        WrongSubjectError, ConflictError: see `plan_signature`.
+        WrongSubjectError, BadSignatureError: see `plan_signature`.
+        ConflictError: it continues a proposal that ``signer`` has to sign first.
     """
     plan_signature(session, row, release, now=now)
     for proposal in propose(session, subject_of(row), release.additions, now=now):
-        sign_proposal(session, proposal, signer)
+        sign_proposal(session, proposal, signer, anchor=release.anchor)
     changes = _checked(session, subject_of(row), release, now=now)
     if all(change.standing.complete for change in changes):
         row.state = CandidateState.SIGNED
@@ -143,4 +147,4 @@ def give_signature(
 
 def _checked(session: Session, subject: str, release: ReviewedRelease, *, now: datetime) -> list[Change]:
     rows = propose(session, subject, release.additions, now=now)
-    return [check_proposal(session, row, release.additions, now=now) for row in rows]
+    return check_proposals(session, rows, release.additions, anchor=release.anchor, now=now)

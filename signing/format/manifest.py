@@ -160,7 +160,7 @@ def check_no_twins(paths: Iterable[MemberPath]) -> None:
     """
     spelled: dict[str, str] = {twin_key(MANIFEST_NAME): MANIFEST_NAME}
     folders: set[str] = set()
-    files: set[str] = set()
+    files: set[str] = {MANIFEST_NAME}  # it stands in every archive, so nothing may stand below it either
     for path in paths:
         parts = path.split("/")
         prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
@@ -168,7 +168,7 @@ def check_no_twins(paths: Iterable[MemberPath]) -> None:
             known = spelled.setdefault(twin_key(prefix), prefix)
             if known != prefix:
                 raise FormatError(f"{prefix!r} and {known!r} are twins on some file systems", where="files")
-        if path == MANIFEST_NAME or path in files:
+        if path in files:
             raise FormatError(f"{path!r} appears twice", where="files")
         files.add(path)
         folders.update(prefixes[:-1])

@@ -144,6 +144,16 @@ class Forge:
         self.change(SNAPSHOT, renew, *changes, *snapshot, by=by)
         self.timestamp(*timestamp, by=by)
 
+    def state_naming(self, role: str, data: bytes) -> None:
+        """Sign a state in which the present version of ``role`` is ``data``, which need not be metadata."""
+        version = self.version(role)
+        self.answers[f"/metadata/{version}.{role}.json"] = data
+
+        def name(signed: Snapshot) -> None:
+            signed.meta[f"{role}.json"] = MetaFile(version, len(data), {"sha256": sha256_of(data)})
+
+        self.state(snapshot=[name])
+
     def timestamp(self, *changes: Change, by: Iterable[str] = ("online",)) -> None:
         """Sign a new timestamp over the snapshot as it is."""
         data = self.documents[SNAPSHOT]

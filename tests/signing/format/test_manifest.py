@@ -202,7 +202,7 @@ TWINS = {
 
 @pytest.mark.parametrize("paths", TWINS.values(), ids=TWINS)
 def test_two_files_that_are_one_somewhere_are_refused(paths):
-    with pytest.raises(FormatError, match="twins|twice|file and a folder"):
+    with pytest.raises(FormatError, match=r"twins|twice|file and a folder"):
         check_no_twins([MemberPath(path) for path in paths])
 
 
