@@ -139,7 +139,7 @@ def _show(document: dict[str, Any], findings: Sequence[Finding], *, pager: bool)
             screen.rule("what it may touch that the last version could not", align="left")
             for line in document["surface_diff"]:
                 screen.print(Text(visible(line)))
-        screen.rule(f"{len(findings)} findings", align="left")
+        screen.rule(f"{len(findings)} finding{'' if len(findings) == 1 else 's'}", align="left")
         for finding in findings:
             place = f"{visible(finding.path)}:{finding.line}" if finding.line else visible(finding.path)
             label = f"[{_COLOURS[finding.severity]}]{finding.severity.value.upper():5}[/]"

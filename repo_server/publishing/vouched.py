@@ -4,7 +4,8 @@ The database is not trusted with this. A signature covers the whole list of a ro
 was altered in the database would carry the alteration into whatever is signed next.
 """
 
-from securesystemslib.signer import Signature
+from functools import lru_cache
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Root, Targets
@@ -23,11 +24,7 @@ def vouched_targets(session: Session, role: str, *, anchor: bytes) -> Targets:
         BadSignatureError: it, or what delegates to it, is not what its holders signed.
         NotFoundError, FormatError: it is not there, or is not such metadata.
     """
-    metadata = parse(current(session, role).content, Targets, where=role)
-    delegator = vouched_delegator(session, role, anchor=anchor)
-    _check(delegator, role, metadata.signed_bytes, metadata.signatures)
-    lint_targets(metadata.signed, where=role)
-    return metadata.signed
+    return parse(_vouched(session, role, anchor), Targets, where=role).signed
 
 
 def vouched_delegator(session: Session, role: str, *, anchor: bytes) -> Root | Targets:
@@ -36,42 +33,63 @@ def vouched_delegator(session: Session, role: str, *, anchor: bytes) -> Root | T
     Raises:
         BadSignatureError, NotFoundError, FormatError: as for `vouched_targets`.
     """
-    if role == TARGETS:
+    return _read(_above(role), _vouched(session, _above(role), anchor))
+
+
+def _vouched(session: Session, role: str, anchor: bytes) -> bytes:
+    if role == ROOT:
         return _vouched_root(session, anchor)
-    return vouched_targets(session, SKILLS if is_bin(role) else TARGETS, anchor=anchor)
+    content = current(session, role).content
+    _check(_vouched(session, _above(role), anchor), _above(role), content, role)
+    return content
 
 
-def _vouched_root(session: Session, anchor: bytes) -> Root:
-    first = parse(anchor, Root, where="trust anchor")
-    _check(first.signed, ROOT, first.signed_bytes, first.signatures)
-    lint_root(first.signed)
-    root = first.signed
+def _vouched_root(session: Session, anchor: bytes) -> bytes:
+    _check(anchor, ROOT, anchor, ROOT)
+    root, version = anchor, parse(anchor, Root, where="trust anchor").signed.version
     statement = (
         select(MetadataRow.content)
-        .where(MetadataRow.role == ROOT, MetadataRow.version > root.version)
+        .where(MetadataRow.role == ROOT, MetadataRow.version > version)
         .order_by(MetadataRow.version)
     )
     for content in session.scalars(statement):
-        following = parse(content, Root, where=ROOT)
-        if following.signed.version != root.version + 1:
-            raise BadSignatureError(f"root {root.version + 1} is missing in the chain of roots")
-        _check(root, ROOT, following.signed_bytes, following.signatures)
-        _check(following.signed, ROOT, following.signed_bytes, following.signatures)
-        lint_root(following.signed)
-        root = following.signed
+        following = parse(content, Root, where=ROOT).signed.version
+        if following != version + 1:
+            raise BadSignatureError(f"root {version + 1} is missing in the chain of roots")
+        _check(root, ROOT, content, ROOT)
+        _check(content, ROOT, content, ROOT)
+        root, version = content, following
     return root
 
 
-def _check(
-    delegator: Root | Targets, role: str, signed_bytes: bytes, signatures: dict[str, Signature]
-) -> None:
+def _above(role: str) -> str:
+    if role in {ROOT, TARGETS}:
+        return ROOT
+    return SKILLS if is_bin(role) else TARGETS
+
+
+def _read(role: str, content: bytes) -> Root | Targets:
+    return parse(content, Root if role == ROOT else Targets, where=role).signed
+
+
+# The answer depends on the bytes alone, and without a compiled library each signature costs 10 ms to check.
+@lru_cache(maxsize=64)
+def _check(delegator: bytes, delegator_role: str, content: bytes, role: str) -> None:
+    metadata = parse(content, Root if role == ROOT else Targets, where=role)
     try:
-        verified = delegator.get_verification_result(role, signed_bytes, signatures).verified
+        verified = (
+            _read(delegator_role, delegator)
+            .get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+            .verified
+        )
     except ValueError:  # no such delegation
         verified = False
     if not verified:
         raise BadSignatureError(
             f"the published metadata of {role} in the database is not what its holders signed",
             hint="do not sign or publish; compare with the published files and restore the database",
-            where=role,
         )
+    if isinstance(metadata.signed, Root):
+        lint_root(metadata.signed)
+    else:
+        lint_targets(metadata.signed, where=role)
