@@ -100,13 +100,21 @@ class ThresholdError(VerificationError):
     def __init__(self, role: str, *, signed: int, threshold: int, missing: tuple[str, ...] = ()) -> None:
         super().__init__(
             f"role {role!r} has {signed} of {threshold} required signatures",
-            hint=f"ask another {role} key holder to sign"
+            hint=f"ask another {_holders(role)} to sign"
             + (f" (missing: {', '.join(missing)})" if missing else ""),
             role=role,
             signed=signed,
             threshold=threshold,
             missing=missing,
         )
+
+
+def _holders(role: str) -> str:
+    """Return what people call those who sign ``role``."""
+    if role == "profiles":
+        return "operator"
+    curators = role in {"skills", "targets", "review", "revocations"} or role.startswith("skills-")
+    return "curator" if curators else f"holder of a {role} key"
 
 
 class DigestMismatchError(VerificationError):

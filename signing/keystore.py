@@ -190,17 +190,22 @@ def _unhex(text: str, where: str) -> bytes:
 
 def _read_private(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise KeyAccessError(
             f"cannot open the key file {path.name}: {error.strerror}",
             hint="name the folder with the key by --keys or SKILLREPO_KEYS",
         ) from error
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyAccessError(f"{path.name} is not a file", hint="name the folder with the key by --keys")
+        if status.st_mode & 0o077:
             raise KeyAccessError(f"{path.name}: others may read this key", hint=f"chmod 600 {path.name}")
-        return stream.read(16 << 10)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(16 << 10)
+    finally:
+        os.close(descriptor)
 
 
 def _write_new(path: Path, data: bytes, *, mode: int) -> None:

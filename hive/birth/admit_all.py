@@ -77,4 +77,8 @@ def admit_all(
                 now=now,
             )
         )
-    return Admitted(lock=Lock.of(profile), admissions=tuple(admissions), capabilities=profile.capabilities)
+    return Admitted(
+        lock=Lock.of(profile, external=[(item.pin, item.bundle_sha256) for item in opt_ins]),
+        admissions=tuple(admissions),
+        capabilities=profile.capabilities,
+    )

@@ -92,7 +92,7 @@ def _as_pinned(release: VerifiedRelease) -> PinnedBundle:
 
 def _somebody(tier: Tier, profile: Pin, now: datetime) -> Tenant:
     return Tenant(
-        tenant_id=parse_tenant_id("somebody"),
+        tenant_id=parse_tenant_id("any"),
         tier=tier,
         profile=profile,
         collection_id=None,

@@ -6,6 +6,7 @@ instead of one failing at commit.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -30,8 +31,11 @@ def open_engine(url: str) -> Engine:
             url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {}
         )
         if engine.dialect.name == "sqlite":
+            _make_private(engine.url.database)
             _prepare_sqlite(engine)
         _bring_up_to_date(engine, url)
+    except OSError as error:
+        raise HostError(f"cannot make the database: {error.strerror}", hint="check its address") from error
     except SQLAlchemyError as error:
         raise HostError(
             f"cannot open the database: {error.__class__.__name__}", hint="check its address"
@@ -71,6 +75,13 @@ def snapshot(engine: Engine) -> Iterator[Session]:
             yield session
     except OperationalError as error:
         raise HostError(f"the database failed: {error.orig}") from error
+
+
+def _make_private(path: str | None) -> None:
+    """Make a new database file readable by its owner only; SQLite gives its journals the same mode."""
+    if path and path != ":memory:":
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -23,6 +23,7 @@ _COMMANDS = {
         "Renew timestamp and snapshot; complete the files.",
         _PUBLISH,
     ),
+    "renew": ("repo_server.cli.signing:renew", "Sign a role for another term before it expires.", _PUBLISH),
     "serve": ("repo_server.cli.serving:serve", "Run the Flask service.", _PUBLISH),
     "status": (
         "repo_server.cli.looking:status",
@@ -55,6 +56,12 @@ _COMMANDS = {
     type=click.Path(path_type=Path),
     envvar="SKILLREPO_PASSPHRASE_FILE",
     help="File with the passphrase of the key, for use without a terminal.",
+)
+@click.option(
+    "--online-passphrase-file",
+    type=click.Path(path_type=Path),
+    envvar="SKILLREPO_ONLINE_PASSPHRASE_FILE",
+    help="File with the passphrase of the online key, when it is another one.",
 )
 @click.option("--passphrase-fd", type=int, help="Open descriptor to read the passphrase from.")
 @click.option("--json", "json_output", is_flag=True, help="Answer with one JSON object.")

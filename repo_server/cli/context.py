@@ -53,7 +53,11 @@ def open_signer(ctx: click.Context, repository: Repository, holder: str) -> Seal
 
 def open_online_signer(ctx: click.Context, repository: Repository) -> SealedKeySigner:
     """Return the signer of the online key, which stands beside the repository."""
-    return load_signer(ctx, repository.keys / f"{ONLINE}{KEY_SUFFIX}", dev=repository.config.dev)
+    path = repository.keys / f"{ONLINE}{KEY_SUFFIX}"
+    own_file = ctx.find_root().obj["online_passphrase_file"]
+    if own_file is not None:
+        return load_key(path, passphrase=lambda _: _read_file(own_file))
+    return load_signer(ctx, path, dev=repository.config.dev)
 
 
 def load_signer(ctx: click.Context, path: Path, *, dev: bool = False) -> SealedKeySigner:

@@ -57,7 +57,7 @@ def review(
     if decision is None and console.can_ask():
         _show(document, examination.findings, pager=True)
         decision, reason, waivers = _ask(examination.findings, reason, waivers)
-    elif not console.as_json:
+    elif decision is None and not console.as_json:
         _show(document, examination.findings, pager=False)
     if decision is None:
         console.answer(document)

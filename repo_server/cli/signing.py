@@ -10,6 +10,8 @@ from repo_server.publishing.proposals import Change
 from signing.console import Console, console_option
 from signing.errors import UsageError
 
+_SHOWN = 3
+
 
 @click.command()
 @click.argument("candidate", metavar="CANDIDATE|NAME[==VERSION]")
@@ -64,6 +66,7 @@ def publish(ctx: click.Context, console: Console) -> None:
     result = publish_signed(repository, open_online_signer(ctx, repository), now=clock())
     lines = [f"published {pin}" for pin in result.releases]
     lines += [f"published profile {pin}" for pin in result.profiles]
+    lines += [f"renewed {role}" for role in result.renewed]
     lines += [f"waiting   {subject}: {', '.join(missing)}" for subject, missing in result.pending]
     if result.online is not None:
         lines.append(f"snapshot {result.online.snapshot}, timestamp {result.online.timestamp}")
@@ -76,12 +79,14 @@ def publish(ctx: click.Context, console: Console) -> None:
 )
 @console_option
 @click.pass_context
-def refresh(ctx: click.Context, if_due: bool, console: Console) -> None:
+def refresh(ctx: click.Context, repair: bool, if_due: bool, console: Console) -> None:
     """Sign a new timestamp (and snapshot when due) and write whatever is missing in the published tree."""
     from repo_server.publishing.refresh import refresh as refresh_online
 
     repository = open_repository(ctx, console)
-    state = refresh_online(repository, open_online_signer(ctx, repository), now=clock(), only_if_due=if_due)
+    state = refresh_online(
+        repository, open_online_signer(ctx, repository), now=clock(), only_if_due=if_due, repair=repair
+    )
     console.answer(
         {"refreshed": state is not None, "timestamp_version": state.timestamp if state is not None else None},
         f"timestamp {state.timestamp}" if state is not None else "not due yet",

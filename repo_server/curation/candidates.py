@@ -1,7 +1,7 @@
 """Candidates: what was brought in, kept by content, servable to nobody.
 
     staged ─► reviewed ─► signed ─► published
-       └────► rejected
+       └─────────┴───────────┴────► rejected ─► staged, when it is imported again
 
 A candidate's id is the digest of what it is and where it came from, so importing the same thing again gives
 the same candidate.
@@ -24,7 +24,7 @@ from signing.errors import ConflictError, NotFoundError
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.manifest import Kind, Mode
-from signing.format.names import Pin, ReleaseVersion, SkillName
+from signing.format.names import Pin, ReleaseVersion, SkillName, version_key
 from signing.format.review import Candidate, Finding
 
 _ENDED: Final = frozenset({CandidateState.PUBLISHED.value, CandidateState.REJECTED.value})
@@ -61,10 +61,16 @@ def stage(
     _check_not_published(session, pin, digest)
     identity = [pin.name, pin.version, kind.value, digest, origin.source, origin.address]
     candidate_id = sha256_of(canonical(identity))[:12]
+    facts = {"candidate": candidate_id, "pin": str(pin), "address": origin.address, "tree_sha256": digest}
     known = session.get(CandidateRow, candidate_id)
-    if known is not None:
+    if known is not None and known.state != CandidateState.REJECTED:
         return known
     _store_tree(repository, tree)
+    if known is not None:  # the rejection stays in the log and in its signed review
+        known.state, known.review_sha256 = CandidateState.STAGED, None
+        known.bundle_sha256, known.bundle_tree_sha256 = None, None
+        log.append(session, event="candidate.imported", facts=facts, now=now)
+        return known
     row = CandidateRow(
         id=candidate_id,
         state=CandidateState.STAGED,
@@ -81,7 +87,6 @@ def stage(
         tree_sha256=digest,
     )
     session.add(row)
-    facts = {"candidate": candidate_id, "pin": str(pin), "address": origin.address, "tree_sha256": digest}
     log.append(session, event="candidate.imported", facts=facts, now=now)
     return row
 
@@ -160,6 +165,7 @@ def _store_tree(repository: Repository, tree: SourceTree) -> None:
 def _check_not_published(session: Session, pin: Pin, tree_sha256: Sha256) -> None:
     release = session.get(ReleaseRow, (pin.name, pin.version))
     if release is None:
+        _check_not_equal_to_another(session, pin)
         return
     published = session.get(CandidateRow, release.candidate_id)
     if published is None or published.tree_sha256 != tree_sha256:
@@ -167,3 +173,13 @@ def _check_not_published(session: Session, pin: Pin, tree_sha256: Sha256) -> Non
             f"{pin} is published with other files: one version is one set of bytes",
             hint="if this is a new version, give it one (--version); if upstream changed a released version, be alarmed",
         )
+
+
+def _check_not_equal_to_another(session: Session, pin: Pin) -> None:
+    """1.0 and 1.0.0 are one version to PEP 440: which of two releases would be the newest?"""
+    for version in session.scalars(select(ReleaseRow.version).where(ReleaseRow.name == pin.name)):
+        if version_key(ReleaseVersion(version)) == version_key(pin.version):
+            raise ConflictError(
+                f"{pin.name}=={version} is published, and {pin.version} is the same version",
+                hint="choose a higher version (--version)",
+            )

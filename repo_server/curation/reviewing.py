@@ -119,16 +119,17 @@ def decide(
     Raises:
         NotEntitledError: the key is not a curator's.
         BlockedError: approval in spite of blocking findings that are not waived.
-        ConflictError: the candidate is published or rejected already.
+        ConflictError: the candidate is published already. (A rejected one may be decided about again.)
         NotFoundError: a waiver names no blocking finding.
     """
     row = examination.row
     curator = signer.held.holder
     if signer.public_key.keyid not in curator_keyids(session):
         raise NotEntitledError(f"{curator} is not a curator of this repository", hint="review as a curator")
-    if row.state in {CandidateState.PUBLISHED, CandidateState.REJECTED}:
+    if row.state == CandidateState.PUBLISHED:
         raise ConflictError(
-            f"candidate {row.id} is {row.state} already", hint="import it again to start over"
+            f"candidate {row.id} is published already",
+            hint="a published version is not decided about again; import a new one",
         )
     bundle = examination.tree.to_bundle(pin_of(row), Kind(row.kind))
     archive = render_bundle(bundle)

@@ -58,6 +58,8 @@ def install(
             "this is not the online key that root names", hint="name its key file by --online"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    # Candidates that nobody reviewed are nobody's to read; only public/ is for the web server.
+    (folder / "blobs").mkdir(mode=0o700, exist_ok=True)
     for leftover in folder.glob("repository.db*"):
         leftover.unlink()
     write_durably(folder / ANCHOR_NAME, documents[ROOT])

@@ -26,20 +26,23 @@ from signing.format.names import TargetPath
 from signing.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, hashed_path
 
 
-def project(repository: Repository, session: Session) -> int:
+def project(repository: Repository, session: Session, *, repair: bool = False) -> int:
     """Write every file of the published tree that is missing; return how many were written.
+
+    With ``repair``, files that are there are read and compared too, and written again when they differ.
 
     Raises:
         HostError: a file cannot be written; the state served before is still whole.
     """
     tree = repository.skills_root
-    written = _project_targets(repository, session, tree / "targets")
+    written = _project_targets(repository, session, tree / "targets", repair=repair)
     rows = session.execute(select(MetadataRow.role, MetadataRow.version)).all()
     metadata = tree / "metadata"
     for role, version in sorted(rows, key=lambda row: _rank(row.role)):
         if role == TIMESTAMP:
             continue
-        written += _write_once(metadata / f"{version}.{role}.json", partial(_content, session, role, version))
+        path = metadata / f"{version}.{role}.json"
+        written += _write_once(path, partial(_content, session, role, version), repair=repair)
     timestamp = metadata / "timestamp.json"
     newest = current(session, TIMESTAMP).content
     if not timestamp.exists() or timestamp.read_bytes() != newest:
@@ -49,16 +52,16 @@ def project(repository: Repository, session: Session) -> int:
     return written
 
 
-def _project_targets(repository: Repository, session: Session, folder: Path) -> int:
+def _project_targets(repository: Repository, session: Session, folder: Path, *, repair: bool) -> int:
     written = 0
     for row in session.scalars(select(TargetRow)):
         path = folder / hashed_path(TargetPath(row.path), row.sha256)
-        written += _write_once(path, partial(repository.blobs.load, Sha256(row.sha256)))
+        written += _write_once(path, partial(repository.blobs.load, Sha256(row.sha256)), repair=repair)
     return written
 
 
-def _write_once(path: Path, content: Callable[[], bytes]) -> int:
-    if path.exists():
+def _write_once(path: Path, content: Callable[[], bytes], *, repair: bool) -> int:
+    if path.exists() and not (repair and path.read_bytes() != content()):
         return 0
     write_durably(path, content())
     return 1

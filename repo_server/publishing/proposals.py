@@ -18,11 +18,11 @@ from typing import Any, Final
 from securesystemslib.signer import Signer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import TargetFile, Targets
+from tuf.api.metadata import Root, TargetFile, Targets
 
 from repo_server.db.models import CandidateRow, CandidateState, ProposalRow, ProposalState
 from repo_server.publishing.ceremony import Standing, succinct
-from repo_server.publishing.state import current, current_targets, tip
+from repo_server.publishing.state import current, current_root, current_targets, tip
 from repo_server.publishing.vouched import vouched_delegator, vouched_targets
 from signing.errors import ConflictError, NotEntitledError, WrongSubjectError
 from signing.format.digest import sha256_of
@@ -63,13 +63,16 @@ def propose(
     session: Session, subject: str, additions: Mapping[str, TargetFile], *, now: datetime
 ) -> list[ProposalRow]:
     """Return the open proposals of ``subject`` that add exactly ``additions``, made when there are none."""
+    return propose_roles(session, subject, _by_role(current_targets(session, SKILLS), additions), now=now)
+
+
+def propose_roles(
+    session: Session, subject: str, by_role: Mapping[str, Mapping[str, TargetFile]], *, now: datetime
+) -> list[ProposalRow]:
+    """Return the open proposals of ``subject`` for these roles; a role without additions is only renewed."""
     known = open_proposals(session, subject)
     if known:
         return known
-    by_role: dict[str, dict[str, TargetFile]] = {}
-    skills = current_targets(session, SKILLS)
-    for path, target in additions.items():
-        by_role.setdefault(_role_of(skills, path), {})[path] = target
     rows = []
     for role, targets in sorted(by_role.items()):
         base = tip(session, role)
@@ -126,10 +129,23 @@ def check_proposals(
         ConflictError: what they continue is neither published nor proposed any more.
         FormatError: they break our rules.
     """
-    skills = vouched_targets(session, SKILLS, anchor=anchor)
-    by_role: dict[str, dict[str, TargetFile]] = {}
-    for path, target in expected.items():
-        by_role.setdefault(_role_of(skills, path), {})[path] = target
+    by_role = _by_role(vouched_targets(session, SKILLS, anchor=anchor), expected)
+    return check_roles(session, rows, by_role, anchor=anchor, now=now)
+
+
+def check_roles(
+    session: Session,
+    rows: Sequence[ProposalRow],
+    by_role: Mapping[str, Mapping[str, TargetFile]],
+    *,
+    anchor: bytes,
+    now: datetime,
+) -> list[Change]:
+    """Return what ``rows`` change, after checking that it is ``by_role`` and nothing else.
+
+    Raises:
+        WrongSubjectError, BadSignatureError, ConflictError, FormatError: as for `check_proposals`.
+    """
     if odd := sorted({row.role for row in rows} ^ set(by_role)):
         raise WrongSubjectError(f"the proposals leave out or touch {odd[0]}, which is not what was reviewed")
     return [_check(session, row, by_role[row.role], anchor=anchor, now=now) for row in rows]
@@ -258,10 +274,19 @@ def _signed_digest(data: bytes, role: str) -> str:
     return sha256_of(parse(data, Targets, where=role).signed_bytes)
 
 
+def _by_role(skills: Targets, additions: Mapping[str, TargetFile]) -> dict[str, dict[str, TargetFile]]:
+    by_role: dict[str, dict[str, TargetFile]] = {}
+    for path, target in additions.items():
+        by_role.setdefault(_role_of(skills, path), {})[path] = target
+    return by_role
+
+
 def _role_of(skills: Targets, path: str) -> str:
     role = delegated_role_of(path)
     return succinct(skills).get_role_for_target(path) if role == SKILLS else role
 
 
-def _delegator(session: Session, role: str) -> Targets:
+def _delegator(session: Session, role: str) -> Root | Targets:
+    if role == TARGETS:
+        return current_root(session)
     return current_targets(session, SKILLS if is_bin(role) else TARGETS)

@@ -33,6 +33,7 @@ from repo_server.publishing.profiles import PUBLISHED, additions_of, load_profil
 from repo_server.publishing.projection import project
 from repo_server.publishing.proposals import (
     check_proposals,
+    check_roles,
     continues_published,
     open_proposals,
     proposal_standing,
@@ -54,6 +55,7 @@ class Published:
 
     releases: tuple[Pin, ...]
     profiles: tuple[Pin, ...]
+    renewed: tuple[str, ...]
     pending: tuple[tuple[str, tuple[str, ...]], ...]
     online: OnlineState | None
 
@@ -65,6 +67,7 @@ class Published:
                 for kind, pins in (("release", self.releases), ("profile", self.profiles))
                 for pin in pins
             ],
+            "renewed": list(self.renewed),
             "pending": [{"subject": subject, "missing": list(missing)} for subject, missing in self.pending],
             "snapshot_version": self.online.snapshot if self.online is not None else None,
             "timestamp_version": self.online.timestamp if self.online is not None else None,
@@ -84,7 +87,7 @@ def publish(repository: Repository, online: Signer, *, now: datetime) -> Publish
         result = _decide(repository, session, online, now=now)
     with transaction(repository.engine) as session:
         project(repository, session)
-    if not result.releases and not result.profiles and result.pending:
+    if result.online is None and result.pending:
         _raise_pending(repository)
     return result
 
@@ -95,6 +98,7 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
         by_subject.setdefault(row.subject, []).append(row)
     releases: list[Pin] = []
     profiles: list[Pin] = []
+    renewed: list[str] = []
     pending: list[tuple[str, tuple[str, ...]]] = []
     for subject, rows in by_subject.items():
         if missing := _missing(session, rows):
@@ -103,19 +107,30 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
         kind, _, name = subject.partition(":")
         if kind == "candidate":
             releases.append(_release(repository, session, name, rows, now=now))
+        elif kind == "renewal":
+            check_roles(session, rows, {row.role: {} for row in rows}, anchor=repository.anchor, now=now)
+            _apply(session, rows, now=now)
+            renewed.append(name)
         else:
             profiles.append(_profile(repository, session, Pin.parse(name), rows, now=now))
     state = None
-    if releases or profiles:
+    if releases or profiles or renewed:
         state = sign_state(session, online, now=now)
         facts = {
             "releases": [str(pin) for pin in releases],
             "profiles": [str(pin) for pin in profiles],
+            "renewed": renewed,
             "snapshot": state.snapshot,
             "timestamp": state.timestamp,
         }
         log.append(session, event="published", facts=facts, now=now)
-    return Published(releases=tuple(releases), profiles=tuple(profiles), pending=tuple(pending), online=state)
+    return Published(
+        releases=tuple(releases),
+        profiles=tuple(profiles),
+        renewed=tuple(renewed),
+        pending=tuple(pending),
+        online=state,
+    )
 
 
 def _missing(session: Session, rows: list[ProposalRow]) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from repo_server.repository import Repository
 
 
 def refresh(
-    repository: Repository, online: Signer, *, now: datetime, only_if_due: bool = False
+    repository: Repository, online: Signer, *, now: datetime, only_if_due: bool = False, repair: bool = False
 ) -> OnlineState | None:
     """Sign a new timestamp (and snapshot when due) and write it; return None when it was not due.
+
+    With ``repair``, published files that are not what they should be are written again; else only missing ones.
 
     Raises:
         HostError: the published tree cannot be written.
@@ -26,5 +28,5 @@ def refresh(
             facts = {"snapshot": state.snapshot, "timestamp": state.timestamp}
             log.append(session, event="refreshed", facts=facts, now=now)
     with transaction(repository.engine) as session:
-        project(repository, session)
+        project(repository, session, repair=repair)
     return state

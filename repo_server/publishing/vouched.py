@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import Root, Targets
+from tuf.api.metadata import Metadata, Root, Targets
 
 from repo_server.db.models import MetadataRow
 from repo_server.publishing.state import current
@@ -33,7 +33,7 @@ def vouched_delegator(session: Session, role: str, *, anchor: bytes) -> Root | T
     Raises:
         BadSignatureError, NotFoundError, FormatError: as for `vouched_targets`.
     """
-    return _read(_above(role), _vouched(session, _above(role), anchor))
+    return _read(_above(role), _vouched(session, _above(role), anchor)).signed
 
 
 def _vouched(session: Session, role: str, anchor: bytes) -> bytes:
@@ -68,18 +68,20 @@ def _above(role: str) -> str:
     return SKILLS if is_bin(role) else TARGETS
 
 
-def _read(role: str, content: bytes) -> Root | Targets:
-    return parse(content, Root if role == ROOT else Targets, where=role).signed
+def _read(role: str, content: bytes) -> Metadata[Root] | Metadata[Targets]:
+    if role == ROOT:
+        return parse(content, Root, where=role)
+    return parse(content, Targets, where=role)
 
 
 # The answer depends on the bytes alone, and without a compiled library each signature costs 10 ms to check.
 @lru_cache(maxsize=64)
 def _check(delegator: bytes, delegator_role: str, content: bytes, role: str) -> None:
-    metadata = parse(content, Root if role == ROOT else Targets, where=role)
+    metadata = _read(role, content)
     try:
         verified = (
             _read(delegator_role, delegator)
-            .get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+            .signed.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
             .verified
         )
     except ValueError:  # no such delegation

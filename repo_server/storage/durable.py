@@ -22,6 +22,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         make_folder_durably(path.parent)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)  # whatever the umask is: nginx has to read what is published
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

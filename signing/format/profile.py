@@ -10,12 +10,13 @@
 Operators sign it (role ``profiles``). It pins digests, not only versions: a curator who could publish other
 bytes under the same version (they cannot, but suppose) would still not get them into a jail.
 
-A lock is a profile resolved for one birth: the profile's own digest and the same items. It is a function of
-the profile alone, so two births of one profile are the same bytes.
+A lock is a profile resolved for one birth: the profile's own digest, the same items, and what a tenant of the
+free tier opted in to beside them. It is a function of these alone, so two births of one profile are the same
+bytes.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -140,15 +141,17 @@ class Lock:
     profile_sha256: Sha256
     skills: tuple[PinnedBundle, ...]
     souls: tuple[PinnedBundle, ...]
+    external: tuple[tuple[Pin, Sha256], ...] = ()
 
     @classmethod
-    def of(cls, profile: Profile) -> Self:
-        """Return the lock of ``profile``."""
+    def of(cls, profile: Profile, *, external: Iterable[tuple[Pin, Sha256]] = ()) -> Self:
+        """Return the lock of ``profile`` with external bundles (release and sha256 of the archive)."""
         return cls(
             profile=profile.pin,
             profile_sha256=sha256_of(profile.render()),
             skills=profile.skills,
             souls=profile.souls,
+            external=tuple(sorted(external)),
         )
 
     def render(self) -> bytes:
@@ -160,6 +163,7 @@ class Lock:
                 "profile_sha256": self.profile_sha256,
                 "skills": [item.to_json() for item in self.skills],
                 "souls": [item.to_json() for item in self.souls],
+                "external": [{"pin": str(pin), "bundle_sha256": digest} for pin, digest in self.external],
             }
         )
 

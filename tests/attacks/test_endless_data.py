@@ -169,9 +169,9 @@ def test_nobody_there(world: World, tmp_path: Path) -> None:
 
 def test_a_server_that_announces_more_than_it_sends(world: World, tmp_path: Path) -> None:
     """A cut connection is not the end of a file."""
-    with raw_server(slow(lambda talk: talk.send(HEADER + b"Content-Length: 500\r\n\r\n{}"))) as server:
-        with pytest.raises(TransportError):
-            refresh(world, server, tmp_path / "metadata")
+    short = slow(lambda talk: talk.send(HEADER + b"Content-Length: 500\r\n\r\n{}"))
+    with raw_server(short) as server, pytest.raises(TransportError):
+        refresh(world, server, tmp_path / "metadata")
     assert known_roles(tmp_path / "metadata") == {"root.json"}
 
 
@@ -199,8 +199,8 @@ def test_a_server_that_announces_more_than_it_sends(world: World, tmp_path: Path
 def test_an_answer_that_is_no_http_is_a_transport_error_or_a_refusal(
     world: World, tmp_path: Path, answer: bytes
 ) -> None:
-    with raw_server(lambda talk: talk.send(answer)) as server, within(DEADLINE + 2):
-        with pytest.raises(SkillRepoError) as caught:
-            refresh(world, server, tmp_path / "metadata")
+    says = raw_server(lambda talk: talk.send(answer))
+    with says as server, within(DEADLINE + 2), pytest.raises(SkillRepoError) as caught:
+        refresh(world, server, tmp_path / "metadata")
     assert caught.value.code in {"unreachable", "could-not-verify", "not-found"}
     assert known_roles(tmp_path / "metadata") == {"root.json"}

@@ -11,7 +11,7 @@ from tuf.api.exceptions import DownloadError
 
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from repo_client.updater import Server, refreshed
-from signing.errors import FormatError, TransportError
+from signing.errors import FormatError, NotFoundError, TransportError
 from tests.attacks.raw_server import Talk, raw_server
 from tests.support.world import World
 
@@ -27,7 +27,6 @@ def refresh(world: World, url: str, folder: Path) -> None:
     "status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
 )
 def test_a_redirect_is_not_followed(world: World, tmp_path: Path, status: str) -> None:
-    """Not to another host, not to another port, not to the same server under another path."""
     with raw_server(lambda talk: talk.answer(b"{}")) as internal:
 
         def answer(talk: Talk) -> None:
@@ -53,9 +52,9 @@ def test_a_redirect_to_itself_is_not_followed(world: World, tmp_path: Path) -> N
 def test_a_refresh_header_or_an_upgrade_leads_nowhere(world: World, tmp_path: Path) -> None:
     with raw_server(lambda talk: talk.answer(b"{}")) as internal:
         more = f'Refresh: 0; url={internal.url}\r\nAlt-Svc: h2="127.0.0.1:{internal.port}"\r\n'.encode()
-        with raw_server(lambda talk: talk.answer(status="404 Not Found", headers=more)) as server:
-            with pytest.raises(Exception, match="HTTP 404"):
-                refresh(world, server.url, tmp_path / "metadata")
+        outside = raw_server(lambda talk: talk.answer(status="404 Not Found", headers=more))
+        with outside as server, pytest.raises(NotFoundError, match="HTTP 404"):
+            refresh(world, server.url, tmp_path / "metadata")
         assert internal.connections == 0
 
 
@@ -120,8 +119,7 @@ def test_a_secret_in_an_address_is_not_repeated(capsys: pytest.CaptureFixture[st
     assert "hunter2" not in str(caught.value.to_document())
 
 
-def test_target_paths_do_not_leave_the_server(world: World, tmp_path: Path) -> None:
-    """What is asked for is below the base; a name from metadata cannot carry a host."""
+def test_what_is_asked_for_is_below_the_base() -> None:
     server = Server.parse("https://skills.clawdie.si/sub/")
     assert server.metadata_url == "https://skills.clawdie.si/sub/metadata/"
     assert server.targets_url == "https://skills.clawdie.si/sub/targets/"

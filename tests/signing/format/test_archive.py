@@ -160,7 +160,7 @@ def test_every_flipped_byte_of_the_archive_is_noticed_by_the_digest_and_never_re
         assert outcome(bytes(mutated)) in (None, SMALL), at
 
 
-@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80], ids=hex)
+@pytest.mark.parametrize("flip", [0x01, 0x80], ids=hex)
 def test_every_flipped_byte_of_the_tar_inside_is_refused_or_changes_the_tree_digest(flip):
     """The attacker mends the checksum; what is left to change is a name or version in the manifest itself."""
     tar = gunzip(SMALL_BYTES)

@@ -1,0 +1,241 @@
+"""Forged evidence: what was not checked cannot be passed off as what was, not even by our own code by mistake."""
+
+import copy
+import dataclasses
+import pickle  # noqa: TID251 - that it does not work is the test
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hive import admission, external
+from hive.admission import Admission, admit
+from hive.external import ExternalBundle, read_external
+from hive.jails.materialise import install_identity, install_skill
+from hive.policy import POLICY, Policy
+from hive.tenants import Tier
+from repo_client.client import Session
+from signing import evidence, trusted
+from signing.errors import (
+    CouldNotVerifyError,
+    FormatError,
+    NotEntitledError,
+    NotFirstPartyError,
+    RejectedError,
+    WrongSubjectError,
+)
+from signing.evidence import VerifiedRelease
+from signing.format.manifest import Kind
+from signing.format.names import REVOCATIONS_PATH, Pin
+from signing.format.profile import PinnedBundle, Profile
+from signing.trusted import TrustedMetadata, VouchedTarget
+from tests.attacks.scene import Scene
+from tests.support.world import jail_files, now
+
+PIN = Pin.parse("web-search==1.0")
+
+
+@pytest.fixture
+def session(scene: Scene) -> Iterator[Session]:
+    with scene.mother.client.session(now()) as session:
+        session.revocations()
+        yield session
+
+
+def pinned(session: Session) -> PinnedBundle:
+    return session.profile(Pin.parse("base==1")).profile.skills[0]
+
+
+def decide(scene: Scene, session: Session, given: Any, **other: Any) -> Admission:
+    facts = {
+        "tenant": scene.tenant(),
+        "pinned": pinned(session),
+        "kind": Kind.SKILL,
+        "revocations": session.revocations(),
+        "opt_ins": (),
+        "policy": POLICY,
+        "now": now(),
+    }
+    return admit(given, **{**facts, **other})
+
+
+def evidence_of(scene: Scene, session: Session) -> dict[str, Any]:
+    release = session.release(PIN)
+    return {
+        "TrustedMetadata": session._trusted,
+        "VouchedTarget": release.bundle.target,
+        "VerifiedBundle": release.bundle,
+        "VerifiedReview": release.review,
+        "VerifiedRelease": release,
+        "VerifiedProfile": session.profile(Pin.parse("base==1")),
+        "VerifiedRevocations": session.revocations(),
+        "Admission": decide(scene, session, release),
+        "ExternalBundle": read_external(scene.forge().archive("csv==1.0")[1]),
+    }
+
+
+KINDS = [
+    "TrustedMetadata",
+    "VouchedTarget",
+    "VerifiedBundle",
+    "VerifiedReview",
+    "VerifiedRelease",
+    "VerifiedProfile",
+    "VerifiedRevocations",
+    "Admission",
+    "ExternalBundle",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evidence_cannot_be_made_by_hand(scene: Scene, session: Session, kind: str) -> None:
+    genuine = evidence_of(scene, session)[kind]
+    values = {field.name: getattr(genuine, field.name) for field in dataclasses.fields(genuine)}
+    for seal in (
+        {},
+        {"seal": None},
+        {"seal": object()},
+        {"seal": admission._Seal()},
+        {"seal": external._Seal()},
+    ):
+        with pytest.raises(TypeError):
+            type(genuine)(**values, **seal)
+    for module in (admission, external, evidence, trusted):
+        if type(genuine).__module__ != module.__name__:
+            with pytest.raises(TypeError):
+                type(genuine)(**values, seal=module._SEAL)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evidence_cannot_be_altered_or_copied(scene: Scene, session: Session, kind: str) -> None:
+    genuine = evidence_of(scene, session)[kind]
+    name = dataclasses.fields(genuine)[0].name
+    attempts: list[Callable[[], object]] = [
+        lambda: dataclasses.replace(genuine, **{name: getattr(genuine, name)}),
+        lambda: copy.copy(genuine),
+        lambda: copy.deepcopy(genuine),
+        lambda: pickle.dumps(genuine),
+        lambda: setattr(genuine, name, None),
+    ]
+    for attempt in attempts:
+        with pytest.raises((TypeError, AttributeError, ValueError)):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        b"bytes",
+        {"first_party": True},
+        object(),
+        True,
+        [],
+        "web-search==1.0",
+    ],
+    ids=repr,
+)
+def test_what_is_no_evidence_is_refused(scene: Scene, session: Session, given: object) -> None:
+    with pytest.raises(NotFirstPartyError, match="is not evidence"):
+        decide(scene, session, given)
+    assert not (scene.mother.state / "jails").exists()
+
+
+@pytest.mark.parametrize("part", ["bundle", "review", "target", "contents"])
+def test_a_part_of_the_evidence_is_not_the_evidence(scene: Scene, session: Session, part: str) -> None:
+    release = session.release(PIN)
+    parts = {
+        "bundle": release.bundle,
+        "review": release.review,
+        "target": release.bundle.target,
+        "contents": release.bundle.bundle,
+    }
+    with pytest.raises(NotFirstPartyError, match="is not evidence"):
+        decide(scene, session, parts[part])
+
+
+def test_something_that_looks_like_a_release_is_none(scene: Scene, session: Session) -> None:
+    class Lookalike:
+        def __init__(self, genuine: VerifiedRelease) -> None:
+            self.bundle, self.review, self.pin = genuine.bundle, genuine.review, genuine.pin
+
+    with pytest.raises(NotFirstPartyError, match="is not evidence"):
+        decide(scene, session, Lookalike(session.release(PIN)))
+
+
+def test_only_an_admission_is_materialised(scene: Scene, session: Session) -> None:
+    release = session.release(PIN)
+    scene.mother.host.create(scene.tenant().tenant_id)
+    with scene.mother.host.open_root(scene.tenant().tenant_id) as root:
+        for given in (release, release.bundle, release.bundle.bundle, None, b""):
+            with pytest.raises(AttributeError):
+                install_skill(root, given)
+        with pytest.raises(WrongSubjectError):
+            install_identity(root, [decide(scene, session, release)])
+        assert root.listing() == ()
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [timedelta(minutes=15, seconds=1), timedelta(hours=1), timedelta(minutes=-16), timedelta(days=-400)],
+)
+def test_stale_evidence_is_refused(scene: Scene, session: Session, offset: timedelta) -> None:
+    """Verified a while ago, or in a future that has not come: verify again."""
+    release = session.release(PIN)
+    with pytest.raises(CouldNotVerifyError, match="not now"):
+        decide(scene, session, release, now=session._now + offset)
+
+
+def test_fresh_revocations_do_not_excuse_an_old_release_nor_the_other_way_round(scene: Scene) -> None:
+    with scene.mother.client.session(now() - timedelta(hours=1)) as old:
+        old_release, old_list = old.release(PIN), old.revocations()
+    with scene.mother.client.session(now()) as fresh:
+        with pytest.raises(CouldNotVerifyError):
+            decide(scene, fresh, old_release)
+        with pytest.raises(CouldNotVerifyError):
+            decide(scene, fresh, fresh.release(PIN), revocations=old_list)
+        assert decide(scene, fresh, fresh.release(PIN)).first_party
+
+
+def test_first_party_evidence_that_nobody_pinned(scene: Scene, session: Session) -> None:
+    for tier in Tier:
+        with pytest.raises(NotEntitledError):
+            decide(
+                scene,
+                session,
+                session.release(PIN),
+                pinned=None,
+                tenant=dataclasses.replace(scene.tenant(), tier=tier),
+            )
+
+
+def test_a_policy_with_more_reviewers_counts_people(scene: Scene, session: Session) -> None:
+    with pytest.raises(RejectedError) as caught:
+        decide(scene, session, session.release(PIN), policy=Policy(reviewers=2))
+    assert caught.value.code == "threshold-not-met"
+
+
+def test_an_empty_profile_is_no_profile(scene: Scene) -> None:
+    """The vacuous pass: nothing to check is not everything checked."""
+    with pytest.raises(FormatError, match="pins no skill"):
+        Profile(pin=Pin.parse("base==2"), skills=(), souls=(), capabilities=())
+    forge = scene.forge()
+    honest = next((scene.world.public / "targets/profiles/base").glob("*.1.json")).read_bytes()
+    start, end = honest.index(b'"skills":['), honest.index(b"]", honest.index(b'"skills":['))
+    empty = honest[:start] + b'"skills":[' + honest[end:]
+    forge.add("profiles/base/2.json", empty.replace(b'"version":"1"}', b'"version":"2"}'), by=["olga"])
+    forge.state()
+    forge.answer(scene.server)
+    scene.register("other", profile="base==2")
+    refusal = scene.refused(FormatError, code="malformed", name="other")
+    assert "pins no skill" in str(refusal.error)
+    assert jail_files(scene.mother) == {}
+
+
+def test_trust_is_about_one_moment(scene: Scene, session: Session) -> None:
+    assert isinstance(session._trusted, TrustedMetadata)
+    target = session._trusted.vouch(REVOCATIONS_PATH)
+    assert isinstance(target, VouchedTarget)
+    assert target.checked_at == session._now
+    assert isinstance(read_external(scene.forge().archive("csv==1.0")[1]), ExternalBundle)
