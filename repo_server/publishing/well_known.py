@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from repo_server.db.models import ReleaseRow
 from repo_server.repository import Repository
 from repo_server.storage.durable import write_durably
+from signing.errors import HostError
 from signing.format.archive import read_bundle
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
@@ -75,8 +76,23 @@ def _entry_v1(repository: Repository, row: ReleaseRow) -> dict[str, Any]:
 
 def _write_files(repository: Repository, folder: Path, row: ReleaseRow) -> None:
     bundle = read_bundle(repository.blobs.load(Sha256(row.bundle_sha256)))
-    for path, content in bundle.contents.items():
-        _write_changed(folder / row.name / path, content)
+    wanted = {folder / row.name / path: content for path, content in bundle.contents.items()}
+    _remove_others(folder / row.name, set(wanted))
+    for path, content in wanted.items():
+        _write_changed(path, content)
+
+
+def _remove_others(folder: Path, wanted: set[Path]) -> None:
+    """Remove what an older version left: it would be served still, or a file stand where a folder is needed."""
+    try:
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                if not any(path in kept.parents for kept in wanted):
+                    path.rmdir()
+            elif path not in wanted:
+                path.unlink()
+    except OSError as error:
+        raise HostError(f"cannot clear {folder}: {error.strerror}") from error
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

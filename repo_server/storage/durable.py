@@ -4,6 +4,7 @@ Write beside, flush, fsync, rename, fsync the directory. Without the last step a
 acknowledged file (measured; reference/operations-and-faults §3).
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -28,9 +29,12 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise HostError(f"cannot write {path}: {error.strerror}") from error
+    except BaseException as error:  # an interruption leaves nothing behind either
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise HostError(f"cannot write {path}: {error.strerror}") from error
+        raise
 
 
 def make_folder_durably(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from repo_server.storage.durable import write_durably
+from repo_server.storage.durable import sync_folder, write_durably
 from signing.errors import DigestMismatchError, HostError, NotFoundError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 
@@ -21,14 +21,17 @@ class LocalBlobs:
         return self._folder / parse_sha256(digest)[:_PREFIX] / digest
 
     def store(self, data: bytes) -> Sha256:
-        """Keep ``data``, durable on return, and return its digest.
+        """Keep ``data``, durable on return, and return its digest; a damaged copy is replaced.
 
         Raises:
             HostError: it cannot be written.
         """
         digest = sha256_of(data)
         path = self.path_of(digest)
-        if not path.exists():
+        if self._holds(path, data):
+            # Whoever wrote it may have been killed before its name was on disk.
+            sync_folder(path.parent)
+        else:
             write_durably(path, data, mode=0o444)
         return digest
 
@@ -51,3 +54,10 @@ class LocalBlobs:
                 f"blob {digest[:16]}… is damaged on disk", hint="restore it from a backup", where=str(path)
             )
         return data
+
+    @staticmethod
+    def _holds(path: Path, data: bytes) -> bool:
+        try:
+            return path.read_bytes() == data
+        except OSError:
+            return False

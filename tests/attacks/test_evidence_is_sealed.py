@@ -134,7 +134,7 @@ def test_evidence_cannot_be_altered_or_copied(scene: Scene, session: Session, ki
         [],
         "web-search==1.0",
     ],
-    ids=repr,
+    ids=lambda given: type(given).__name__,
 )
 def test_what_is_no_evidence_is_refused(scene: Scene, session: Session, given: object) -> None:
     with pytest.raises(NotFirstPartyError, match="is not evidence"):
