@@ -7,9 +7,10 @@ pure and denies by default: evidence of a type that no rule below names is refus
 too old, about something else than the lock pins, revoked, or external for a tenant of the paid tier.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, assert_never, final
 
 from hive.external import ExternalBundle, OptIn
@@ -23,13 +24,12 @@ from signing.errors import (
     ThresholdError,
     WrongSubjectError,
 )
-from signing.evidence import VerifiedRelease, VerifiedRevocations
+from signing.evidence import VerifiedProfile, VerifiedRelease, VerifiedRevocations
 from signing.format.archive import Bundle
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.moment import render_moment
 from signing.format.names import Pin
-from signing.format.profile import PinnedBundle
 
 Evidence = VerifiedRelease | ExternalBundle
 
@@ -51,7 +51,7 @@ class Admission:
     kind: Kind
     bundle: Bundle
     first_party: bool
-    record: dict[str, Any]
+    record: Mapping[str, Any]
     seal: InitVar[_Seal]
 
     def __post_init__(self, seal: _Seal) -> None:
@@ -60,6 +60,9 @@ class Admission:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("admit again; an admission does not travel")
+
+    def __setstate__(self, _state: object) -> NoReturn:
+        raise TypeError("admit again; an admission does not change")
 
     @property
     def tree_sha256(self) -> Sha256:
@@ -71,7 +74,7 @@ def admit(
     evidence: Evidence,
     *,
     tenant: Tenant,
-    pinned: PinnedBundle | None,
+    profile: VerifiedProfile,
     kind: Kind,
     revocations: VerifiedRevocations,
     opt_ins: Sequence[OptIn],
@@ -83,7 +86,7 @@ def admit(
     Args:
         evidence: what was verified; or an external bundle, which nobody vouches for.
         tenant: the row of the registry; its tier decides.
-        pinned: what the tenant's lock pins; every first-party bundle must be pinned.
+        profile: what the tenant's row names; every first-party bundle must be pinned by it, to the byte.
         kind: what the profile uses it as.
         revocations: the fresh list; without it this function cannot be called.
         opt_ins: the tenant's recorded consents.
@@ -94,43 +97,71 @@ def admit(
         NotFirstPartyError: external, and the tier or the lack of a valid opt-in forbids it.
         RevokedError, WrongSubjectError, ThresholdError, CouldNotVerifyError, NotEntitledError.
     """
+    if profile.profile.pin != tenant.profile:
+        raise WrongSubjectError(f"{profile.profile.pin} is not the profile of {tenant.tenant_id}")
+    _check_fresh(profile.target.checked_at, policy, now, f"the profile {profile.profile.pin}")
+    verdict = judge(evidence, tenant=tenant, revocations=revocations, opt_ins=opt_ins, policy=policy, now=now)
+    if isinstance(evidence, VerifiedRelease):
+        _check_pinned(evidence, kind, profile)
+        bundle = evidence.bundle.bundle
+    else:
+        bundle = evidence.bundle
+    if bundle.manifest.kind is not kind:
+        raise WrongSubjectError(f"{evidence.pin} is a {bundle.manifest.kind}, pinned as a {kind}")
+    return Admission(
+        tenant=tenant,
+        pin=evidence.pin,
+        kind=kind,
+        bundle=bundle,
+        first_party=isinstance(evidence, VerifiedRelease),
+        record=verdict,
+        seal=_SEAL,
+    )
+
+
+def judge(
+    evidence: Evidence,
+    *,
+    tenant: Tenant,
+    revocations: VerifiedRevocations,
+    opt_ins: Sequence[OptIn],
+    policy: Policy,
+    now: datetime,
+) -> Mapping[str, Any]:
+    """Return why ``evidence`` is good enough for ``tenant``, whatever its profile pins; or raise.
+
+    The half of `admit` that ``hive policy test`` asks about. It lets nothing into a jail.
+
+    Raises:
+        NotFirstPartyError, RevokedError, ThresholdError, CouldNotVerifyError: as for `admit`.
+    """
     _check_fresh(revocations.target.checked_at, policy, now, "the list of revocations")
     match evidence:
         case VerifiedRelease():
-            record = _first_party(evidence, pinned, policy, now)
-            bundle, pin, first_party = evidence.bundle.bundle, evidence.pin, True
+            reasons, bundle = _first_party(evidence, policy, now), evidence.bundle.bundle
         case ExternalBundle():
-            record = _external(evidence, tenant, opt_ins, now)
-            bundle, pin, first_party = evidence.bundle, evidence.pin, False
+            reasons, bundle = _external(evidence, tenant, opt_ins, now), evidence.bundle
         case _:  # default deny: whatever else is handed in, it is not evidence
             _deny(evidence)
-    if bundle.manifest.kind is not kind:
-        raise WrongSubjectError(f"{pin} is a {bundle.manifest.kind}, pinned as a {kind}")
     tree = bundle.manifest.tree_digest
-    if (entry := revocations.revocations.find(pin, tree)) is not None:
+    if (entry := revocations.revocations.find(evidence.pin, tree)) is not None:
         raise RevokedError(
-            f"{pin} was revoked by {entry.by}: {entry.reason}",
+            f"{evidence.pin} was revoked by {entry.by}: {entry.reason}",
             hint="pin another version in a new version of the profile",
-            pin=str(pin),
+            pin=str(evidence.pin),
         )
-    common = {
-        "tenant": tenant.tenant_id,
-        "tier": tenant.tier.value,
-        "pin": str(pin),
-        "kind": kind.value,
-        "tree_sha256": tree,
-        "policy_sha256": policy.sha256,
-        "revocations_version": revocations.target.role_version,
-        "verdict": "admitted",
-    }
-    return Admission(
-        tenant=tenant,
-        pin=pin,
-        kind=kind,
-        bundle=bundle,
-        first_party=first_party,
-        record={**common, **record},
-        seal=_SEAL,
+    return MappingProxyType(
+        {
+            "tenant": tenant.tenant_id,
+            "tier": tenant.tier.value,
+            "pin": str(evidence.pin),
+            "kind": bundle.manifest.kind.value,
+            "tree_sha256": tree,
+            "policy_sha256": policy.sha256,
+            "revocations_version": revocations.target.role_version,
+            "verdict": "admitted",
+            **reasons,
+        }
     )
 
 
@@ -141,21 +172,10 @@ def _deny(evidence: object) -> NoReturn:
     )
 
 
-def _first_party(
-    release: VerifiedRelease, pinned: PinnedBundle | None, policy: Policy, now: datetime
-) -> dict[str, Any]:
+def _first_party(release: VerifiedRelease, policy: Policy, now: datetime) -> dict[str, Any]:
     target, review = release.bundle.target, release.review
     _check_fresh(target.checked_at, policy, now, str(release.pin))
-    if pinned is None:
-        raise NotEntitledError(
-            f"{release.pin} is not pinned by the tenant's profile", hint="pin it, sign the profile"
-        )
-    found = (release.pin, target.sha256, release.bundle.tree_sha256, review.target.sha256)
-    if found != (pinned.pin, pinned.bundle_sha256, pinned.tree_sha256, pinned.review_sha256):
-        raise WrongSubjectError(
-            f"{release.pin} is not the release that the profile pins",
-            hint="the profile pins digests; look at both",
-        )
+    _check_fresh(review.target.checked_at, policy, now, f"the review of {release.pin}")
     if len(set(review.reviewer_keyids)) < policy.reviewers:
         raise ThresholdError("review", signed=len(review.reviewer_keyids), threshold=policy.reviewers)
     return {
@@ -168,6 +188,28 @@ def _first_party(
         "signer_keyids": list(target.signer_keyids),
         "reviewed_by": list(review.reviewers),
     }
+
+
+def _check_pinned(release: VerifiedRelease, kind: Kind, profile: VerifiedProfile) -> None:
+    pinned = {item.pin.name: item for of_kind, item in profile.profile.items() if of_kind is kind}.get(
+        release.pin.name
+    )
+    if pinned is None:
+        raise NotEntitledError(
+            f"{release.pin} is not pinned as a {kind} by {profile.profile.pin}",
+            hint="pin it, sign the profile",
+        )
+    found = (
+        release.pin,
+        release.bundle.target.sha256,
+        release.bundle.tree_sha256,
+        release.review.target.sha256,
+    )
+    if found != (pinned.pin, pinned.bundle_sha256, pinned.tree_sha256, pinned.review_sha256):
+        raise WrongSubjectError(
+            f"{release.pin} is not the release that the profile pins",
+            hint="the profile pins digests; look at both",
+        )
 
 
 def _external(

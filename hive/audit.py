@@ -1,14 +1,17 @@
 """The audit log: every admission, refusal, opt-in and birth, hash-chained, in the transaction that did it."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hive.db.models import AuditRow
+from signing.errors import CouldNotVerifyError
 from signing.format.chain import Head, Record, check_chain, next_record
 from signing.format.digest import Sha256
+
+_CLOCK_SLACK: Final = timedelta(minutes=5)
 
 
 def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
@@ -21,6 +24,22 @@ def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime
     session.add(AuditRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
     session.flush()
     return record
+
+
+def check_clock(session: Session, *, now: datetime) -> None:
+    """Return None when ``now`` is not before what is recorded already.
+
+    A clock that was set back makes expired metadata fresh again, so nothing is admitted by it.
+
+    Raises:
+        CouldNotVerifyError: the newest record is from the future.
+    """
+    newest = session.scalars(select(AuditRow.record).order_by(AuditRow.sequence.desc()).limit(1)).first()
+    if newest is not None and Record.parse(newest).time > now + _CLOCK_SLACK:
+        raise CouldNotVerifyError(
+            f"this host's clock says {now:%Y-%m-%d %H:%M} UTC, and the audit log is further already",
+            hint="set the clock right; expiry cannot be judged with a clock that was set back",
+        )
 
 
 def read(session: Session, *, tenant: str | None = None) -> list[Record]:

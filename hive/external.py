@@ -37,6 +37,9 @@ class ExternalBundle:
     def __reduce__(self) -> NoReturn:
         raise TypeError("keep the bytes and read them again")
 
+    def __setstate__(self, _state: object) -> NoReturn:
+        raise TypeError("keep the bytes and read them again")
+
 
 def read_external(data: bytes) -> ExternalBundle:
     """Return the bundle written as ``data``.

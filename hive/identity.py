@@ -34,7 +34,9 @@ def resolve_identity(layers: Sequence[Admission]) -> bytes:
 
 def _body(layer: Admission) -> str:
     try:
-        lines = layer.bundle.contents[MemberPath(SKILL_NAME)].decode().splitlines()
+        lines = (
+            layer.bundle.contents[MemberPath(SKILL_NAME)].decode().split("\n")
+        )  # as reviewed: no other character ends a line
     except UnicodeDecodeError as error:
         raise FormatError("SKILL.md is not UTF-8", where=str(layer.pin)) from error
     if lines[:1] != [_FENCE] or _FENCE not in lines[1:]:

@@ -43,6 +43,9 @@ def add(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with Directory.open(folder) as store:
         store.write_file(external.sha256, data, mode=0o400)
+    for older in _rows(session, tenant.tenant_id):
+        if older.name == external.pin.name:
+            older.withdrawn_at = now  # a renewed consent takes the place of the one before
     session.add(
         OptInRow(
             tenant_id=tenant.tenant_id,

@@ -28,18 +28,44 @@ from signing.evidence import (
     verify_review,
     verify_revocations,
 )
+from signing.format.digest import Sha256, sha256_of
 from signing.format.names import REVOCATIONS_PATH, Pin, TargetPath
 from signing.trusted import TrustedMetadata, VouchedTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Which repository state a session looks at: the anchor, and the versions under it."""
+
+    anchor_sha256: Sha256
+    root: int
+    timestamp: int
+    snapshot: int
 
 
 class Session:
     """One look at the repository; made by `RepoClient.session`."""
 
-    def __init__(self, update: Update, store: TreeStore, now: datetime) -> None:
+    def __init__(self, update: Update, store: TreeStore, now: datetime, anchor_sha256: Sha256) -> None:
+        self._anchor_sha256 = anchor_sha256
         self._update = update
         self._store = store
         self._now = now
         self._trusted: TrustedMetadata | None = None
+
+    def standing(self) -> Standing:
+        """Return which repository state this is, for a memory of one's own and for records.
+
+        Raises:
+            VerificationError, FormatError: it cannot be trusted.
+        """
+        versions = self._state(REVOCATIONS_PATH).versions
+        return Standing(
+            anchor_sha256=self._anchor_sha256,
+            root=versions["root"],
+            timestamp=versions["timestamp"],
+            snapshot=versions["snapshot"],
+        )
 
     def expect(self, pins: Iterable[Pin]) -> None:
         """Fetch the metadata that decides about all of ``pins`` at once, so that it is checked once."""
@@ -113,6 +139,11 @@ class RepoClient:
     store_dir: Path
     limits: FetchLimits = field(default_factory=FetchLimits)
 
+    @property
+    def anchor_sha256(self) -> Sha256:
+        """The digest that names the trust anchor."""
+        return sha256_of(self.anchor)
+
     @contextlib.contextmanager
     def session(self, now: datetime) -> Iterator[Session]:
         """Refresh trust and yield one look at the repository.
@@ -123,4 +154,4 @@ class RepoClient:
         with refreshed(
             self.metadata_dir, server=self.server, anchor=self.anchor, limits=self.limits
         ) as update:
-            yield Session(update, TreeStore.create(self.store_dir), now)
+            yield Session(update, TreeStore.create(self.store_dir), now, self.anchor_sha256)

@@ -1,7 +1,7 @@
 """What the verbs of `skillrepo-client` do (edge)."""
 
 import json
-import os
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,13 @@ from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from repo_client.handles import Directory
 from repo_client.trees import write_tree
 from repo_client.updater import Server, locked, make_durable, translated_errors
-from signing.errors import ConflictError, FormatError, HostError, NotFoundError, RevokedError
+from signing.errors import (
+    ConflictError,
+    CouldNotVerifyError,
+    FormatError,
+    NotFoundError,
+    RevokedError,
+)
 from signing.format.names import Pin
 from signing.metadata import parse
 
@@ -137,17 +143,17 @@ def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str,
 
 
 def _download(updater: Updater, info: TargetFile, target_dir: Path) -> Path:
-    """Download beside, then rename: python-tuf copies into the final name, which is not atomic."""
-    final = target_dir / quote(info.path, safe="")  # the file name that the conformance suite looks for
-    partial = target_dir / f".{os.getpid()}.partial"
-    try:
-        updater.download_target(info, str(partial))
-        partial.replace(final)
-    except OSError as error:
-        raise HostError(f"cannot write {final}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return final
+    """Download into a private folder, then write: python-tuf opens the name it is given, whatever it is."""
+    if "sha256" not in info.hashes:
+        raise CouldNotVerifyError(
+            f"{info.path} is not named by sha256", hint="other digests are not accepted"
+        )
+    name = quote(info.path, safe="")  # the file name that the conformance suite looks for
+    with tempfile.TemporaryDirectory(prefix="skillrepo-client-") as private:
+        downloaded = Path(updater.download_target(info, str(Path(private) / "target")))
+        with Directory.open(target_dir.resolve()) as folder:
+            folder.write_file(name, downloaded.read_bytes(), mode=0o644)
+    return target_dir / name
 
 
 def _fetcher(*urls: str) -> StrictFetcher:

@@ -18,6 +18,7 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, Final, Self
@@ -30,6 +31,7 @@ from signing.errors import FormatError
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _CHUNK: Final = 64 << 10
+_MAX_ADDRESSES: Final = 3
 _HTTP_OK: Final = 200
 
 
@@ -124,8 +126,9 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
             raise DownloadError(f"{url}: {error!r}") from error
 
     def _get(self, parts: SplitResult, origin: Origin, expired: threading.Event) -> Iterator[bytes]:
-        live = [socket.create_connection((origin.host, origin.port), timeout=self._limits.gap)]
-        watchdog = threading.Timer(self._limits.deadline, _shut, [live, expired])
+        end = time.monotonic() + self._limits.deadline
+        live = [self._connect(origin, end)]
+        watchdog = threading.Timer(max(0.0, end - time.monotonic()), _shut, [live, expired])
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -139,6 +142,23 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
         finally:
             watchdog.cancel()
             live[0].close()
+
+    def _connect(self, origin: Origin, end: float) -> socket.socket:
+        """Return a connection to one of the first addresses, within the deadline for all of them together.
+
+        Name resolution itself is the system's, with the system's time limits.
+        """
+        addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)[:_MAX_ADDRESSES]
+        problem: OSError = TimeoutError()
+        for _, _, _, _, address in addresses:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                break
+            try:
+                return socket.create_connection((str(address[0]), origin.port), timeout=min(self._limits.gap, remaining))
+            except OSError as error:
+                problem = error
+        raise problem
 
 
 def _request(connected: socket.socket, parts: SplitResult, origin: Origin) -> http.client.HTTPResponse:

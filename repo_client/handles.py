@@ -15,6 +15,7 @@ import fcntl
 import itertools
 import os
 import stat
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
@@ -32,6 +33,7 @@ from repo_client.entries import (
 from signing.errors import ConflictError, FormatError, HostError
 
 MAX_ENTRIES: Final = 100_000
+LOCK_SECONDS: Final = 60.0
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without a writer would hold us for ever. O_NOCTTY: nothing here becomes our terminal.
@@ -146,14 +148,27 @@ class Directory:
             finally:
                 os.close(descriptor)
 
-    def lock(self) -> None:
+    def lock(self, *, seconds: float = LOCK_SECONDS) -> None:
         """Wait until no other handle holds the folder's lock; it is held until this handle is closed.
 
         Raises:
+            ConflictError: another process held it for ``seconds``.
             HostError: the file system has no locks.
         """
+        end = time.monotonic() + seconds
         with os_errors("lock the folder", self.label):
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    if time.monotonic() >= end:
+                        raise ConflictError(
+                            f"{self.label} is in use by another process",
+                            hint="wait for it to end, then try again",
+                        ) from error
+                    time.sleep(0.02)
+                else:
+                    return
 
     def descend(
         self, path: str, *, create: bool = False, mode: int = 0o755, sync: bool = True

@@ -13,7 +13,7 @@ from typing import Final, Self
 from repo_client.entries import MissingPathError
 from repo_client.handles import Directory
 from repo_client.trees import write_tree
-from signing.errors import ConflictError, SkillRepoError
+from signing.errors import ConflictError, HostError, SkillRepoError
 from signing.evidence import VerifiedBundle, verify_tree
 from signing.format.archive import Bundle
 from signing.format.digest import parse_sha256
@@ -32,8 +32,15 @@ class TreeStore:
 
     @classmethod
     def create(cls, folder: Path) -> Self:
-        """Return the store in ``folder``, which is made when it is missing."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Return the store in ``folder``, which is made when it is missing.
+
+        Raises:
+            HostError: it cannot be made.
+        """
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot make the store {folder}: {error.strerror}") from error
         return cls(folder)
 
     def load(self, pin: Pin, target: VouchedTarget) -> VerifiedBundle | None:
@@ -59,7 +66,15 @@ class TreeStore:
                     return None
 
     def save(self, bundle: VerifiedBundle) -> None:
-        """Keep ``bundle``; two processes that keep the same one at once both succeed."""
+        """Keep ``bundle`` if that is possible; two processes that keep the same one at once both succeed.
+
+        What cannot be kept is fetched again next time: the store saves the network, never the check, and
+        something that stands in its way must not stop births for ever.
+        """
+        with contextlib.suppress(SkillRepoError):
+            self._save(bundle)
+
+    def _save(self, bundle: VerifiedBundle) -> None:
         digest = bundle.tree_sha256
         with Directory.open(self._folder) as store, store.descend(digest[:_PREFIX], create=True) as shelf:
             if shelf.find(digest) is None:

@@ -25,6 +25,7 @@ from tuf.api.metadata import MetaFile, Snapshot
 from tuf.ngclient import Updater, UpdaterConfig
 
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
+from repo_client.memory import remember, root_version
 from signing.errors import (
     BadSignatureError,
     ConflictError,
@@ -94,8 +95,14 @@ class Update:
         Raises:
             VerificationError, TransportError: the metadata cannot be had or trusted.
         """
-        with translated_errors():
-            return self._updater.get_targetinfo(path) is not None
+        try:
+            with translated_errors():
+                return self._updater.get_targetinfo(path) is not None
+        except NotFoundError as error:
+            # The snapshot names it, so it is published: whoever does not give it withholds it.
+            raise CouldNotVerifyError(
+                f"the server withholds metadata that decides about {path}", hint=error.hint
+            ) from error
 
     def trusted(self, now: datetime) -> TrustedMetadata:
         """Return what the anchor vouches for at ``now``, from the bytes in the folder.
@@ -135,7 +142,6 @@ def refreshed(folder: Path, *, server: Server, anchor: bytes, limits: FetchLimit
         VerificationError: the server's state is not acceptable; the folder keeps what it trusted before.
         TransportError: the server cannot be reached.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fetcher = StrictFetcher(frozenset({server.origin}), limits=limits)
     with locked(folder):
         try:
@@ -152,22 +158,27 @@ def refreshed(folder: Path, *, server: Server, anchor: bytes, limits: FetchLimit
                 updater.refresh()
         finally:
             make_durable(folder)  # also what was learned before a refusal: the newer timestamp stays known
+        remember(folder)
         yield Update(folder, server=server, anchor=anchor, fetcher=fetcher, updater=updater)
 
 
 @contextlib.contextmanager
 def locked(folder: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock of ``folder``; the kernel releases it however this process ends.
+    """Make ``folder`` if it is missing and hold its lock; the kernel releases it however this process ends.
 
     Raises:
         ConflictError: another process held it for ``seconds``.
+        HostError: the folder cannot be made or locked.
     """
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _host_errors(f"cannot lock {folder}"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         end = time.monotonic() + seconds
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with _host_errors(f"cannot lock {folder}"):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= end:
@@ -220,22 +231,37 @@ def our_error(error: Exception) -> SkillRepoError:  # noqa: PLR0911 - a table, w
 
 
 def make_durable(folder: Path) -> None:
-    """Flush every metadata file of ``folder``, and the folder, to disk."""
+    """Flush every metadata file of ``folder``, and the folder, to disk.
+
+    Raises:
+        HostError: the disk refused; what was learned may be forgotten, so nothing goes on.
+    """
     for part in (folder, folder / "root_history"):
         if not part.is_dir():
             continue
         for path in [*part.glob("*.json"), part]:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with _host_errors(f"cannot keep {path}"):
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _host_errors(message: str) -> Iterator[None]:
+    try:
+        yield
+    except BlockingIOError:
+        raise  # a lock that somebody holds
+    except OSError as error:
+        raise HostError(f"{message}: {error.strerror}") from error
 
 
 def _roots(folder: Path) -> list[bytes]:
-    paths = (folder / "root_history").glob("*.root.json")
-    numbered = sorted((int(path.name.partition(".")[0]), path) for path in paths if path.name[0].isdigit())
-    return [path.read_bytes() for _, path in numbered]
+    """Return the chain of roots up to the trusted one; what a power cut left beyond it is not part of it."""
+    chain = (folder / "root_history" / f"{number}.root.json" for number in range(1, root_version(folder) + 1))
+    return [path.read_bytes() for path in chain if path.exists()]
 
 
 def _files(folder: Path) -> Mapping[str, bytes]:

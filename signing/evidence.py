@@ -13,12 +13,14 @@ that was not verified, and a reader has to trust this file and `signing.trusted`
 
 from dataclasses import InitVar, dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, NoReturn, final
 
 from signing.errors import BlockedError, DigestMismatchError, ThresholdError, WrongSubjectError
 from signing.format.archive import Bundle, read_bundle
 from signing.format.digest import Sha256, check_sha256
 from signing.format.envelope import Envelope
+from signing.format.manifest import MemberPath
 from signing.format.names import REVOCATIONS_PATH, Pin
 from signing.format.profile import Profile
 from signing.format.review import Decision, Review
@@ -48,6 +50,11 @@ class _Sealed:
     def __reduce__(self) -> NoReturn:
         raise TypeError("keep the bytes and verify again; evidence does not travel")
 
+    def __setstate__(self, _state: object) -> NoReturn:
+        # Frozen dataclasses with slots get one from the standard library, which would replace every field;
+        # also where they inherit one, so each class below names this one in its own body.
+        raise TypeError("keep the bytes and verify again; evidence does not change")
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,7 @@ class VerifiedBundle(_Sealed):
     bundle: Bundle
     target: VouchedTarget
     seal: InitVar[_Seal]
+    __setstate__ = _Sealed.__setstate__
 
     @property
     def tree_sha256(self) -> Sha256:
@@ -75,6 +83,7 @@ class VerifiedReview(_Sealed):
     reviewer_keyids: tuple[str, ...]
     target: VouchedTarget
     seal: InitVar[_Seal]
+    __setstate__ = _Sealed.__setstate__
 
 
 @final
@@ -85,6 +94,7 @@ class VerifiedRelease(_Sealed):
     bundle: VerifiedBundle
     review: VerifiedReview
     seal: InitVar[_Seal]
+    __setstate__ = _Sealed.__setstate__
 
     @property
     def pin(self) -> Pin:
@@ -100,6 +110,7 @@ class VerifiedProfile(_Sealed):
     profile: Profile
     target: VouchedTarget
     seal: InitVar[_Seal]
+    __setstate__ = _Sealed.__setstate__
 
 
 @final
@@ -110,6 +121,7 @@ class VerifiedRevocations(_Sealed):
     revocations: Revocations
     target: VouchedTarget
     seal: InitVar[_Seal]
+    __setstate__ = _Sealed.__setstate__
 
 
 def verify_bundle(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
@@ -134,14 +146,18 @@ def verify_tree(bundle: Bundle, *, pin: Pin, target: VouchedTarget) -> VerifiedB
     Raises:
         DigestMismatchError, WrongSubjectError: as for `verify_bundle`.
     """
+    contents: dict[MemberPath, bytes] = {}
     for entry in bundle.manifest.files:
         content = bundle.contents.get(entry.path)
         if content is None or len(content) != entry.size:
             raise DigestMismatchError("is missing or has another size", where=entry.path)
         check_sha256(content, entry.sha256, where=entry.path)
-    if len(bundle.contents) != len(bundle.manifest.files):
+        contents[entry.path] = bytes(content)
+    if len(bundle.contents) != len(contents):
         raise DigestMismatchError("holds a file that the manifest does not list", where=str(pin))
-    return _verified_bundle(bundle, pin, target)
+    # A mapping of our own: the caller may still hold the one that was checked, and change it.
+    own = Bundle(manifest=bundle.manifest, contents=MappingProxyType(contents))
+    return _verified_bundle(own, pin, target)
 
 
 def verify_review(

@@ -217,3 +217,8 @@ def _write_new(path: Path, data: bytes, *, mode: int) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)  # a root key that a power cut takes is a new ceremony
+    finally:
+        os.close(folder)

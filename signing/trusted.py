@@ -78,6 +78,9 @@ class VouchedTarget:
     def __reduce__(self) -> NoReturn:
         raise TypeError("keep the bytes and verify again; evidence does not travel")
 
+    def __setstate__(self, _state: object) -> NoReturn:
+        raise TypeError("keep the bytes and verify again; evidence does not change")
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,9 @@ class TrustedMetadata:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("keep the bytes and verify again; evidence does not travel")
+
+    def __setstate__(self, _state: object) -> NoReturn:
+        raise TypeError("keep the bytes and verify again; evidence does not change")
 
     def vouch(self, path: TargetPath) -> VouchedTarget:
         """Return the evidence that the role which owns ``path`` names it.

@@ -1,6 +1,6 @@
 """Resolving a tenant's profile and admitting everything in it: all of it, or an error."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +10,8 @@ from hive.external import OptIn
 from hive.optins import load_bundle
 from hive.policy import POLICY
 from hive.tenants import Tenant
-from repo_client.client import RepoClient
-from signing.errors import ConflictError, NotFirstPartyError
+from repo_client.client import RepoClient, Standing
+from signing.errors import ConflictError, CouldNotVerifyError, NotFirstPartyError
 from signing.format.manifest import Kind
 from signing.format.profile import Lock
 
@@ -23,10 +23,28 @@ class Admitted:
     lock: Lock
     admissions: tuple[Admission, ...]
     capabilities: tuple[str, ...]
+    standing: Standing
+    decided_at: datetime
+
+    def check_fresh(self, now: datetime) -> None:
+        """Return None while the admissions are recent enough to act on.
+
+        Raises:
+            CouldNotVerifyError: a slow host, server or clock has let them grow old.
+        """
+        if not -POLICY.evidence_life <= now - self.decided_at <= POLICY.evidence_life:
+            raise CouldNotVerifyError(
+                f"what was admitted at {self.decided_at:%H:%M:%S} is not fresh any more", hint="birth again"
+            )
 
 
 def admit_all(
-    tenant: Tenant, client: RepoClient, *, opt_ins: Sequence[OptIn], external_dir: Path, now: datetime
+    tenant: Tenant,
+    client: RepoClient,
+    *,
+    opt_ins: Sequence[OptIn],
+    external_dir: Path,
+    clock: Callable[[], datetime],
 ) -> Admitted:
     """Return everything that the tenant's profile pins, admitted now.
 
@@ -36,26 +54,29 @@ def admit_all(
         VerificationError, PolicyError, FormatError: something is not acceptable.
         NotFoundError, TransportError: something cannot be had.
     """
-    with client.session(now) as session:
+    begun = clock()
+    with client.session(begun) as session:
+        standing = session.standing()
         revocations = session.revocations()
-        profile = session.profile(tenant.profile).profile
+        verified = session.profile(tenant.profile)
+        profile = verified.profile
         session.expect(item.pin for _, item in profile.items())
         admissions = [
             admit(
                 session.release(item.pin),
                 tenant=tenant,
-                pinned=item,
+                profile=verified,
                 kind=kind,
                 revocations=revocations,
                 opt_ins=opt_ins,
                 policy=POLICY,
-                now=now,
+                now=clock(),  # read again each time: a slow server must not stop the clock
             )
             for kind, item in profile.items()
         ]
     names = {admission.pin.name for admission in admissions}
     for opt_in in opt_ins:
-        if now >= opt_in.expires_at:
+        if clock() >= opt_in.expires_at:
             raise NotFirstPartyError(
                 f"the opt-in of {tenant.tenant_id} to {opt_in.pin} has ended",
                 hint="renew it (hive optin add) or withdraw it (hive optin withdraw)",
@@ -69,16 +90,18 @@ def admit_all(
             admit(
                 load_bundle(external_dir, opt_in),
                 tenant=tenant,
-                pinned=None,
+                profile=verified,
                 kind=Kind.SKILL,
                 revocations=revocations,
                 opt_ins=opt_ins,
                 policy=POLICY,
-                now=now,
+                now=clock(),
             )
         )
     return Admitted(
         lock=Lock.of(profile, external=[(item.pin, item.bundle_sha256) for item in opt_ins]),
         admissions=tuple(admissions),
         capabilities=profile.capabilities,
+        standing=standing,
+        decided_at=begun,
     )

@@ -2,13 +2,14 @@
 
     lock ─► journal ─► admit everything ─► create jail ─► materialise ─► verify ─► active
 
-Everything is admitted before the jail exists, so a refused birth leaves nothing but its audit record. Each
-step can be done again, so a killed birth is continued by the same command; trust is asked for anew then, and
-what was revoked meanwhile is refused, with the unfinished jail removed.
+Everything is admitted before the jail exists, so a refused birth leaves nothing but its audit record. A killed
+birth is continued by the same command: trust is asked for anew, what was revoked meanwhile is refused, and the
+unfinished jail is removed. Nothing has run in it, and a step that was killed half-way may have left a temporary
+or a folder without its mode; so it is made again, and equals one that was never disturbed.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,15 +17,18 @@ from typing import Any, assert_never
 
 from sqlalchemy import Engine
 
-from hive import optins
+from hive import audit, optins, trust
 from hive.birth.admit_all import Admitted, admit_all
-from hive.birth.journal import Journal
+from hive.birth.journal import Begun, Journal
 from hive.birth.plan import CreateJail, InstallIdentity, InstallLock, InstallSkill, Step, Verify, plan_birth
+from hive.db.models import BirthRow
 from hive.db.session import transaction
+from hive.external import OptIn
 from hive.identity import resolve_identity
 from hive.jails.contained import JailRoot
 from hive.jails.host import JailHost
 from hive.jails.materialise import (
+    HOME,
     LOCK_PATH,
     SKILLS,
     SOUL_PATH,
@@ -38,10 +42,8 @@ from repo_client.client import RepoClient
 from repo_client.updater import locked
 from signing.errors import ConflictError, DigestMismatchError, HostError, RejectedError, SkillRepoError
 from signing.format.canonical import canonical
-from signing.format.manifest import Kind
+from signing.format.manifest import MAX_FILE_BYTES, Kind
 from signing.format.names import TenantId
-
-_MAX_FILE: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,49 +74,62 @@ def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
     with _one_at_a_time(mother.state, tenant_id):
         tenant = _load(mother.engine, tenant_id)
         if tenant.status is TenantStatus.ACTIVE:
-            return {**tenant.to_json(), "already": True, "jail_root": mother.host.describe(tenant_id)}
+            return _already(mother, tenant)
         journal = Journal(mother.engine, tenant_id)
-        _check_jail_is_ours(mother.host, journal, tenant_id)
-        continued = journal.begin(jail_root=mother.host.describe(tenant_id), now=mother.clock())
+        begun = journal.begin(jail_root=mother.host.describe(tenant_id), now=mother.clock())
         try:
-            receipt = _birth(mother, tenant, journal)
-        except RejectedError as error:
-            gone = _undo(mother.host, journal, tenant_id)
-            journal.failed(error, now=mother.clock(), forget=gone)
-            raise
+            receipt = _birth(mother, tenant, journal, begun)
         except SkillRepoError as error:
-            untouched = journal.state_of(CreateJail().name) is None
-            journal.failed(error, now=mother.clock(), forget=untouched)
+            _fail(mother, journal, begun, tenant_id, error)
             raise
-        return {**receipt, "already": False, "continued": continued}
+        except Exception as error:
+            bug = HostError(f"{type(error).__name__} during the birth")
+            _fail(mother, journal, begun, tenant_id, bug)
+            raise
+        return {**receipt, "already": False, "continued": begun.continued}
 
 
 def plan(mother: Mother, tenant_id: TenantId) -> tuple[Admitted, tuple[Step, ...]]:
-    """Return what a birth of the tenant would do now; nothing is changed.
+    """Return what a birth of the tenant would do now; no jail and no tenant is changed.
 
     Raises:
         RejectedError, NotFoundError, TransportError: as for `birth`.
     """
-    tenant = _load(mother.engine, tenant_id)
-    admitted = _admit(mother, tenant)
+    with transaction(mother.engine) as session:
+        tenant = Tenant.of(load_row(session, tenant_id))
+        trust.check_anchor(session, mother.client.anchor_sha256)
+        opt_ins = optins.load(session, tenant_id)
+    admitted = _admit(mother, tenant, opt_ins)
     return admitted, plan_birth(admitted.admissions)
 
 
-def _birth(mother: Mother, tenant: Tenant, journal: Journal) -> dict[str, Any]:
-    admitted = _admit(mother, tenant)
-    journal.admitted(admitted.lock.sha256, [item.record for item in admitted.admissions], now=mother.clock())
+def _birth(mother: Mother, tenant: Tenant, journal: Journal, begun: Begun) -> dict[str, Any]:
+    with transaction(mother.engine) as session:
+        audit.check_clock(session, now=mother.clock())
+        trust.check_anchor(session, mother.client.anchor_sha256)
+        opt_ins = optins.load(session, tenant.tenant_id)
+    admitted = _admit(mother, tenant, opt_ins)
+    journal.admitted(
+        admitted.lock.sha256,
+        admitted.standing,
+        [item.record for item in admitted.admissions],
+        opt_ins=opt_ins,
+        now=mother.clock(),
+    )
     record = lock_record(tenant.tenant_id, admitted.lock, admitted.admissions, admitted.capabilities)
     for step in plan_birth(admitted.admissions):
+        admitted.check_fresh(mother.clock())
         journal.started(step.name, now=mother.clock())
-        _carry_out(step, mother.host, tenant.tenant_id, admitted, record)
+        _carry_out(step, mother.host, tenant.tenant_id, mark=begun.mark, admitted=admitted, record=record)
         journal.done(step.name, now=mother.clock())
+    admitted.check_fresh(mother.clock())
     facts = {
         "profile": str(admitted.lock.profile),
         "lock_sha256": admitted.lock.sha256,
         "skills": [str(item.pin) for item in admitted.admissions if item.kind is Kind.SKILL],
         "souls": [str(item.pin) for item in admitted.admissions if item.kind is Kind.SOUL],
     }
-    journal.finish(tenant, dict(facts), now=mother.clock())
+    journal.finish(tenant, facts, now=mother.clock())
     return {
         **_load(mother.engine, tenant.tenant_id).to_json(),
         **facts,
@@ -123,20 +138,27 @@ def _birth(mother: Mother, tenant: Tenant, journal: Journal) -> dict[str, Any]:
     }
 
 
-def _admit(mother: Mother, tenant: Tenant) -> Admitted:
-    with transaction(mother.engine) as session:
-        opt_ins = optins.load(session, tenant.tenant_id)
+def _admit(mother: Mother, tenant: Tenant, opt_ins: Sequence[OptIn]) -> Admitted:
     return admit_all(
-        tenant, mother.client, opt_ins=opt_ins, external_dir=mother.external_dir, now=mother.clock()
+        tenant, mother.client, opt_ins=opt_ins, external_dir=mother.external_dir, clock=mother.clock
     )
 
 
 def _carry_out(
-    step: Step, host: JailHost, tenant_id: TenantId, admitted: Admitted, record: dict[str, Any]
+    step: Step,
+    host: JailHost,
+    tenant_id: TenantId,
+    *,
+    mark: str,
+    admitted: Admitted,
+    record: dict[str, Any],
 ) -> None:
     if isinstance(step, CreateJail):
-        if not host.exists(tenant_id):
-            host.create(tenant_id)
+        # What a killed birth left is not continued file by file: the jail is made anew, so that nothing stands
+        # in it that this birth did not put there. With another mark it is not ours, and `create` refuses.
+        if host.mark_of(tenant_id) == mark:
+            host.destroy(tenant_id, mark=mark)
+        host.create(tenant_id, mark=mark)
         return
     with host.open_root(tenant_id) as root:
         match step:
@@ -153,49 +175,63 @@ def _carry_out(
 
 
 def _verify(root: JailRoot, admitted: Admitted, record: dict[str, Any]) -> None:
-    """Compare the jail with what was admitted: every listed tree, and no other name beside them."""
+    """Compare the jail with what was admitted: every tree, both files, and no other name beside them."""
     skills = [item for item in admitted.admissions if item.kind is Kind.SKILL]
     layers = [item for item in admitted.admissions if item.kind is Kind.SOUL]
     for item in skills:
         if not root.tree_matches(SKILLS, item.pin.name, item.bundle):
             raise DigestMismatchError(f"{item.pin} in the jail is not what was admitted", hint="birth again")
-    depth = SKILLS.count("/") + 1
-    present = {
-        listed.path.split("/")[depth] for listed in root.listing() if listed.path.startswith(f"{SKILLS}/")
-    }
-    if odd := sorted(present - {item.pin.name for item in skills}):
-        raise DigestMismatchError(
-            f"{odd[0]} stands among the skills and was not admitted", hint="birth again"
-        )
     for path, content in ((SOUL_PATH, resolve_identity(layers)), (LOCK_PATH, canonical(record))):
-        if root.read_file(path, _MAX_FILE) != content:
+        if root.read_file(path, MAX_FILE_BYTES) != content:
             raise DigestMismatchError(f"{path} in the jail is not what was written", hint="birth again")
+    expected = {SOUL_PATH, LOCK_PATH, *(f"{SKILLS}/{item.pin.name}" for item in skills)}
+    for listed in root.listing():
+        ours = any(path == listed.path or listed.path.startswith(f"{path}/") for path in expected)
+        above = any(path.startswith(f"{listed.path}/") for path in expected)
+        if (
+            not ours
+            and not above
+            and listed.path.startswith((f"{HOME}/", f"{LOCK_PATH.rpartition('/')[0]}/"))
+        ):
+            raise DigestMismatchError(
+                f"{listed.path} stands in the jail and was not admitted", hint="birth again"
+            )
 
 
-def _check_jail_is_ours(host: JailHost, journal: Journal, tenant_id: TenantId) -> None:
-    if host.exists(tenant_id) and journal.state_of(CreateJail().name) is None:
-        raise ConflictError(
-            f"a jail {tenant_id} exists that no birth of ours made",
-            hint="look at it and remove it, or choose another tenant id; it was left alone",
-        )
-
-
-def _undo(host: JailHost, journal: Journal, tenant_id: TenantId) -> bool:
-    """Remove the unfinished jail of a refused birth; return whether nothing is left of it."""
-    if journal.state_of(CreateJail().name) is None:
-        return True
+def _fail(mother: Mother, journal: Journal, begun: Begun, tenant_id: TenantId, error: SkillRepoError) -> None:
+    """Record the failure first; then remove what a refused birth left, and forget a birth that left nothing."""
     try:
-        host.destroy(tenant_id)
-    except HostError:
-        return False  # the refusal stands; the journal keeps saying whose jail this is
-    return True
+        journal.failed(error, now=mother.clock())
+    except ConflictError:
+        return  # another process works on this birth: nothing here is ours to undo
+    with contextlib.suppress(HostError, ConflictError):
+        if isinstance(error, RejectedError) and mother.host.mark_of(tenant_id) == begun.mark:
+            mother.host.destroy(tenant_id, mark=begun.mark)
+        if mother.host.mark_of(tenant_id) != begun.mark:
+            journal.forget()
+
+
+def _already(mother: Mother, tenant: Tenant) -> dict[str, Any]:
+    """Return the receipt of a tenant that is active: where it was born, and that its jail still stands."""
+    with transaction(mother.engine) as session:
+        row = session.get_one(BirthRow, tenant.tenant_id)
+        jail_root, mark = row.jail_root, row.mark
+    if jail_root != mother.host.describe(tenant.tenant_id):
+        raise ConflictError(
+            f"{tenant.tenant_id} is active at {jail_root}",
+            hint="give the --jail-root-base that it was born with",
+        )
+    if mother.host.mark_of(tenant.tenant_id) != mark:
+        raise HostError(
+            f"{tenant.tenant_id} is called active, and its jail at {jail_root} is gone or not the one it was born in",
+            hint="look at the host before anything else",
+        )
+    return {**tenant.to_json(), "already": True, "jail_root": jail_root}
 
 
 @contextlib.contextmanager
 def _one_at_a_time(state: Path, tenant_id: TenantId) -> Iterator[None]:
-    folder = state / "births" / tenant_id
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(folder, seconds=0):
+    with locked(state / "births" / tenant_id, seconds=0):
         yield
 
 

@@ -1,51 +1,110 @@
 """The journal of a birth: what was begun and what is done, durable before and after every step.
 
-A step is journalled as started before it touches the machine. So after a kill, a jail that exists is either
-journalled (ours, unfinished) or somebody else's (and then left alone).
+A step is journalled as started before it touches the machine. The birth has a mark, which is journalled before
+the jail is made and stands beside the jail's root: a jail with another mark, or none, is somebody else's and left
+alone, whatever its name is.
 """
 
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session
 
-from hive import audit
+from hive import audit, optins, trust
 from hive.db.models import BirthRow, StepRow, StepState
 from hive.db.session import transaction
+from hive.external import OptIn
 from hive.tenants import Tenant, TenantStatus, load_row
-from signing.errors import RejectedError, SkillRepoError
+from repo_client.client import Standing
+from signing.errors import ConflictError, RejectedError, SkillRepoError
 from signing.format.digest import Sha256
 from signing.format.names import TenantId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A birth that this process works on: the mark of its jail, and whether another process began it."""
+
+    mark: str
+    continued: bool
+
+
 class Journal:
-    """The journal of one tenant's birth."""
+    """The journal of one tenant's birth, as one process keeps it."""
 
     def __init__(self, engine: Engine, tenant_id: TenantId) -> None:
         self._engine = engine
         self._tenant_id = tenant_id
+        self._claim = secrets.token_hex(16)
 
-    def begin(self, *, jail_root: str, now: datetime) -> bool:
-        """Begin the birth, or continue the unfinished one; return whether it is continued."""
+    def begin(self, *, jail_root: str, now: datetime) -> Begun:
+        """Begin the birth, or take over the unfinished one.
+
+        Raises:
+            ConflictError: the tenant is active, or its birth was begun for another jail root.
+        """
         with transaction(self._engine) as session:
             row = session.get(BirthRow, self._tenant_id)
             tenant = load_row(session, self._tenant_id)
+            if tenant.status == TenantStatus.ACTIVE:
+                raise ConflictError(f"{self._tenant_id} became active meanwhile", hint="hive show-tenant")
+            if row is not None and row.jail_root != jail_root:
+                raise ConflictError(
+                    f"the unfinished birth of {self._tenant_id} is at {row.jail_root}, not at {jail_root}",
+                    hint="continue it with the same --jail-root-base",
+                )
             continued = row is not None
             if row is None:
-                session.add(BirthRow(tenant_id=self._tenant_id, jail_root=jail_root, started_at=now))
+                row = BirthRow(
+                    tenant_id=self._tenant_id,
+                    jail_root=jail_root,
+                    mark=secrets.token_hex(16),
+                    claim="",
+                    started_at=now,
+                )
+                session.add(row)
+            row.claim = self._claim
             tenant.status, tenant.reason = TenantStatus.BIRTHING.value, ""
             facts = {"tenant": self._tenant_id, "jail_root": jail_root, "profile": tenant.profile}
             audit.append(
                 session, event="birth.continued" if continued else "birth.begun", facts=facts, now=now
             )
-        return continued
+            return Begun(mark=row.mark, continued=continued)
 
-    def admitted(self, lock_sha256: Sha256, records: list[dict[str, object]], *, now: datetime) -> None:
-        """Record what is admitted by which lock, before anything of it enters the jail."""
-        with transaction(self._engine) as session:
+    def admitted(
+        self,
+        lock_sha256: Sha256,
+        standing: Standing,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        opt_ins: Sequence[OptIn],
+        now: datetime,
+    ) -> None:
+        """Record what is admitted by which lock and on which state, before anything of it enters the jail.
+
+        Raises:
+            RollbackError, CouldNotVerifyError: this host has seen a newer state, or trusts another anchor.
+            ConflictError: the tenant's consents changed meanwhile.
+        """
+        with self._mine() as session:
+            audit.check_clock(session, now=now)
+            trust.remember(session, standing)
+            if optins.load(session, self._tenant_id) != list(opt_ins):
+                raise ConflictError("the tenant's opt-ins changed meanwhile", hint="birth again")
             session.get_one(BirthRow, self._tenant_id).lock_sha256 = lock_sha256
+            state = {
+                "anchor_sha256": standing.anchor_sha256,
+                "root_version": standing.root,
+                "timestamp_version": standing.timestamp,
+                "snapshot_version": standing.snapshot,
+            }
             for record in records:
-                facts = {**record, "lock_sha256": lock_sha256}
+                facts = {**record, **state, "lock_sha256": lock_sha256}
                 audit.append(session, event="admission", facts=facts, now=now)
 
     def state_of(self, step: str) -> StepState | None:
@@ -62,22 +121,24 @@ class Journal:
         """Record that ``step`` is complete."""
         self._note(step, StepState.DONE, now)
 
-    def finish(self, tenant: Tenant, facts: dict[str, object], *, now: datetime) -> None:
+    def finish(self, tenant: Tenant, facts: Mapping[str, Any], *, now: datetime) -> None:
         """Call the tenant active; the one place that does."""
-        with transaction(self._engine) as session:
+        with self._mine() as session:
             row = load_row(session, self._tenant_id)
             row.status, row.reason = TenantStatus.ACTIVE.value, ""
             session.get_one(BirthRow, self._tenant_id).finished_at = now
             facts = {"tenant": tenant.tenant_id, "tier": tenant.tier.value, **facts}
             audit.append(session, event="birth.active", facts=facts, now=now)
 
-    def failed(self, error: SkillRepoError, *, now: datetime, forget: bool) -> None:
-        """Record the failure where operator and auditor see it; ``forget`` when nothing is left behind."""
-        with transaction(self._engine) as session:
+    def failed(self, error: SkillRepoError, *, now: datetime) -> None:
+        """Record the failure where operator and auditor see it.
+
+        Raises:
+            ConflictError: another process works on this birth now; then its outcome counts.
+        """
+        with self._mine() as session:
             row = load_row(session, self._tenant_id)
             row.status, row.reason = TenantStatus.FAILED.value, f"{error.code}: {error}"
-            if forget:
-                self._forget(session)
             refused = isinstance(error, RejectedError)
             facts = {
                 "tenant": self._tenant_id,
@@ -88,10 +149,27 @@ class Journal:
             event = "birth.refused" if refused else "birth.failed"
             audit.append(session, event=event, facts=facts, now=now)
 
+    def forget(self) -> None:
+        """Drop the journal of a birth of which nothing is left."""
+        with self._mine() as session:
+            session.execute(delete(StepRow).where(StepRow.tenant_id == self._tenant_id))
+            session.execute(delete(BirthRow).where(BirthRow.tenant_id == self._tenant_id))
+
     def _note(self, step: str, state: StepState, now: datetime) -> None:
-        with transaction(self._engine) as session:
+        with self._mine() as session:
             session.merge(StepRow(tenant_id=self._tenant_id, name=step, state=state.value, at=now))
 
-    def _forget(self, session: Session) -> None:
-        session.execute(delete(StepRow).where(StepRow.tenant_id == self._tenant_id))
-        session.execute(delete(BirthRow).where(BirthRow.tenant_id == self._tenant_id))
+    @contextlib.contextmanager
+    def _mine(self) -> Iterator[Session]:
+        """Yield a transaction in which this process still is the one that works on the birth.
+
+        Two hosts, or two state folders, share no lock file; the database decides, so that the loser can neither
+        finish, nor call failed, nor undo what the winner made.
+        """
+        with transaction(self._engine) as session:
+            row = session.get(BirthRow, self._tenant_id)
+            if row is None or row.claim != self._claim or row.finished_at is not None:
+                raise ConflictError(
+                    f"another process took over the birth of {self._tenant_id}", hint="hive show-tenant"
+                )
+            yield session

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import click
+from sqlalchemy.orm import Session
 
 from hive import audit as records
 from hive.cli.context import open_database, settings
 from hive.db.session import transaction
+from hive.tenants import TenantStatus, list_all
 from signing.console import Console, console_option
 from signing.format.chain import BrokenChainError, Record
 from signing.format.digest import parse_sha256
@@ -28,7 +30,9 @@ def verify(ctx: click.Context, head: str | None, console: Console) -> None:
     expected = parse_sha256(head, where="--head") if head is not None else None
     with transaction(open_database(settings(ctx))) as session:
         found = records.check(session)
-        digests = {record.head.digest for record in records.read(session)}
+        written = records.read(session)
+        _check_complete(session, written)
+    digests = {record.head.digest for record in written}
     if expected is not None and expected not in digests:
         raise BrokenChainError(
             "the noted head is not in the chain", hint="records were cut off; compare with a backup"
@@ -37,6 +41,19 @@ def verify(ctx: click.Context, head: str | None, console: Console) -> None:
         {"records": found.sequence, "head": found.digest},
         f"{found.sequence} records, chain intact\nhead {found.digest}",
     )
+
+
+def _check_complete(session: Session, written: list[Record]) -> None:
+    """Raise BrokenChainError when the registry knows of something that the log does not: its end was cut off."""
+    said = {(record.event, record.facts.get("tenant")) for record in written}
+    for tenant in list_all(session):
+        events = ["tenant.registered", *(["birth.active"] if tenant.status is TenantStatus.ACTIVE else [])]
+        for event in events:
+            if (event, tenant.tenant_id) not in said:
+                raise BrokenChainError(
+                    f"the log has no {event} of {tenant.tenant_id}",
+                    hint="records were cut off; compare with a backup",
+                )
 
 
 @audit.command("show")

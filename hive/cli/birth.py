@@ -46,7 +46,8 @@ def birth(
                 "steps": [step.name for step in steps],
             },
             "\n".join(
-                [f"{number:3}  {step.name}" for number, step in enumerate(steps, 1)] + ["nothing was changed"]
+                [f"{number:3}  {step.name}" for number, step in enumerate(steps, 1)]
+                + ["no jail and no tenant was changed"]
             ),
         )
         return

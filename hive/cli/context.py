@@ -11,6 +11,8 @@ from hive.db.session import open_engine
 from repo_client.anchor import load_anchor
 from repo_client.client import RepoClient
 from repo_client.updater import Server
+from signing.errors import NotFoundError
+from signing.format.digest import sha256_of
 
 
 def clock() -> datetime:
@@ -24,11 +26,19 @@ def settings(ctx: click.Context, **more: object) -> HiveConfig:
     return HiveConfig.load(options["config_file"], {**options, **more})
 
 
-def open_database(config: HiveConfig) -> Engine:
-    """Return the database, made when it is a missing SQLite file."""
+def open_database(config: HiveConfig, *, create: bool = False) -> Engine:
+    """Return the database; with ``create``, a missing SQLite file is made.
+
+    Raises:
+        NotFoundError: there is none. A mistyped path must not answer "no tenants, chain intact".
+    """
     url = config.db_url
     if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(url.removeprefix("sqlite:///"))
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise NotFoundError(f"no database at {path}", hint="the first hive register-tenant makes it")
     return open_engine(url)
 
 
@@ -41,6 +51,6 @@ def open_client(config: HiveConfig) -> RepoClient:
     anchor = load_anchor(Path(config.need("trust_anchor", "--trust-anchor FILE or HIVE_TRUST_ANCHOR")))
     server = Server.parse(config.need("server", "--server URL or HIVE_SERVER"))
     state = config.state_dir
-    return RepoClient(
-        anchor=anchor, server=server, metadata_dir=state / "metadata", store_dir=state / "store"
-    )
+    # One memory per anchor: another repository's metadata must not push out what was seen of this one.
+    metadata_dir = state / "metadata" / sha256_of(anchor)[:16]
+    return RepoClient(anchor=anchor, server=server, metadata_dir=metadata_dir, store_dir=state / "store")

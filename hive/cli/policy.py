@@ -6,19 +6,16 @@ from typing import Any
 
 import click
 
-from hive.admission import Evidence, admit
+from hive.admission import Evidence, judge
 from hive.cli.context import clock, open_client, settings
 from hive.external import read_external
 from hive.policy import POLICY
 from hive.tenants import Tenant, TenantStatus, Tier
 from signing.console import Console, console_option
 from signing.errors import CouldNotVerifyError, FormatError, NotFoundError, UsageError
-from signing.evidence import VerifiedRelease
 from signing.format.archive import MAX_ARCHIVE_BYTES
 from signing.format.digest import sha256_of
-from signing.format.manifest import Kind
 from signing.format.names import Pin, parse_tenant_id
-from signing.format.profile import PinnedBundle
 
 
 @click.group()
@@ -52,41 +49,24 @@ def test(ctx: click.Context, bundle: str, tier: str, console: Console) -> None:
                 raise
             release = None
     evidence: Evidence | None = external
-    pinned = None
     if release is not None and (data is None or sha256_of(data) == release.bundle.target.sha256):
-        evidence, pinned = release, _as_pinned(release)
+        evidence = release
     if evidence is None:  # a name without a release was refused above
         raise CouldNotVerifyError(f"nothing is known about {pin}")
-    admission = admit(
+    verdict = judge(
         evidence,
         tenant=_somebody(Tier(tier), pin, now),
-        pinned=pinned,
-        kind=_kind(evidence),
         revocations=revocations,
         opt_ins=(),
         policy=POLICY,
         now=now,
     )
-    record: dict[str, Any] = {key: value for key, value in admission.record.items() if key != "tenant"}
+    record: dict[str, Any] = {key: value for key, value in verdict.items() if key != "tenant"}
     console.answer(
         record,
-        f"admitted: {pin} for the {tier} tier\n  signed by {', '.join(record.get('signed_by', ['nobody']))}"
-        f"\n  tree sha256 {admission.tree_sha256}",
-    )
-
-
-def _kind(evidence: Evidence) -> Kind:
-    bundle = evidence.bundle.bundle if isinstance(evidence, VerifiedRelease) else evidence.bundle
-    return bundle.manifest.kind
-
-
-def _as_pinned(release: VerifiedRelease) -> PinnedBundle:
-    """Return the pin that a profile would make of the release today."""
-    return PinnedBundle(
-        pin=release.pin,
-        bundle_sha256=release.bundle.target.sha256,
-        tree_sha256=release.bundle.tree_sha256,
-        review_sha256=release.review.target.sha256,
+        f"admitted: {pin} for the {tier} tier, once a profile pins it\n"
+        f"  signed by {', '.join(record['signed_by'])}, reviewed by {', '.join(record['reviewed_by'])}\n"
+        f"  tree sha256 {record['tree_sha256']}",
     )
 
 

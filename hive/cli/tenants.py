@@ -29,7 +29,7 @@ def register_tenant(
 ) -> None:
     """Add the tenant ID, which is also the name of its jail and of its bucket."""
     name, pin = parse_tenant_id(tenant_id), Pin.parse(profile, where="--profile")
-    with transaction(open_database(settings(ctx))) as session:
+    with transaction(open_database(settings(ctx), create=True)) as session:
         tenant = tenants.register(
             session,
             name,

@@ -66,8 +66,28 @@ class TenantRow(Base):
     created_at: Mapped[datetime]
 
 
+class TrustRow(Base):
+    """What this host trusts and has seen: the anchor, and the highest versions. One row.
+
+    The client's folder remembers the same; this row still does when another folder is used, and it makes the
+    anchor a decision that is recorded, not whatever a variable says.
+    """
+
+    __tablename__ = "trust"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    anchor_sha256: Mapped[str] = mapped_column(String(64))
+    root_version: Mapped[int]
+    timestamp_version: Mapped[int]
+    snapshot_version: Mapped[int]
+
+
 class BirthRow(Base):
-    """The birth of a tenant: at most one is not finished."""
+    """The birth of a tenant: at most one is not finished.
+
+    ``mark`` stands beside the jail's root and says whose jail it is; ``claim`` belongs to the process that
+    works on the birth now, and a later process that continues it takes it over.
+    """
 
     __tablename__ = "births"
     __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),)
@@ -75,6 +95,8 @@ class BirthRow(Base):
     tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
     lock_sha256: Mapped[str | None] = mapped_column(String(64))
     jail_root: Mapped[str] = mapped_column(Text)
+    mark: Mapped[str] = mapped_column(String(32))
+    claim: Mapped[str] = mapped_column(String(32))
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 

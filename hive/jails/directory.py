@@ -2,6 +2,7 @@
 
     <base>/                0755   chosen by the operator
       acme/                0750   the tenant's
+        birth              0400   the mark of the birth that made it: no other birth takes or removes it
         root/              0755   what the tenant would see as /
       .new-3f…, .gone-9c…         what a killed create or destroy left; no tenant can be called so
 
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from hive.jails.contained import JailRoot
-from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, temporary_name
+from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, temporary_name
 from repo_client.handles import Directory
-from signing.errors import ConflictError, HostError, NotFoundError, SkillRepoError
+from signing.errors import ConflictError, FormatError, HostError, NotFoundError, SkillRepoError
 from signing.format.names import TenantId
 
 _GONE_PREFIX: Final = ".gone-"
 _ROOT: Final = "root"
+_MARK: Final = "birth"
+_MAX_MARK: Final = 64
 
 
 class DirectoryHost:
@@ -43,7 +46,15 @@ class DirectoryHost:
             return False
         return root is not None and root.kind == "folder"
 
-    def create(self, tenant: TenantId) -> None:
+    def mark_of(self, tenant: TenantId) -> str | None:
+        """Return the mark of the birth that made the jail; see `JailHost.mark_of`."""
+        try:
+            with Directory.open(self._base) as base, base.descend(tenant) as folder:
+                return folder.read_file(_MARK, max_bytes=_MAX_MARK).decode("ascii", "replace")
+        except (MissingPathError, UnsafePathError, FormatError):
+            return None
+
+    def create(self, tenant: TenantId, *, mark: str) -> None:
         """Create the tenant's jail, empty; see `JailHost.create`."""
         with self._locked_base() as base:
             _sweep(base, TEMPORARY_PREFIX)
@@ -57,6 +68,7 @@ class DirectoryHost:
             temporary = temporary_name()
             try:
                 with base.descend(temporary, create=True, mode=0o750) as folder:
+                    folder.create_file(_MARK, mark.encode(), 0o400)
                     folder.descend(_ROOT, create=True, mode=0o755).close()
                 base.rename(temporary, tenant)
             except BaseException:
@@ -71,7 +83,7 @@ class DirectoryHost:
             raise NotFoundError(f"no jail {tenant}", where=self.describe(tenant))
         return JailRoot.open(self._root_of(tenant))
 
-    def destroy(self, tenant: TenantId) -> None:
+    def destroy(self, tenant: TenantId, *, mark: str) -> None:
         """Destroy the tenant's jail and finish earlier destroys; see `JailHost.destroy`."""
         try:
             base = Directory.open(self._base)
@@ -80,6 +92,12 @@ class DirectoryHost:
         with base:
             base.lock()
             if base.find(tenant) is not None:
+                if self.mark_of(tenant) != mark:
+                    raise ConflictError(
+                        f"what stands at {tenant} was not made by this birth; it was left alone",
+                        where=self.describe(tenant),
+                        hint="look at it, and remove it by hand if it is nobody's",
+                    )
                 # No jail from this moment on, however long the removal takes and whatever stops it.
                 base.rename(tenant, _GONE_PREFIX + secrets.token_hex(8))
                 base.sync()

@@ -21,8 +21,15 @@ class JailHost(Protocol):
             HostError: the host cannot be asked.
         """
 
-    def create(self, tenant: TenantId) -> None:
-        """Create the tenant's jail.
+    def mark_of(self, tenant: TenantId) -> str | None:
+        """Return the mark of the birth that made the tenant's jail; None when there is no jail, or no mark.
+
+        Raises:
+            HostError: the host cannot be asked.
+        """
+
+    def create(self, tenant: TenantId, *, mark: str) -> None:
+        """Create the tenant's jail, empty, with the mark of the birth it is for (beside the root, not in it).
 
         Raises:
             ConflictError: the jail, or something in its place, is there.
@@ -38,10 +45,11 @@ class JailHost(Protocol):
             HostError: cannot be opened.
         """
 
-    def destroy(self, tenant: TenantId) -> None:
+    def destroy(self, tenant: TenantId, *, mark: str) -> None:
         """Destroy the tenant's jail and what an interrupted destroy left; absent is fine.
 
         Raises:
+            ConflictError: what stands there has another mark, or none; it is left alone.
             HostError: cannot be removed; running it again continues.
         """
 

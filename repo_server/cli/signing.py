@@ -9,6 +9,7 @@ from repo_server.cli.context import acting_as, clock, open_online_signer, open_r
 from repo_server.publishing.proposals import Change
 from signing.console import Console, console_option
 from signing.errors import UsageError
+from signing.roles import PROFILES
 
 _SHOWN = 3
 
@@ -74,6 +75,45 @@ def publish(ctx: click.Context, console: Console) -> None:
 
 
 @click.command()
+@click.argument("role", metavar="targets|skills|profiles|revocations")
+@click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator or operator whose key signs.")
+@click.option("--yes", is_flag=True, help="Do not ask before signing.")
+@console_option
+@click.pass_context
+def renew(ctx: click.Context, role: str, holder: str | None, yes: bool, console: Console) -> None:
+    """Sign ROLE for another term: the same content, a new version, a new end. Then publish.
+
+    revocations needs one curator, every 30 days; the others need as many as releases and profiles do.
+    """
+    from repo_server.db.session import transaction
+    from repo_server.publishing.renewals import give_renewal, plan_renewal
+
+    repository = open_repository(ctx, console)
+    name = acting_as(holder, repository, "operator" if role == PROFILES else "curator")
+    with transaction(repository.engine) as session:
+        changes = plan_renewal(repository, session, role, now=clock())
+    first = changes[: _SHOWN + 1]
+    more = f"\n  … and {len(changes) - len(first)} more of its hash bins" if len(changes) > len(first) else ""
+    console.note(f"{role}: nothing but versions and ends changes\n{render_changes(first)}{more}")
+    if not yes and console.can_ask() and not click.confirm(f"sign this as {name}?", err=True):
+        raise UsageError("not signed")
+    signer = open_signer(ctx, repository, name)
+    with transaction(repository.engine) as session:
+        changes = give_renewal(repository, session, role, signer, now=clock())
+    console.answer(
+        {
+            "role": role,
+            "changes": [change.to_json() for change in changes],
+            **standing_document(changes),
+        },
+        f"signed by {name}: {role}\n{standing_text(changes)}",
+    )
+
+
+@click.command()
+@click.option(
+    "--repair", is_flag=True, help="Read every published file and write again what is not as it should be."
+)
 @click.option(
     "--if-due", is_flag=True, help="Only when the timestamp is within its renewal window; for a timer."
 )

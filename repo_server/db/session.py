@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from signing.errors import ConflictError, HostError
@@ -58,6 +58,8 @@ def transaction(engine: Engine) -> Iterator[Session]:
         if "locked" in str(error.orig):
             raise ConflictError("the database is busy", hint="try again") from error
         raise HostError(f"the database failed: {error.orig}") from error
+    except DatabaseError as error:  # a damaged file, for one
+        raise HostError(f"the database failed: {error.orig}", hint="restore it from a backup") from error
 
 
 @contextlib.contextmanager
@@ -73,7 +75,7 @@ def snapshot(engine: Engine) -> Iterator[Session]:
             session.begin(),
         ):
             yield session
-    except OperationalError as error:
+    except DatabaseError as error:
         raise HostError(f"the database failed: {error.orig}") from error
 
 

@@ -72,7 +72,7 @@ def race(
     install: Callable[[Path, bytes], None], swapped: str, scratch: Path, *, until_escape: bool
 ) -> Counter[str]:
     host = DirectoryHost(scratch / "jails")
-    host.create(parse_tenant_id("acme"))
+    host.create(parse_tenant_id("acme"), mark="ours")
     root, outside = scratch / "jails/acme/root", scratch / "outside"
     (root / HOME).mkdir(parents=True)
     (outside / "home/agent").mkdir(parents=True)  # so that the path resolves outside at either level

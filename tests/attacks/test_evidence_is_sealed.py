@@ -166,7 +166,7 @@ def test_something_that_looks_like_a_release_is_none(scene: Scene, session: Sess
 
 def test_only_an_admission_is_materialised(scene: Scene, session: Session) -> None:
     release = session.release(PIN)
-    scene.mother.host.create(scene.tenant().tenant_id)
+    scene.mother.host.create(scene.tenant().tenant_id, mark="ours")
     with scene.mother.host.open_root(scene.tenant().tenant_id) as root:
         for given in (release, release.bundle, release.bundle.bundle, None, b""):
             with pytest.raises(AttributeError):

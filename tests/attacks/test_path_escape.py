@@ -52,7 +52,7 @@ def snapshot(folder: Path) -> dict[str, tuple]:
 @pytest.fixture
 def root(tmp_path):
     host = DirectoryHost(tmp_path / "jails")
-    host.create(parse_tenant_id("acme"))
+    host.create(parse_tenant_id("acme"), mark="ours")
     return tmp_path / "jails/acme/root"
 
 
@@ -242,7 +242,7 @@ def test_removing_and_destroying_follow_nothing(root, outside, tmp_path):
         jail.remove_tree("link to a folder")
     assert not (root / "usr").exists()
     assert snapshot(outside) == before
-    DirectoryHost(tmp_path / "jails").destroy(parse_tenant_id("acme"))
+    DirectoryHost(tmp_path / "jails").destroy(parse_tenant_id("acme"), mark="ours")
     assert list((tmp_path / "jails").iterdir()) == []
     assert snapshot(outside) == before
 

@@ -34,7 +34,7 @@ ONE, TWO = bundle("1"), bundle("2")
 @pytest.fixture
 def root(tmp_path):
     host = DirectoryHost(tmp_path / "jails")
-    host.create(ACME)
+    host.create(ACME, mark="ours")
     return Path(host.describe(ACME))
 
 

@@ -39,14 +39,14 @@ def test_a_host_without_its_folder_has_no_jails(host, base):
     assert not host.exists(ACME)
     with pytest.raises(NotFoundError):
         host.open_root(ACME)
-    host.destroy(ACME)
+    host.destroy(ACME, mark="ours")
     assert not base.exists()
 
 
 def test_a_created_jail_has_exact_modes_whatever_the_umask(host, base):
     before = os.umask(0o077)
     try:
-        host.create(ACME)
+        host.create(ACME, mark="ours")
     finally:
         os.umask(before)
     assert host.exists(ACME)
@@ -57,10 +57,10 @@ def test_a_created_jail_has_exact_modes_whatever_the_umask(host, base):
 
 
 def test_creating_twice_is_a_conflict_and_changes_nothing(host, base):
-    host.create(ACME)
+    host.create(ACME, mark="ours")
     (base / "acme/root/kept").touch()
     with pytest.raises(ConflictError):
-        host.create(ACME)
+        host.create(ACME, mark="ours")
     assert names(base / "acme/root") == ["kept"]
     assert names(base) == ["acme"]
 
@@ -77,12 +77,12 @@ def test_a_killed_create_left_nothing_that_counts_and_the_next_one_sweeps(moment
     monkeypatch.setattr(Directory, moment, kill if moment == "rename" else after(kill, Directory.make_folder))
     monkeypatch.setattr(Directory, "remove_tree", lambda _self, _name: None)
     with pytest.raises(Killed):
-        host.create(ACME)
+        host.create(ACME, mark="ours")
     monkeypatch.undo()
     [left] = names(base)
     assert left.startswith(".new-")
     assert not host.exists(ACME)
-    host.create(OTHER)
+    host.create(OTHER, mark="ours")
     assert names(base) == ["other"]
 
 
@@ -100,7 +100,7 @@ def test_a_failed_create_cleans_up_at_once(host, base, monkeypatch):
 
     monkeypatch.setattr(Directory, "rename", refuse)
     with pytest.raises(HostError, match="disk full"):
-        host.create(ACME)
+        host.create(ACME, mark="ours")
     assert names(base) == []
 
 
@@ -108,9 +108,9 @@ def test_a_jail_without_its_root_is_no_jail_and_its_name_is_taken(host, base):
     (base / "acme").mkdir(parents=True)
     assert not host.exists(ACME)
     with pytest.raises(ConflictError):
-        host.create(ACME)
-    host.destroy(ACME)
-    host.create(ACME)
+        host.create(ACME, mark="ours")
+    host.destroy(ACME, mark="ours")
+    host.create(ACME, mark="ours")
     assert host.exists(ACME)
 
 
@@ -120,39 +120,39 @@ def test_a_link_in_place_of_a_jail_is_no_jail(path, host, base, tmp_path):
     (base / path).parent.mkdir(parents=True)
     (base / path).symlink_to(tmp_path / "outside")
     assert not host.exists(ACME)
-    host.destroy(ACME)
+    host.destroy(ACME, mark="ours")
     assert names(base) == []
     assert names(tmp_path / "outside") == ["root"]
 
 
 def test_destroying_takes_one_jail_and_is_idempotent(host, base):
-    host.create(ACME)
-    host.create(OTHER)
+    host.create(ACME, mark="ours")
+    host.create(OTHER, mark="ours")
     tree = base / "acme/root/usr/home"
     tree.mkdir(parents=True)
     (tree / "f").touch()
     tree.chmod(0o555)
-    host.destroy(ACME)
-    host.destroy(ACME)
+    host.destroy(ACME, mark="ours")
+    host.destroy(ACME, mark="ours")
     assert not host.exists(ACME)
     assert names(base) == ["other"]
 
 
 def test_an_interrupted_destroy_is_finished_by_the_next(host, base, monkeypatch):
-    host.create(ACME)
+    host.create(ACME, mark="ours")
 
     def fail(*_args):
         raise HostError("device busy")
 
     monkeypatch.setattr(directory, "_sweep", fail)
     with pytest.raises(HostError):
-        host.destroy(ACME)
+        host.destroy(ACME, mark="ours")
     monkeypatch.undo()
     assert not host.exists(ACME)  # from the first moment on
     [left] = names(base)
     assert left.startswith(".gone-")
-    host.create(ACME)
-    host.destroy(OTHER)
+    host.create(ACME, mark="ours")
+    host.destroy(OTHER, mark="ours")
     assert names(base) == ["acme"]
 
 
@@ -160,10 +160,10 @@ def test_the_base_may_not_be_a_link_nor_below_one(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     with pytest.raises(UnsafePathError):
-        DirectoryHost(tmp_path / "link").create(ACME)
+        DirectoryHost(tmp_path / "link").create(ACME, mark="ours")
     assert names(tmp_path / "real") == []
     below = DirectoryHost(tmp_path / "link" / "jails")
-    below.create(ACME)
+    below.create(ACME, mark="ours")
     with pytest.raises(UnsafePathError) as caught:
         below.open_root(ACME)
     assert caught.value.facts["component"] == "link"
@@ -172,4 +172,4 @@ def test_the_base_may_not_be_a_link_nor_below_one(tmp_path):
 def test_a_base_that_cannot_be_made_is_a_host_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match="cannot make"):
-        DirectoryHost(tmp_path / "file" / "jails").create(ACME)
+        DirectoryHost(tmp_path / "file" / "jails").create(ACME, mark="ours")

@@ -182,20 +182,23 @@ def test_a_file_name_that_is_not_unicode_does_not_break_the_answer():
 # --- answers --------------------------------------------------------------------------------------------
 
 
-@console_option
-def answering(console: Console) -> None:
-    console.note("working")
-    console.answer({"name": "é", "count": 1}, "done: é")
+def answering():
+    @console_option
+    def command(console: Console) -> None:
+        console.note("working")
+        console.answer({"name": "é", "count": 1}, "done: é")
+
+    return command
 
 
 def test_the_answer_is_on_stdout_and_the_conversation_on_stderr(capsys):
-    assert outcome(answering) == 0
+    assert outcome(answering()) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("done: é\n", "working\n")
 
 
 def test_the_answer_is_one_json_object(capsys):
-    assert outcome(answering, "--json") == 0
+    assert outcome(answering(), "--json") == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"ok": True, "name": "é", "count": 1}
     assert captured.err == "working\n"
@@ -207,7 +210,7 @@ def test_json_may_be_asked_for_before_the_command(capsys):
     def group(json_output: bool) -> None:
         pass
 
-    group.add_command(click.command("do")(answering))
+    group.add_command(click.command("do")(answering()))
     with pytest.raises(SystemExit) as caught:
         run(group, "program", ["--json", "do"])
     assert caught.value.code == 0

@@ -215,6 +215,14 @@ def test_evidence_cannot_be_pickled(evidence, protocol):
 
 
 @every_type
+def test_evidence_does_not_take_the_state_of_something_else(evidence):
+    """The standard library gives frozen dataclasses with slots a ``__setstate__`` that sets every field."""
+    state = [getattr(evidence, item.name) for item in dataclasses.fields(evidence)]
+    with pytest.raises(TypeError, match="does not"):
+        evidence.__setstate__(state)
+
+
+@every_type
 def test_the_seal_does_not_stay_in_the_evidence(evidence):
     assert "seal" not in fields_of(evidence)
     assert "_Seal" not in repr(evidence)

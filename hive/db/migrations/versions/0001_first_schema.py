@@ -33,10 +33,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("jail", name=op.f("uq_tenants_jail")),
     )
     op.create_table(
+        "trust",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("anchor_sha256", sa.String(length=64), nullable=False),
+        sa.Column("root_version", sa.Integer(), nullable=False),
+        sa.Column("timestamp_version", sa.Integer(), nullable=False),
+        sa.Column("snapshot_version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trust")),
+    )
+    op.create_table(
         "births",
         sa.Column("tenant_id", sa.String(length=15), nullable=False),
         sa.Column("lock_sha256", sa.String(length=64), nullable=True),
         sa.Column("jail_root", sa.Text(), nullable=False),
+        sa.Column("mark", sa.String(length=32), nullable=False),
+        sa.Column("claim", sa.String(length=32), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -85,5 +96,6 @@ def downgrade() -> None:
 
     op.drop_table("opt_ins")
     op.drop_table("births")
+    op.drop_table("trust")
     op.drop_table("tenants")
     op.drop_table("audit")

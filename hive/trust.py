@@ -1,0 +1,79 @@
+"""What this host trusts, remembered in its database: one anchor, and the highest versions it has seen.
+
+The first birth pins the anchor that the operator configured by file. From then on another anchor, by whatever
+option or variable, is refused until the operator replaces it in a recorded act (``hive trust replace``); and a
+repository state older than one already seen is refused even if the client's own memory was lost.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from hive import audit
+from hive.db.models import TrustRow
+from repo_client.client import Standing
+from signing.errors import CouldNotVerifyError, RollbackError
+from signing.format.digest import Sha256
+
+_ROW = 1
+
+
+def check_anchor(session: Session, anchor_sha256: Sha256) -> None:
+    """Return None when this is the anchor of this host, or the host has none yet.
+
+    Raises:
+        CouldNotVerifyError: the host trusts another one.
+    """
+    row = session.get(TrustRow, _ROW)
+    if row is not None and row.anchor_sha256 != anchor_sha256:
+        raise CouldNotVerifyError(
+            f"this host trusts the anchor {row.anchor_sha256[:16]}…, given is {anchor_sha256[:16]}…",
+            hint="name the right file; or, if the repository was founded anew: hive trust replace",
+        )
+
+
+def remember(session: Session, standing: Standing) -> None:
+    """Raise the highest versions seen to those of ``standing``; the first call pins the anchor.
+
+    Raises:
+        CouldNotVerifyError: another anchor. RollbackError: an older state than one already seen.
+    """
+    check_anchor(session, standing.anchor_sha256)
+    row = session.get(TrustRow, _ROW)
+    if row is None:
+        row = TrustRow(
+            id=_ROW,
+            anchor_sha256=standing.anchor_sha256,
+            root_version=0,
+            timestamp_version=0,
+            snapshot_version=0,
+        )
+        session.add(row)
+    seen = (row.root_version, row.timestamp_version, row.snapshot_version)
+    offered = (standing.root, standing.timestamp, standing.snapshot)
+    if any(new < old for new, old in zip(offered, seen, strict=True)):
+        raise RollbackError(
+            f"root, timestamp and snapshot are at versions {offered}, this host has seen {seen}",
+            hint="do not go on: the server (or a mirror) serves a state older than one already seen",
+        )
+    row.root_version, row.timestamp_version, row.snapshot_version = offered
+    session.flush()
+
+
+def replace(session: Session, anchor_sha256: Sha256, *, reason: str, now: datetime) -> str | None:
+    """Trust another anchor from now on, on record; return the digest of the one before."""
+    row = session.get(TrustRow, _ROW)
+    before = row.anchor_sha256 if row is not None else None
+    if row is None:
+        row = TrustRow(id=_ROW)
+        session.add(row)
+    row.anchor_sha256 = anchor_sha256
+    row.root_version = row.timestamp_version = row.snapshot_version = 0
+    facts = {"before": before, "anchor_sha256": anchor_sha256, "reason": reason}
+    audit.append(session, event="trust.replaced", facts=facts, now=now)
+    return before
+
+
+def load(session: Session) -> TrustRow | None:
+    """Return what this host trusts and has seen, or None before its first birth."""
+    return session.get(TrustRow, _ROW)
