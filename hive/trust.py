@@ -49,6 +49,10 @@ def remember(session: Session, standing: Standing) -> None:
             snapshot_version=0,
         )
         session.add(row)
+    if standing.root > row.root_version and standing.online_sha256 != row.online_sha256:
+        # A newer root appoints other online keys: their versions start anew (see TrustedMetadata.online_sha256).
+        row.online_sha256 = standing.online_sha256
+        row.timestamp_version = row.snapshot_version = 0
     seen = (row.root_version, row.timestamp_version, row.snapshot_version)
     offered = (standing.root, standing.timestamp, standing.snapshot)
     if any(new < old for new, old in zip(offered, seen, strict=True)):
@@ -67,7 +71,7 @@ def replace(session: Session, anchor_sha256: Sha256, *, reason: str, now: dateti
     if row is None:
         row = TrustRow(id=_ROW)
         session.add(row)
-    row.anchor_sha256 = anchor_sha256
+    row.anchor_sha256, row.online_sha256 = anchor_sha256, ""
     row.root_version = row.timestamp_version = row.snapshot_version = 0
     facts = {"before": before, "anchor_sha256": anchor_sha256, "reason": reason}
     audit.append(session, event="trust.replaced", facts=facts, now=now)

@@ -41,6 +41,7 @@ class Standing:
     root: int
     timestamp: int
     snapshot: int
+    online_sha256: Sha256
 
 
 class Session:
@@ -59,12 +60,14 @@ class Session:
         Raises:
             VerificationError, FormatError: it cannot be trusted.
         """
-        versions = self._state(REVOCATIONS_PATH).versions
+        state = self._state(REVOCATIONS_PATH)
+        versions = state.versions
         return Standing(
             anchor_sha256=self._anchor_sha256,
             root=versions["root"],
             timestamp=versions["timestamp"],
             snapshot=versions["snapshot"],
+            online_sha256=state.online_sha256,
         )
 
     def expect(self, pins: Iterable[Pin]) -> None:

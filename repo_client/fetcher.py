@@ -155,7 +155,9 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
             if remaining <= 0:
                 break
             try:
-                return socket.create_connection((str(address[0]), origin.port), timeout=min(self._limits.gap, remaining))
+                return socket.create_connection(
+                    (str(address[0]), origin.port), timeout=min(self._limits.gap, remaining)
+                )
             except OSError as error:
                 problem = error
         raise problem

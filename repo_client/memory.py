@@ -1,6 +1,6 @@
 """What a metadata folder has seen, in one durable file of our own (edge).
 
-    {"root":2,"snapshot":7,"timestamp":31}
+    {"online":"6b…","root":2,"snapshot":7,"timestamp":31}
 
 python-tuf remembers by its own files, and writes them without a sync: a power cut can leave ``timestamp.json``
 empty, and an empty file is no memory at all. This file is written whole and durably or not at all, so a state
@@ -11,14 +11,18 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from tuf.api.metadata import Root
+
 from repo_client.entries import MissingPathError
 from repo_client.handles import Directory
 from signing.errors import CouldNotVerifyError, RollbackError, SkillRepoError
 from signing.format.canonical import canonical, parse_canonical
+from signing.metadata import parse
+from signing.trusted import online_digest
 
 _NAME: Final = "seen"
 _MAX_BYTES: Final = 1024
-ROLES: Final = ("root", "snapshot", "timestamp")
+_ROLES: Final = ("root", "snapshot", "timestamp")
 
 
 def remember(folder: Path) -> None:
@@ -29,17 +33,25 @@ def remember(folder: Path) -> None:
         CouldNotVerifyError: the memory, or the metadata, cannot be read.
         HostError: the memory cannot be written.
     """
-    offered = {role: _version(folder / f"{role}.json") for role in ROLES}
+    root = _root(folder)
+    offered = {
+        "root": root.version,
+        "snapshot": _version(folder / "snapshot.json"),
+        "timestamp": _version(folder / "timestamp.json"),
+    }
+    online = online_digest(root)
     with Directory.open(folder) as handle:
-        seen = _load(handle)
-        for role in ROLES:
-            if offered[role] < seen.get(role, 0):
+        seen, seen_online = _load(handle)
+        if offered["root"] > seen.get("root", 0) and online != seen_online:
+            seen = {"root": seen.get("root", 0)}  # other online keys: their versions start anew
+        for role, version in seen.items():
+            if offered[role] < version:
                 raise RollbackError(
-                    f"{role} version {offered[role]} is offered, version {seen[role]} was seen here already",
+                    f"{role} version {offered[role]} is offered, version {version} was seen here already",
                     hint="do not go on: the server (or a mirror) serves a state older than one already seen",
                 )
         if offered != seen:
-            handle.write_file(_NAME, canonical(offered), mode=0o600)
+            handle.write_file(_NAME, canonical({**offered, "online": online}), mode=0o600)
 
 
 def root_version(folder: Path) -> int:
@@ -48,22 +60,29 @@ def root_version(folder: Path) -> int:
     Raises:
         CouldNotVerifyError: it cannot be read.
     """
-    return _version(folder / "root.json")
+    return _root(folder).version
 
 
-def _load(handle: Directory) -> dict[str, int]:
+def _load(handle: Directory) -> tuple[dict[str, int], str]:
     try:
         data = handle.read_file(_NAME, max_bytes=_MAX_BYTES)
     except MissingPathError:
-        return {}
+        return {}, ""
     try:
         value: Any = parse_canonical(data, where=_NAME)
-        return {role: int(value[role]) for role in ROLES}
+        return {role: int(value[role]) for role in _ROLES}, str(value["online"])
     except (SkillRepoError, KeyError, TypeError, ValueError) as error:
         raise CouldNotVerifyError(
             f"the memory of what was seen ({handle.label}/{_NAME}) is damaged",
             hint="restore it from a backup; deleting it gives up the protection against old states",
         ) from error
+
+
+def _root(folder: Path) -> Root:
+    try:
+        return parse((folder / "root.json").read_bytes(), Root, where="root.json").signed
+    except (OSError, SkillRepoError) as error:
+        raise CouldNotVerifyError("root.json cannot be read back") from error
 
 
 def _version(path: Path) -> int:

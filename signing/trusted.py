@@ -36,6 +36,7 @@ from signing.errors import (
     RollbackError,
     ThresholdError,
 )
+from signing.format.canonical import canonical
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import TargetPath
 from signing.keys import holder_of
@@ -135,6 +136,15 @@ class TrustedMetadata:
             seal=_SEAL,
         )
 
+    @property
+    def online_sha256(self) -> Sha256:
+        """What names the keys that sign snapshot and timestamp.
+
+        When root appoints other ones, memories of these two roles' versions start anew: that is how a
+        repository recovers when a thief of the online key has signed version 1,000,000,000 (5.3.11).
+        """
+        return online_digest(self.root)
+
     def has_role_of(self, path: TargetPath) -> bool:
         """Return whether the metadata that decides about ``path`` is at hand (not whether it is good)."""
         role = delegated_role_of(path)
@@ -183,6 +193,12 @@ class TrustedMetadata:
         lint_targets(metadata.signed, where=role)
         self._checked[role] = (result, metadata.signed)
         return self._checked[role]
+
+
+def online_digest(root: Root) -> Sha256:
+    """Return what names the keys that ``root`` appoints for snapshot and timestamp."""
+    keyids = {role: sorted(root.roles[role].keyids) for role in (SNAPSHOT, TIMESTAMP)}
+    return sha256_of(canonical(keyids))
 
 
 def verify_metadata(

@@ -77,6 +77,7 @@ class TrustRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     anchor_sha256: Mapped[str] = mapped_column(String(64))
+    online_sha256: Mapped[str] = mapped_column(String(64))
     root_version: Mapped[int]
     timestamp_version: Mapped[int]
     snapshot_version: Mapped[int]

@@ -59,8 +59,8 @@ def new(
     console: Console,
 ) -> None:
     """Draft the first metadata in CEREMONY from public keys; nothing is signed yet."""
-    if folder.exists() and any(folder.iterdir()):
-        raise ConflictError(f"{folder} is not empty", hint="choose a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConflictError(f"{folder} is not an empty folder", hint="choose a new folder")
     topology = Topology(
         root=_signatories(root_keys, root_threshold),
         curators=_signatories(curator_keys, curator_threshold),

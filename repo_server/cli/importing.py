@@ -7,7 +7,7 @@ import click
 from repo_server.cli.context import clock, open_repository
 from repo_server.curation.sources import Fetched
 from signing.console import Console, console_option
-from signing.errors import FormatError, UsageError
+from signing.errors import FormatError, HostError, UsageError
 from signing.format.manifest import Kind
 from signing.format.names import Pin, parse_skill_name, parse_version
 
@@ -92,6 +92,8 @@ def export(ctx: click.Context, candidate: str, output: Path, console: Console) -
             stream.write(data)
     except FileExistsError as error:
         raise UsageError(f"{output} exists", hint="name another file") from error
+    except OSError as error:
+        raise HostError(f"cannot write {output}: {error.strerror}") from error
     console.answer(
         {"file": str(output), "sha256": sha256_of(data), "tree_sha256": bundle.manifest.tree_digest},
         f"{output}  sha256 {sha256_of(data)}  (unsigned, unreviewed)",

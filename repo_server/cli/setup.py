@@ -1,20 +1,23 @@
 """`skillrepo init` and `skillrepo key`."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
 import click
 
 from repo_server.cli.context import DEV_PASSPHRASE, ONLINE, clock, load_signer, passphrase_for
+from repo_server.config import NAME as CONFIG_NAME
 from repo_server.config import RepositoryConfig
 from signing.console import Console, console_option
-from signing.errors import ConflictError, UsageError
+from signing.errors import ConflictError, HostError, UsageError
 from signing.format.names import HolderName, parse_holder_name
 from signing.keystore import KEY_SUFFIX, PUBLIC_SUFFIX, SealCost, load_key, new_key
 from signing.metadata import Signatories, Topology
 
 _TWO = 2
+_DEV_KEY = re.compile(r"(?:(?:curator|operator|root)-[1-9]|online)\.(?:key|pub)\.json", re.ASCII)
 
 
 @click.command()
@@ -73,11 +76,12 @@ def _init_dev(
     if not 1 <= curators <= 9:  # noqa: PLR2004
         raise UsageError("1 to 9 curators")
     keys = folder / "keys"
-    if keys.exists():
-        raise ConflictError(
-            f"{keys} exists already", hint="choose another folder, or remove what a killed init left"
-        )
-    keys.mkdir(mode=0o700, parents=True)
+    _check_new(folder)
+    _remove_leftover_keys(keys)
+    try:
+        keys.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise HostError(f"cannot make {keys}: {error.strerror}") from error
     passphrase = secrets.token_urlsafe(24)
     descriptor = os.open(keys / DEV_PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as stream:
@@ -112,6 +116,32 @@ def _init_dev(
         "keys": str(repository.keys),
         "bins": bins,
     }
+
+
+def _check_new(folder: Path) -> None:
+    if (folder / CONFIG_NAME).exists():
+        raise ConflictError(f"{folder} is a repository already", hint="choose another folder")
+
+
+def _remove_leftover_keys(keys: Path) -> None:
+    """Remove the throw-away keys of an `init --dev` that was killed: they signed nothing that anybody has seen.
+
+    Raises:
+        ConflictError: something else stands there; it is left alone.
+    """
+    if not keys.is_dir():
+        return
+    found = list(keys.iterdir())
+    ours = all(path.name == DEV_PASSPHRASE or _DEV_KEY.fullmatch(path.name) for path in found)
+    if not ours or (found and not (keys / DEV_PASSPHRASE).is_file()):
+        raise ConflictError(
+            f"{keys} exists already and was not left by init --dev", hint="choose another folder"
+        )
+    for path in sorted(
+        found, key=lambda path: path.name == DEV_PASSPHRASE
+    ):  # what marks the folder goes last
+        path.unlink()
+    keys.rmdir()
 
 
 def _init_from_ceremony(

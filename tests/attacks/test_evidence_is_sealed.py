@@ -28,7 +28,7 @@ from signing.errors import (
 from signing.evidence import VerifiedRelease
 from signing.format.manifest import Kind
 from signing.format.names import REVOCATIONS_PATH, Pin
-from signing.format.profile import PinnedBundle, Profile
+from signing.format.profile import Profile
 from signing.trusted import TrustedMetadata, VouchedTarget
 from tests.attacks.scene import Scene
 from tests.support.world import jail_files, now
@@ -43,14 +43,10 @@ def session(scene: Scene) -> Iterator[Session]:
         yield session
 
 
-def pinned(session: Session) -> PinnedBundle:
-    return session.profile(Pin.parse("base==1")).profile.skills[0]
-
-
 def decide(scene: Scene, session: Session, given: Any, **other: Any) -> Admission:
     facts = {
         "tenant": scene.tenant(),
-        "pinned": pinned(session),
+        "profile": session.profile(Pin.parse("base==1")),
         "kind": Kind.SKILL,
         "revocations": session.revocations(),
         "opt_ins": (),
@@ -198,16 +194,18 @@ def test_fresh_revocations_do_not_excuse_an_old_release_nor_the_other_way_round(
         assert decide(scene, fresh, fresh.release(PIN)).first_party
 
 
-def test_first_party_evidence_that_nobody_pinned(scene: Scene, session: Session) -> None:
-    for tier in Tier:
-        with pytest.raises(NotEntitledError):
-            decide(
-                scene,
-                session,
-                session.release(PIN),
-                pinned=None,
-                tenant=dataclasses.replace(scene.tenant(), tier=tier),
-            )
+def test_first_party_evidence_that_nobody_pinned(scene: Scene) -> None:
+    """Published, reviewed, signed, and not in this tenant's profile."""
+    scene.world.publish_skill("calendar==1.0")
+    with scene.mother.client.session(now()) as session:
+        for tier in Tier:
+            with pytest.raises(NotEntitledError):
+                decide(
+                    scene,
+                    session,
+                    session.release(Pin.parse("calendar==1.0")),
+                    tenant=dataclasses.replace(scene.tenant(), tier=tier),
+                )
 
 
 def test_a_policy_with_more_reviewers_counts_people(scene: Scene, session: Session) -> None:

@@ -145,13 +145,13 @@ def test_no_spelling_of_a_tier_lets_an_outside_bundle_in_without_consent(
     external = read_external(outside)
     tenant = scene.tenant()
     with scene.mother.client.session(now()) as session:
-        revocations = session.revocations()
+        revocations, profile = session.revocations(), session.profile(Pin.parse("base==1"))
     forged = replace(tenant, tier=tier)
     with pytest.raises((NotFirstPartyError, AssertionError)):
         admit(
             external,
             tenant=forged,
-            pinned=None,
+            profile=profile,
             kind=Kind.SKILL,
             revocations=revocations,
             opt_ins=[consent(external, "acme")],
@@ -162,12 +162,12 @@ def test_no_spelling_of_a_tier_lets_an_outside_bundle_in_without_consent(
 
 def test_a_tier_flipped_to_free_in_memory_has_still_no_consent(scene: Scene, outside: bytes) -> None:
     with scene.mother.client.session(now()) as session:
-        revocations = session.revocations()
+        revocations, profile = session.revocations(), session.profile(Pin.parse("base==1"))
     with pytest.raises(NotFirstPartyError, match="no valid opt-in"):
         admit(
             read_external(outside),
             tenant=replace(scene.tenant(), tier=Tier.FREE),
-            pinned=None,
+            profile=profile,
             kind=Kind.SKILL,
             revocations=revocations,
             opt_ins=[],

@@ -13,9 +13,11 @@ from hive.policy import POLICY, Policy
 from hive.tenants import Tenant, TenantStatus, Tier
 from signing.errors import RejectedError
 from signing.evidence import (
+    VerifiedProfile,
     VerifiedRelease,
     VerifiedRevocations,
     verify_bundle,
+    verify_profile,
     verify_release,
     verify_review,
     verify_revocations,
@@ -40,15 +42,7 @@ class Facts:
     external: ExternalBundle
     changed: ExternalBundle
     lists: dict[str, VerifiedRevocations]
-
-    @property
-    def pinned(self) -> PinnedBundle:
-        return PinnedBundle(
-            pin=PIN,
-            bundle_sha256=self.release.bundle.target.sha256,
-            tree_sha256=self.release.bundle.tree_sha256,
-            review_sha256=self.release.review.target.sha256,
-        )
+    profiles: dict[str, VerifiedProfile]
 
     def tenant(self, tier: Any) -> Tenant:
         return Tenant(
@@ -77,7 +71,7 @@ class Facts:
     def decide(self, evidence: Any, *, tier: Any = Tier.PAID, **other: Any) -> Admission:
         given = {
             "tenant": self.tenant(tier),
-            "pinned": self.pinned,
+            "profile": self.profiles["as it is"],
             "kind": Kind.SKILL,
             "revocations": self.lists["nothing"],
             "opt_ins": (),
@@ -111,6 +105,20 @@ def facts(_world_template: World, tmp_path_factory: pytest.TempPathFactory) -> I
         "the external": {"name": "csv-summarizer"},
         "the external tree": {"tree_sha256": external.bundle.manifest.tree_digest},
     }
+    honest = PinnedBundle(
+        pin=PIN,
+        bundle_sha256=bundle.target.sha256,
+        tree_sha256=bundle.tree_sha256,
+        review_sha256=review.target.sha256,
+    )
+    pinned = {
+        "as it is": honest,
+        "another version": replace(honest, pin=Pin.parse("web-search==1.1")),
+        "another skill": replace(honest, pin=Pin.parse("calendar==1.0")),
+        "another bundle": replace(honest, bundle_sha256="0" * 64),
+        "another tree": replace(honest, tree_sha256="0" * 64),
+        "another review": replace(honest, review_sha256="0" * 64),
+    }
     yield Facts(
         at=at,
         release=verify_release(bundle, review),
@@ -119,8 +127,21 @@ def facts(_world_template: World, tmp_path_factory: pytest.TempPathFactory) -> I
             forge.archive("csv-summarizer==1.0.1", {"SKILL.md": b"---\nname: x\n---\nnew\n"})[1]
         ),
         lists={label: revocations(world, what, at) for label, what in revoked.items()},
+        profiles={
+            **{label: profile(world, item, at) for label, item in pinned.items()},
+            "another profile": profile(world, honest, at, pin="other==1"),
+            "an hour ago": profile(world, honest, at - timedelta(hours=1)),
+        },
     )
     world.close()
+
+
+def profile(world: World, item: PinnedBundle, at: datetime, *, pin: str = "base==1") -> VerifiedProfile:
+    forge, wanted = Forge(world), Pin.parse(pin)
+    forge.profile(pin, item)
+    forge.state()
+    data = next(data for path, data in forge.answers.items() if path.startswith("/targets/"))
+    return verify_profile(data, pin=wanted, target=forge.verify(at).vouch(wanted.profile_path))
 
 
 def revocations(world: World, what: dict[str, str] | None, at: datetime) -> VerifiedRevocations:
@@ -167,20 +188,20 @@ def test_first_party_by_revocation(facts: Facts, tier: Tier, revoked: str, expec
 
 @pytest.mark.parametrize("tier", list(Tier))
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("profile", "expected"),
     [
-        ({}, "admitted"),
-        ({"pin": Pin.parse("web-search==1.1")}, "wrong-subject"),
-        ({"pin": Pin.parse("calendar==1.0")}, "wrong-subject"),
-        ({"bundle_sha256": "0" * 64}, "wrong-subject"),
-        ({"tree_sha256": "0" * 64}, "wrong-subject"),
-        ({"review_sha256": "0" * 64}, "wrong-subject"),
-        (None, "not-entitled"),
+        ("as it is", "admitted"),
+        ("another version", "wrong-subject"),
+        ("another skill", "not-entitled"),
+        ("another bundle", "wrong-subject"),
+        ("another tree", "wrong-subject"),
+        ("another review", "wrong-subject"),
+        ("another profile", "wrong-subject"),
+        ("an hour ago", "could-not-verify"),
     ],
 )
-def test_first_party_by_pin(facts: Facts, tier: Tier, change: dict | None, expected: str) -> None:
-    pinned = None if change is None else replace(facts.pinned, **change)
-    assert outcome(facts, facts.release, tier=tier, pinned=pinned) == expected
+def test_first_party_by_pin(facts: Facts, tier: Tier, profile: str, expected: str) -> None:
+    assert outcome(facts, facts.release, tier=tier, profile=facts.profiles[profile]) == expected
 
 
 @pytest.mark.parametrize("tier", list(Tier))
@@ -206,7 +227,7 @@ def test_first_party_needs_no_opt_in_and_an_opt_in_changes_nothing(facts: Facts)
 
 
 def test_the_kind_that_the_profile_says(facts: Facts) -> None:
-    assert outcome(facts, facts.release, kind=Kind.SOUL) == "wrong-subject"
+    assert outcome(facts, facts.release, kind=Kind.SOUL) == "not-entitled"  # nothing is pinned as a soul
     assert (
         outcome(facts, facts.external, tier=Tier.FREE, kind=Kind.SOUL, opt_ins=[facts.consent()])
         == "wrong-subject"
@@ -237,15 +258,15 @@ def test_a_policy_counts_reviewers(facts: Facts, reviewers: int, expected: str) 
         (Tier.FREE, {"expires_at": None}, "not-first-party"),
     ],
 )
-@pytest.mark.parametrize("pinned", [True, False])
+@pytest.mark.parametrize("profile", ["as it is", "another skill"])
 def test_external_by_tier_and_consent(
-    facts: Facts, tier: Tier, consent: dict | None, expected: str, pinned: bool
+    facts: Facts, tier: Tier, consent: dict | None, expected: str, profile: str
 ) -> None:
-    """A pin does not help an external bundle, and the lack of one does not hurt."""
+    """What the profile pins neither helps nor hurts an external bundle."""
     if consent is not None and "expires_at" in consent:
         consent = {"expires_at": facts.at}  # ends now, so it has ended
     opt_ins = [] if consent is None else [facts.consent(**consent)]
-    given = {"pinned": facts.pinned if pinned else None, "opt_ins": opt_ins}
+    given = {"profile": facts.profiles[profile], "opt_ins": opt_ins}
     assert outcome(facts, facts.external, tier=tier, **given) == expected
 
 
@@ -292,7 +313,7 @@ def test_the_record_names_who_vouched(facts: Facts) -> None:
     assert record["source"] == "first-party"
     assert record["policy_sha256"] == POLICY.sha256
     assert record["revocations_version"] == facts.lists["nothing"].target.role_version
-    canonical(record)  # it can stand in the hash-chained log
+    canonical(dict(record))  # it can stand in the hash-chained log
 
 
 def test_the_record_of_an_external_bundle_says_whose_risk_it_is(facts: Facts) -> None:
@@ -301,7 +322,7 @@ def test_the_record_of_an_external_bundle_says_whose_risk_it_is(facts: Facts) ->
     assert admission.record["risk"] == "operator's own risk"
     assert admission.record["bundle_sha256"] == facts.external.sha256
     assert "signed_by" not in admission.record
-    canonical(admission.record)
+    canonical(dict(admission.record))
 
 
 def test_a_refusal_says_what_to_do_next(facts: Facts) -> None:

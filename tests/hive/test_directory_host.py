@@ -109,20 +109,35 @@ def test_a_jail_without_its_root_is_no_jail_and_its_name_is_taken(host, base):
     assert not host.exists(ACME)
     with pytest.raises(ConflictError):
         host.create(ACME, mark="ours")
-    host.destroy(ACME, mark="ours")
-    host.create(ACME, mark="ours")
-    assert host.exists(ACME)
+    with pytest.raises(ConflictError, match="not made by this birth"):
+        host.destroy(ACME, mark="ours")
+    assert names(base) == ["acme"]
 
 
-@pytest.mark.parametrize("path", ["acme", "acme/root"])
+def test_a_jail_with_another_mark_is_left_alone(host, base):
+    host.create(ACME, mark="theirs")
+    (base / "acme/root/precious").write_text("data")
+    assert host.mark_of(ACME) == "theirs"
+    with pytest.raises(ConflictError):
+        host.create(ACME, mark="ours")
+    with pytest.raises(ConflictError, match="not made by this birth"):
+        host.destroy(ACME, mark="ours")
+    assert (base / "acme/root/precious").read_text() == "data"
+    host.destroy(ACME, mark="theirs")
+    assert host.mark_of(ACME) is None
+
+
+@pytest.mark.parametrize("path", ["acme", "acme/root", "acme/birth"])
 def test_a_link_in_place_of_a_jail_is_no_jail(path, host, base, tmp_path):
     (tmp_path / "outside/root").mkdir(parents=True)
+    (tmp_path / "outside/birth").write_text("ours")
     (base / path).parent.mkdir(parents=True)
-    (base / path).symlink_to(tmp_path / "outside")
+    (base / path).symlink_to(tmp_path / "outside" / ("birth" if path.endswith("birth") else ""))
     assert not host.exists(ACME)
-    host.destroy(ACME, mark="ours")
-    assert names(base) == []
-    assert names(tmp_path / "outside") == ["root"]
+    assert host.mark_of(ACME) is None
+    with pytest.raises(ConflictError):
+        host.destroy(ACME, mark="ours")
+    assert names(tmp_path / "outside") == ["birth", "root"]
 
 
 def test_destroying_takes_one_jail_and_is_idempotent(host, base):

@@ -1,6 +1,7 @@
 """Identity: layers resolved into one SOUL.md, the same bytes every time, traceable line by line."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -12,7 +13,7 @@ from repo_client.client import Session
 from signing.errors import FormatError, WrongSubjectError
 from signing.format.manifest import Kind
 from signing.format.names import Pin
-from signing.format.profile import PinnedBundle
+from signing.format.profile import Profile
 from tests.attacks.scene import Scene, open_scene
 from tests.support.world import World, jail_files, now, skill_md
 
@@ -38,29 +39,31 @@ def moment() -> datetime:
     return now()
 
 
-def layer(scene: Scene, session: Session, pin: str, kind: Kind = Kind.SOUL) -> Admission:
-    release = session.release(Pin.parse(pin))
-    pinned = PinnedBundle(
-        pin=release.pin,
-        bundle_sha256=release.bundle.target.sha256,
-        tree_sha256=release.bundle.tree_sha256,
-        review_sha256=release.review.target.sha256,
-    )
-    return admit(
-        release,
-        tenant=scene.tenant(),
-        pinned=pinned,
-        kind=kind,
-        revocations=session.revocations(),
-        opt_ins=(),
-        policy=POLICY,
-        now=now(),
-    )
+def layers_of(scene: Scene, session: Session, *pins: str, profile: str = "souls==1") -> list[Admission]:
+    """Admit what a tenant of ``profile`` may have, each as the kind that it is."""
+    verified = session.profile(Pin.parse(profile))
+    tenant = replace(scene.tenant(), profile=Pin.parse(profile))
+    admissions = []
+    for pin in pins:
+        release = session.release(Pin.parse(pin))
+        admissions.append(
+            admit(
+                release,
+                tenant=tenant,
+                profile=verified,
+                kind=release.bundle.bundle.manifest.kind,
+                revocations=session.revocations(),
+                opt_ins=(),
+                policy=POLICY,
+                now=now(),
+            )
+        )
+    return admissions
 
 
 def test_layers_are_resolved_in_order_and_name_their_digests(scene: Scene, moment: datetime) -> None:
     with scene.mother.client.session(moment) as session:
-        base, house = layer(scene, session, BASE), layer(scene, session, HOUSE)
+        base, house = layers_of(scene, session, BASE, HOUSE)
     text = resolve_identity([base, house]).decode()
     assert text.index("Be kind.") < text.index("Answer in Slovene.")
     assert text.endswith("Always.\n")
@@ -79,8 +82,7 @@ def test_no_layers_give_a_header_and_nothing_else() -> None:
 
 def test_a_skill_is_no_layer(scene: Scene, moment: datetime) -> None:
     with scene.mother.client.session(moment) as session:
-        skill = layer(scene, session, "web-search==1.0", Kind.SKILL)
-        soul = layer(scene, session, BASE)
+        soul, skill = layers_of(scene, session, BASE, "web-search==1.0")
     with pytest.raises(WrongSubjectError):
         resolve_identity([soul, skill])
 
@@ -93,14 +95,22 @@ def test_a_layer_that_is_no_text_with_front_matter(scene: Scene, moment: datetim
     forge = scene.forge()
     for number, content in enumerate(ODD):
         bundle, archive = forge.archive(f"odd-soul=={number}", {"SKILL.md": content}, kind=Kind.SOUL)
-        forge.release(f"odd-soul=={number}", archive, bundle.manifest.tree_digest, custom={"kind": "soul"})
+        pin, tree = f"odd-soul=={number}", bundle.manifest.tree_digest
+        item = forge.release(pin, archive, tree, custom={"kind": "soul"})
+        web_search = Profile.parse(
+            next(scene.world.public.glob("targets/profiles/base/*.1.json")).read_bytes()
+        )
+        profile = Profile(
+            pin=Pin.parse(f"odd=={number}"), skills=web_search.skills, souls=(item,), capabilities=()
+        )
+        forge.add(profile.pin.profile_path, profile.render(), by=["olga"])
     forge.state()
     forge.answer(scene.server)
     with scene.mother.client.session(moment) as session:
-        layers = [layer(scene, session, f"odd-soul=={number}") for number in range(len(ODD))]
-    for odd in layers:
-        with pytest.raises(FormatError):
-            resolve_identity([odd])
+        for number in range(len(ODD)):
+            layers = layers_of(scene, session, f"odd-soul=={number}", profile=f"odd=={number}")
+            with pytest.raises(FormatError):
+                resolve_identity(layers)
 
 
 def test_a_birth_leaves_the_resolved_identity_read_only(scene: Scene) -> None:

@@ -36,6 +36,7 @@ def upgrade() -> None:
         "trust",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("anchor_sha256", sa.String(length=64), nullable=False),
+        sa.Column("online_sha256", sa.String(length=64), nullable=False),
         sa.Column("root_version", sa.Integer(), nullable=False),
         sa.Column("timestamp_version", sa.Integer(), nullable=False),
         sa.Column("snapshot_version", sa.Integer(), nullable=False),
