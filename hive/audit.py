@@ -20,7 +20,9 @@ def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime
     newest = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1).with_for_update()
     last = session.scalars(newest).first()
     head = Head(sequence=last.sequence, digest=Sha256(last.digest)) if last is not None else Head()
-    record = next_record(head, time=now, event=event, facts=facts)
+    # Time does not run backwards in the log; so its newest record tells how late it is at least.
+    time = max(now, Record.parse(last.record).time) if last is not None else now
+    record = next_record(head, time=time, event=event, facts=facts)
     session.add(AuditRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
     session.flush()
     return record

@@ -14,7 +14,7 @@ import pytest
 from signing.errors import RollbackError
 from tests.attacks.forge import Forge
 from tests.attacks.scene import Scene
-from tests.support.world import PlainServer
+from tests.support.world import PlainServer, now
 
 BUNDLE = "skills/web-search/1.0/web-search-1.0.tar.gz"
 
@@ -156,6 +156,19 @@ def test_torn_files_are_not_a_lost_memory(scene: Scene) -> None:
         (scene.metadata / name).write_bytes(b"")
     refusal = scene.refused(RollbackError, name="other")
     assert "was seen here already" in str(refusal.error)
+
+
+def test_without_any_memory_a_client_cannot_know(scene: Scene) -> None:
+    """The limit of it, written down: on a new host, an old state that has not expired is news.
+
+    So folder and database are the host's state, not a cache; the timestamp's 24 hours bound the damage.
+    """
+    old, seen = see_newer_state(scene)
+    serve(scene.server, old)
+    scene.server.missing |= {f"/metadata/{name}" for name in scene.world.metadata() if name not in old}
+    shutil.rmtree(scene.metadata)
+    with scene.mother.client.session(now()) as session:
+        assert session.standing().timestamp < seen["timestamp"]
 
 
 def test_an_old_bundle_is_not_served_from_a_stale_role(scene: Scene) -> None:
