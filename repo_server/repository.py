@@ -9,7 +9,7 @@ DIR/public/pkg/            the published tree of pkg.clawdie.si
 DIR/keys/                  online keys (with --dev: everybody's throw-away keys)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from repo_server.config import RepositoryConfig
 from repo_server.db.session import open_engine
 from repo_server.storage.local import LocalBlobs
+from signing.errors import CouldNotVerifyError
 
 ANCHOR_NAME: Final = "trust-anchor.json"
 DATABASE_NAME: Final = "repository.db"
@@ -31,15 +32,26 @@ class Repository:
     config: RepositoryConfig
     engine: Engine
     blobs: LocalBlobs
+    # The anchor that whoever uses this repository brought along; None: the repository's own copy.
+    given_anchor: bytes | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, database: str | None = None) -> Self:
+    def open(cls, folder: Path, *, database: str | None = None, anchor: bytes | None = None) -> Self:
         """Open the repository in ``folder``.
+
+        A signer brings the ``anchor`` along: the copy in the folder lies on the machine that is not to be
+        trusted with what gets signed.
 
         Raises:
             NotFoundError: there is none; FormatError: wrong settings; HostError: the database fails.
         """
-        return cls.with_config(folder, RepositoryConfig.load(folder), database=database)
+        repository = cls.with_config(folder, RepositoryConfig.load(folder), database=database)
+        if anchor is not None and anchor != repository.anchor:
+            raise CouldNotVerifyError(
+                f"the trust anchor in {folder} is not the one that you brought along",
+                hint="do not sign: this is another repository, or its anchor was exchanged",
+            )
+        return replace(repository, given_anchor=anchor)
 
     @classmethod
     def with_config(cls, folder: Path, config: RepositoryConfig, *, database: str | None = None) -> Self:
@@ -55,7 +67,7 @@ class Repository:
     @property
     def anchor(self) -> bytes:
         """The first root."""
-        return (self.folder / ANCHOR_NAME).read_bytes()
+        return self.given_anchor or (self.folder / ANCHOR_NAME).read_bytes()
 
     @property
     def skills_root(self) -> Path:

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
@@ -23,6 +24,7 @@ import click
 from signing.errors import SkillRepoError, UsageError
 
 INTERRUPTED: Final = 130
+_STEERING: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 
 class LazyGroup(click.Group):
@@ -71,17 +73,34 @@ class Console:
     def answer(self, document: Mapping[str, Any], text: str = "") -> None:
         """Give the answer: ``document`` with --json, else ``text``."""
         if self.as_json:
-            click.echo(json.dumps({"ok": True, **document}, indent=2, ensure_ascii=False))
+            click.echo(json.dumps({"ok": True, **document}, indent=2, ensure_ascii=True))
         elif text:
-            click.echo(text)
+            click.echo(harmless(text))
 
     def note(self, text: str) -> None:
         """Say something that is not the answer."""
-        click.echo(text, err=True)
+        click.echo(harmless(text), err=True)
 
     def can_ask(self) -> bool:
         """Return whether a person is there to answer; a prompt never appears without a terminal."""
         return not self.as_json and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` with everything that could steer a terminal or hide from a reader written as an escape.
+
+    Names, reasons and answers from outside end up here; one place for all of them.
+    """
+    return "".join(
+        character
+        if character in "\n\t" or unicodedata.category(character) not in _STEERING
+        else _escaped(character)
+        for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    return f"<U+{ord(character):04X}>"
 
 
 def console_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,13 +157,13 @@ def _report(program: str, error: SkillRepoError, *, as_json: bool) -> int:
     try:
         if as_json:
             document = {"ok": False, "error": error.to_document()}
-            text = json.dumps(document, indent=2, ensure_ascii=False)
+            text = json.dumps(document, indent=2, ensure_ascii=True)
             # A file name that is not Unicode becomes an escape, which is what JSON would write for it.
             click.echo(text.encode(errors="backslashreplace"))
         else:
-            click.echo(f"{program}: error[{error.code}]: {error}", err=True)
+            click.echo(harmless(f"{program}: error[{error.code}]: {error}"), err=True)
             if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
+                click.echo(harmless(f"hint: {error.hint}"), err=True)
     except BrokenPipeError:  # nobody reads the refusal; it still is one
         _let_go_of(sys.stdout if as_json else sys.stderr)
     return error.exit_status

@@ -114,8 +114,10 @@ def check_keys(keys: Mapping[str, Key], *, where: str) -> None:
 
 def holder_of(key: Key) -> str:
     """Return the holder's name that is signed beside ``key``, or a short form of its id."""
-    holder = key.unrecognized_fields.get(HOLDER_FIELD)
-    return holder if isinstance(holder, str) else f"key {key.keyid[:12]}"
+    try:
+        return parse_holder_name(key.unrecognized_fields.get(HOLDER_FIELD))
+    except FormatError:
+        return f"key {key.keyid[:12]}"
 
 
 def envelope_signers(envelope: Envelope, keys: Iterable[Key]) -> tuple[Key, ...]:

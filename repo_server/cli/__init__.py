@@ -52,6 +52,12 @@ _COMMANDS = {
     help="Folder with your key files, when they do not stand in the repository.",
 )
 @click.option(
+    "--trust-anchor",
+    type=click.Path(path_type=Path),
+    envvar="SKILLREPO_TRUST_ANCHOR",
+    help="The first root, from your own side; default: trust-anchor.json in --keys. What you sign is checked by it.",
+)
+@click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path),
     envvar="SKILLREPO_PASSPHRASE_FILE",

@@ -15,8 +15,15 @@ from typing import Final
 
 import click
 
-from repo_server.cli.context import clock, load_signer
-from repo_server.publishing.ceremony import draft, merge, sign_documents, standings
+from repo_server.cli.context import clock, confirm, load_signer
+from repo_server.publishing.ceremony import (
+    check_draft,
+    describe_draft,
+    draft,
+    merge,
+    sign_documents,
+    standings,
+)
 from repo_server.storage.durable import write_durably
 from signing.console import Console, console_option
 from signing.errors import ConflictError, NotEntitledError, NotFoundError, UsageError
@@ -75,15 +82,23 @@ def new(
 @root.command("sign")
 @click.argument("folder", metavar="CEREMONY", type=click.Path(path_type=Path))
 @click.option("--as", "holder", required=True, help="Whose key (NAME.key.json in --keys DIR).")
+@click.option("--yes", is_flag=True, help="Do not ask before signing.")
 @console_option
 @click.pass_context
-def sign(ctx: click.Context, folder: Path, holder: str, console: Console) -> None:
-    """Sign everything in CEREMONY that this key may sign."""
+def sign(ctx: click.Context, folder: Path, holder: str, yes: bool, console: Console) -> None:
+    """Show who will hold what, and sign everything in CEREMONY that this key may sign.
+
+    Compare the key ids with those that the holders told you themselves: who is named here signs from now on.
+    """
     keys = ctx.find_root().obj["keys"]
     if keys is None:
         raise UsageError("where is the key?", hint="name its folder by --keys DIR")
     signer = load_signer(ctx, Path(keys) / f"{parse_holder_name(holder)}{KEY_SUFFIX}")
-    documents, signed = sign_documents(read_folder(folder), signer)
+    drafted = read_folder(folder)
+    check_draft(drafted, now=clock())
+    console.note("\n".join(describe_draft(drafted)))
+    confirm(f"sign this as {holder}?", console, yes=yes)
+    documents, signed = sign_documents(drafted, signer, now=clock())
     if not signed:
         raise NotEntitledError(f"{holder} holds no role in this ceremony", hint="is it the right key?")
     write_folder(folder, documents)

@@ -1,6 +1,7 @@
 """What the commands of `skillrepo` share: the repository, the keys, the clock (edge)."""
 
 import os
+import stat
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 
 import click
 
-from repo_server.repository import Repository
+from repo_server.repository import ANCHOR_NAME, Repository
 from signing.console import Console
 from signing.errors import KeyAccessError, UsageError
 from signing.format.names import HolderName, parse_holder_name
@@ -17,6 +18,7 @@ from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key
 ONLINE: Final = HolderName("online")
 DEV_PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
 _MAX_PASSPHRASE: Final = 4096
+_MAX_ANCHOR: Final = 512_000
 
 
 def clock() -> datetime:
@@ -24,20 +26,52 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def open_repository(ctx: click.Context, console: Console) -> Repository:
+def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = False) -> Repository:
     """Return the repository that the options name, and say so when its keys are throw-away keys.
 
+    With ``to_sign``, it is opened under the trust anchor that the signer brings along.
+
     Raises:
-        UsageError: none is named.
-        NotFoundError: there is none.
+        UsageError: none is named, or a signer brings no anchor.
+        NotFoundError: there is none. CouldNotVerifyError: its anchor is another one.
     """
     folder = ctx.find_root().obj["repo"]
     if folder is None:
         raise UsageError("no repository named", hint="give --repo DIR or set SKILLREPO_REPO")
-    repository = Repository.open(folder, database=ctx.find_root().obj["database"])
+    anchor = _signers_anchor(ctx, Path(folder)) if to_sign else None
+    repository = Repository.open(folder, database=ctx.find_root().obj["database"], anchor=anchor)
     if repository.config.dev:
         console.note("development repository: everybody's keys are throw-away keys on this machine")
     return repository
+
+
+def _signers_anchor(ctx: click.Context, folder: Path) -> bytes | None:
+    """Return the anchor from the signer's side: named by an option, or beside the signer's keys.
+
+    Only where the keys themselves lie in the repository's folder (a development repository) is there nothing
+    to bring along: whoever can change the anchor there can use the keys too.
+    """
+    options = ctx.find_root().obj
+    if options["trust_anchor"] is not None:
+        return _read_anchor(Path(options["trust_anchor"]))
+    keys = options["keys"]
+    if keys is None or Path(keys).resolve() == (folder / "keys").resolve():
+        return None
+    beside = Path(keys) / ANCHOR_NAME
+    if not beside.exists():
+        raise UsageError(
+            f"no trust anchor beside your keys ({beside})",
+            hint="put the trust anchor that you know to be right there, or name it by --trust-anchor FILE",
+        )
+    return _read_anchor(beside)
+
+
+def _read_anchor(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_ANCHOR)
+    except OSError as error:
+        raise KeyAccessError(f"cannot read the trust anchor {path}: {error.strerror}") from error
 
 
 def open_signer(ctx: click.Context, repository: Repository, holder: str) -> SealedKeySigner:
@@ -79,7 +113,9 @@ def passphrase_for(
     """
     options = ctx.find_root().obj
     if options["passphrase_fd"] is not None:
-        return _read(options["passphrase_fd"], "the descriptor")
+        if "passphrase_read" not in options:  # a descriptor can be read once; a command may need it twice
+            options["passphrase_read"] = _read(options["passphrase_fd"], "the descriptor")
+        return str(options["passphrase_read"])
     if options["passphrase_file"] is not None:
         return _read_file(options["passphrase_file"])
     if beside is not None and (beside.parent / DEV_PASSPHRASE).exists():
@@ -87,7 +123,12 @@ def passphrase_for(
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise KeyAccessError(
             f"the passphrase of {holder}'s key is needed and there is no terminal to ask at",
-            hint="give --passphrase-file FILE or --passphrase-fd N (never an argument: others can read those)",
+            hint=(
+                "give --online-passphrase-file FILE"
+                if holder == ONLINE
+                else "give --passphrase-file FILE or --passphrase-fd N"
+            )
+            + " (never an argument: others can read those)",
         )
     answer = click.prompt(
         f"passphrase of {holder}'s key", hide_input=True, confirmation_prompt=new, err=True, type=str
@@ -113,6 +154,10 @@ def _read_file(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise KeyAccessError(f"cannot read the passphrase file: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+        os.close(descriptor)
+        raise KeyAccessError(f"others may read the passphrase file {path}", hint=f"chmod 600 {path}")
     return _read(descriptor, str(path))
 
 
@@ -126,3 +171,13 @@ def _read(descriptor: int, what: str) -> str:
     if not text or len(data) > _MAX_PASSPHRASE:
         raise KeyAccessError(f"{what} holds no passphrase")
     return text
+
+
+def confirm(question: str, console: Console, *, yes: bool) -> None:
+    """Ask before signing, when a person is there to answer; a no ends the command like an interrupt.
+
+    Raises:
+        click.Abort: the answer is no.
+    """
+    if not yes and console.can_ask():
+        click.confirm(question, err=True, abort=True)

@@ -78,12 +78,12 @@ def export(ctx: click.Context, candidate: str, output: Path, console: Console) -
     cannot.
     """
     from repo_server.curation.candidates import find, load_tree, pin_of
-    from repo_server.db.session import transaction
+    from repo_server.db.session import snapshot
     from signing.format.archive import render_bundle
     from signing.format.digest import sha256_of
 
     repository = open_repository(ctx, console)
-    with transaction(repository.engine) as session:
+    with snapshot(repository.engine) as session:
         row = find(session, candidate)
         bundle = load_tree(repository, row).to_bundle(pin_of(row), Kind(row.kind))
     data = render_bundle(bundle)

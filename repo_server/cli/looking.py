@@ -16,11 +16,11 @@ from signing.format.names import Pin
 @click.pass_context
 def status(ctx: click.Context, console: Console) -> None:
     """Show what waits for whom, what is published, and what is about to expire."""
-    from repo_server.db.session import transaction
+    from repo_server.db.session import snapshot
     from repo_server.publishing.overview import overview
 
     repository = open_repository(ctx, console)
-    with transaction(repository.engine) as session:
+    with snapshot(repository.engine) as session:
         document = overview(session, dev=repository.config.dev, now=clock())
     lines = []
     for item in document["candidates"]:
@@ -47,11 +47,11 @@ def show(ctx: click.Context, what: str, console: Console) -> None:
     from repo_server.curation.candidates import find
     from repo_server.curation.reviewing import describe, load_review
     from repo_server.db.models import CandidateRow
-    from repo_server.db.session import transaction
+    from repo_server.db.session import snapshot
     from repo_server.publishing.overview import releases_of
 
     repository = open_repository(ctx, console)
-    with transaction(repository.engine) as session:
+    with snapshot(repository.engine) as session:
         name, separator, version = what.partition("==")
         found = releases_of(session, name)
         if separator:
@@ -89,10 +89,10 @@ def show(ctx: click.Context, what: str, console: Console) -> None:
 def log(ctx: click.Context, verify: bool, console: Console) -> None:
     """Show who did what, oldest first."""
     from repo_server.db import log as records
-    from repo_server.db.session import transaction
+    from repo_server.db.session import snapshot
 
     repository = open_repository(ctx, console)
-    with transaction(repository.engine) as session:
+    with snapshot(repository.engine) as session:
         if verify:
             head = records.check(session)
             document = {"records": head.sequence, "head": head.digest}

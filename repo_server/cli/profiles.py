@@ -4,10 +4,23 @@ from collections.abc import Sequence
 
 import click
 
-from repo_server.cli.context import acting_as, clock, open_online_signer, open_repository, open_signer
-from repo_server.cli.signing import render_changes, standing_document, standing_text
+from repo_server.cli.context import (
+    acting_as,
+    clock,
+    confirm,
+    open_online_signer,
+    open_repository,
+    open_signer,
+)
+from repo_server.cli.signing import (
+    check_same,
+    render_changes,
+    standing_document,
+    standing_text,
+    what_changes,
+)
 from signing.console import Console, console_option
-from signing.errors import KeyAccessError, UsageError
+from signing.errors import KeyAccessError
 from signing.format.names import Pin
 from signing.format.profile import parse_capability
 
@@ -70,19 +83,22 @@ def sign(ctx: click.Context, pin: str, holder: str | None, yes: bool, console: C
     Nothing is left to decide then: a profile pins only what is published.
     """
     from repo_server.db.session import transaction
-    from repo_server.publishing.profiles import plan_profile, sign_profile
+    from repo_server.publishing.profiles import load_profile, plan_profile, render_profile, sign_profile
     from repo_server.publishing.publish import publish
 
-    repository = open_repository(ctx, console)
+    repository = open_repository(ctx, console, to_sign=True)
     name = acting_as(holder, repository, "operator")
     wanted = Pin.parse(pin)
     with transaction(repository.engine) as session:
         changes = plan_profile(repository, session, wanted, now=clock())
-    console.note(render_changes(changes))
-    if not yes and console.can_ask() and not click.confirm(f"sign this as {name}?", err=True):
-        raise UsageError("not signed")
+        made = load_profile(repository, session, wanted)
+    shown = [made, *what_changes(changes)]
+    console.note(f"{render_profile(made)}\n{render_changes(changes)}")
+    confirm(f"sign this as {name}?", console, yes=yes)
     signer = open_signer(ctx, repository, name)
     with transaction(repository.engine) as session:
+        planned = plan_profile(repository, session, wanted, now=clock())
+        check_same(shown, [load_profile(repository, session, wanted), *what_changes(planned)])
         changes = sign_profile(repository, session, wanted, signer, now=clock())
     document = standing_document(changes)
     published = False
@@ -97,3 +113,18 @@ def sign(ctx: click.Context, pin: str, holder: str | None, yes: bool, console: C
     console.answer(
         {"profile": pin, "published": published, **document}, f"signed by {name}: {wanted}\n{ending}"
     )
+
+
+@profile.command("drop")
+@click.argument("pin", metavar="NAME==VERSION")
+@console_option
+@click.pass_context
+def drop(ctx: click.Context, pin: str, console: Console) -> None:
+    """Give up a drafted profile and the signatures on it; a published one stays."""
+    from repo_server.db.session import transaction
+    from repo_server.publishing.profiles import drop_profile
+
+    repository = open_repository(ctx, console)
+    with transaction(repository.engine) as session:
+        drop_profile(session, Pin.parse(pin), now=clock())
+    console.answer({"profile": pin, "dropped": True}, f"dropped {pin}")

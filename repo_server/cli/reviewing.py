@@ -1,5 +1,6 @@
 """`skillrepo review`: look, then decide; or only look, as a script does."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ _COLOURS = {Severity.BLOCK: "bold red", Severity.LOOK: "yellow", Severity.NOTE: 
 @click.option(
     "--path", "folder", type=click.Path(path_type=Path), help="Check a bare folder; no repository, no state."
 )
+@click.option("--tree", "tree", metavar="SHA256", help="With a decision: refuse unless these are the files.")
 @click.option("--approve", "decision", flag_value="approve", help="Decide: may be signed.")
 @click.option("--reject", "decision", flag_value="reject", help="Decide: may not.")
 @click.option("--reason", help="Why; it is signed with the decision.")
@@ -31,6 +33,7 @@ def review(
     ctx: click.Context,
     candidate: str | None,
     folder: Path | None,
+    tree: str | None,
     decision: str | None,
     reason: str | None,
     waive: Sequence[str],
@@ -47,12 +50,17 @@ def review(
         )
     from repo_server.curation.candidates import find
     from repo_server.curation.reviewing import decide, examine
-    from repo_server.db.session import transaction
+    from repo_server.db.session import snapshot, transaction
 
-    repository = open_repository(ctx, console)
-    with transaction(repository.engine) as session:
+    repository = open_repository(ctx, console, to_sign=decision is not None or console.can_ask())
+    with snapshot(repository.engine) as session:  # looking must not keep others from writing
         examination = examine(repository, session, find(session, candidate))
     document = examination.to_json()
+    if tree is not None and tree != document["provenance"]["tree_sha256"]:
+        raise BlockedError(
+            f"the files are {document['provenance']['tree_sha256']}, you looked at {tree}",
+            hint="review it again",
+        )
     waivers = _waivers(waive)
     if decision is None and console.can_ask():
         _show(document, examination.findings, pager=True)
@@ -60,7 +68,8 @@ def review(
     elif decision is None and not console.as_json:
         _show(document, examination.findings, pager=False)
     if decision is None:
-        console.answer(document)
+        number, digest = document["candidate"], document["provenance"]["tree_sha256"]
+        console.answer(document, f"decide: skillrepo review {number} --tree {digest} --approve --reason '…'")
         return
     if not reason:
         raise UsageError("a decision needs a reason", hint="--reason 'what you saw and why it is enough'")
@@ -119,6 +128,7 @@ def _show(document: dict[str, Any], findings: Sequence[Finding], *, pager: bool)
 
     from repo_server.curation.textsafe import visible
 
+    os.environ.setdefault("LESS", "-R")  # or less shows every colour as ESC[1m
     screen = Screen(soft_wrap=True, highlight=False)
     with screen.pager(styles=True) if pager and sys.stdout.isatty() else nullcontext():
         if "name" in document:
@@ -128,6 +138,7 @@ def _show(document: dict[str, Any], findings: Sequence[Finding], *, pager: bool)
             )
             screen.print(f"  from      {escape(visible(origin['address']))}")
             screen.print(f"  publisher {escape(visible(origin['publisher'])) or '-'}")
+            screen.print(f"  files     tree sha256 {origin['tree_sha256']}")
             screen.print(f"  licence   {escape(visible(origin['licence'])) or '-'}")
             screen.print(f"  previous  {document['previous'] or 'none: this is the first version'}")
         if document["diff"]:

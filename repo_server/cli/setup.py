@@ -11,10 +11,11 @@ from repo_server.cli.context import DEV_PASSPHRASE, ONLINE, clock, load_signer, 
 from repo_server.config import NAME as CONFIG_NAME
 from repo_server.config import RepositoryConfig
 from signing.console import Console, console_option
-from signing.errors import ConflictError, HostError, UsageError
+from signing.errors import ConflictError, FormatError, HostError, UsageError
 from signing.format.names import HolderName, parse_holder_name
 from signing.keystore import KEY_SUFFIX, PUBLIC_SUFFIX, SealCost, load_key, new_key
 from signing.metadata import Signatories, Topology
+from signing.roles import bits_for
 
 _TWO = 2
 _DEV_KEY = re.compile(r"(?:(?:curator|operator|root)-[1-9]|online)\.(?:key|pub)\.json", re.ASCII)
@@ -73,6 +74,10 @@ def _init_dev(
     from repo_server.publishing.ceremony import draft, sign_documents
     from repo_server.publishing.install import install
 
+    try:
+        bits_for(bins)  # before anything is made
+    except FormatError as error:
+        raise UsageError(error.message, hint="--bins 64") from error
     if not 1 <= curators <= 9:  # noqa: PLR2004
         raise UsageError("1 to 9 curators")
     keys = folder / "keys"
@@ -102,7 +107,7 @@ def _init_dev(
         name: load_key(keys / f"{name}{KEY_SUFFIX}", passphrase=lambda _: passphrase) for name in names
     }
     for name in names:
-        documents, _ = sign_documents(documents, signers[name])
+        documents, _ = sign_documents(documents, signers[name], now=now)
     repository = install(
         folder, config=config, documents=documents, online=signers[ONLINE], now=now, database=database
     )

@@ -5,10 +5,17 @@ from typing import Any
 
 import click
 
-from repo_server.cli.context import acting_as, clock, open_online_signer, open_repository, open_signer
+from repo_server.cli.context import (
+    acting_as,
+    clock,
+    confirm,
+    open_online_signer,
+    open_repository,
+    open_signer,
+)
 from repo_server.publishing.proposals import Change
 from signing.console import Console, console_option
-from signing.errors import UsageError
+from signing.errors import BlockedError
 from signing.roles import PROFILES
 
 _SHOWN = 3
@@ -26,22 +33,25 @@ def sign(ctx: click.Context, candidate: str, holder: str | None, yes: bool, cons
     from repo_server.db.session import transaction
     from repo_server.publishing.releases import give_signature, load_reviewed, plan_signature
 
-    repository = open_repository(ctx, console)
+    repository = open_repository(ctx, console, to_sign=True)
     name = acting_as(holder, repository, "curator")
     with transaction(repository.engine) as session:
         row = find(session, candidate)
         release = load_reviewed(repository, session, row, now=clock())
         changes = plan_signature(session, row, release, now=clock())
+        shown_id, shown = row.id, [release.to_json(), *what_changes(changes)]
     console.note(
         f"{release.review.pin}: reviewed by {', '.join(release.reviewers)} ({release.review.reason})\n"
         f"{render_changes(changes)}"
     )
-    if not yes and console.can_ask() and not click.confirm(f"sign this as {name}?", err=True):
-        raise UsageError("not signed")
+    confirm(f"sign this as {name}?", console, yes=yes)
     signer = open_signer(ctx, repository, name)
     with transaction(repository.engine) as session:
-        row = find(session, candidate)
+        row = find(session, shown_id)
         release = load_reviewed(repository, session, row, now=clock())
+        check_same(
+            shown, [release.to_json(), *what_changes(plan_signature(session, row, release, now=clock()))]
+        )
         changes = give_signature(session, row, release, signer, now=clock())
         state = row.state
     console.answer(
@@ -86,19 +96,21 @@ def renew(ctx: click.Context, role: str, holder: str | None, yes: bool, console:
     revocations needs one curator, every 30 days; the others need as many as releases and profiles do.
     """
     from repo_server.db.session import transaction
-    from repo_server.publishing.renewals import give_renewal, plan_renewal
+    from repo_server.publishing.renewals import give_renewal, plan_renewal, renewed_content
 
-    repository = open_repository(ctx, console)
+    repository = open_repository(ctx, console, to_sign=True)
     name = acting_as(holder, repository, "operator" if role == PROFILES else "curator")
     with transaction(repository.engine) as session:
         changes = plan_renewal(repository, session, role, now=clock())
+        shown = what_changes(changes)
+        content = renewed_content(session, role)
     first = changes[: _SHOWN + 1]
     more = f"\n  … and {len(changes) - len(first)} more of its hash bins" if len(changes) > len(first) else ""
-    console.note(f"{role}: nothing but versions and ends changes\n{render_changes(first)}{more}")
-    if not yes and console.can_ask() and not click.confirm(f"sign this as {name}?", err=True):
-        raise UsageError("not signed")
+    console.note(f"{role}: nothing but versions and ends changes\n{render_changes(first)}{more}\n{content}")
+    confirm(f"sign this as {name}?", console, yes=yes)
     signer = open_signer(ctx, repository, name)
     with transaction(repository.engine) as session:
+        check_same(shown, what_changes(plan_renewal(repository, session, role, now=clock())))
         changes = give_renewal(repository, session, role, signer, now=clock())
     console.answer(
         {
@@ -131,6 +143,29 @@ def refresh(ctx: click.Context, repair: bool, if_due: bool, console: Console) ->
         {"refreshed": state is not None, "timestamp_version": state.timestamp if state is not None else None},
         f"timestamp {state.timestamp}" if state is not None else "not due yet",
     )
+
+
+def what_changes(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Return what a signer is shown of ``changes``, without who has signed so far."""
+    return [
+        {
+            key: value
+            for key, value in change.to_json().items()
+            if key not in {"signed", "missing", "threshold"}
+        }
+        for change in changes
+    ]
+
+
+def check_same(shown: Sequence[object], now_planned: Sequence[object]) -> None:
+    """Raise BlockedError when what is about to be signed is not what was shown.
+
+    Between the question and the answer the database may have changed: by somebody else, or on purpose.
+    """
+    if list(shown) != list(now_planned):
+        raise BlockedError(
+            "what would be signed changed while you looked", hint="look again; nothing was signed"
+        )
 
 
 def render_changes(changes: Sequence[Change]) -> str:

@@ -20,7 +20,7 @@ from repo_server.curation.tree import Entry, SourceTree
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
 from repo_server.repository import Repository
-from signing.errors import ConflictError, NotFoundError
+from signing.errors import ConflictError, DigestMismatchError, NotFoundError
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.manifest import Kind, Mode
@@ -59,35 +59,31 @@ def stage(
     """
     digest = tree.digest
     _check_not_published(session, pin, digest)
-    identity = [pin.name, pin.version, kind.value, digest, origin.source, origin.address]
-    candidate_id = sha256_of(canonical(identity))[:12]
+    candidate_id = _identity(pin.name, pin.version, kind.value, digest, origin.source, origin.address)
     facts = {"candidate": candidate_id, "pin": str(pin), "address": origin.address, "tree_sha256": digest}
-    known = session.get(CandidateRow, candidate_id)
-    if known is not None and known.state != CandidateState.REJECTED:
-        return known
+    row = session.get(CandidateRow, candidate_id)
+    if row is not None and row.state == CandidateState.PUBLISHED:
+        return row
+    known = row is not None
+    before = _said(row) if row is not None else None
     _store_tree(repository, tree)
-    if known is not None:  # the rejection stays in the log and in its signed review
-        known.state, known.review_sha256 = CandidateState.STAGED, None
-        known.bundle_sha256, known.bundle_tree_sha256 = None, None
+    if row is None:
+        row = CandidateRow(id=candidate_id, state=CandidateState.STAGED, imported_at=now)
+        row.kind, row.name, row.version = kind.value, pin.name, pin.version
+        row.source, row.address, row.tree_sha256 = origin.source, origin.address, digest
+        session.add(row)
+    row.resolved = canonical(dict(origin.resolved)).decode()
+    row.publisher, row.licence = origin.publisher, origin.licence
+    row.observations = canonical([finding.to_json() for finding in origin.observations]).decode()
+    if not known:
         log.append(session, event="candidate.imported", facts=facts, now=now)
-        return known
-    row = CandidateRow(
-        id=candidate_id,
-        state=CandidateState.STAGED,
-        kind=kind.value,
-        name=pin.name,
-        version=pin.version,
-        source=origin.source,
-        address=origin.address,
-        resolved=canonical(dict(origin.resolved)).decode(),
-        publisher=origin.publisher,
-        licence=origin.licence,
-        observations=canonical([finding.to_json() for finding in origin.observations]).decode(),
-        imported_at=now,
-        tree_sha256=digest,
-    )
-    session.add(row)
-    log.append(session, event="candidate.imported", facts=facts, now=now)
+    elif row.state == CandidateState.REJECTED or _said(row) != before:
+        # The source says something else now (a verdict, a licence), or the candidate starts over: an approval
+        # of what was said before is not an approval of this. What was decided stays in the log.
+        row.state, row.review_sha256 = CandidateState.STAGED, None
+        row.bundle_sha256, row.bundle_tree_sha256 = None, None
+        log.append(session, event="candidate.imported-again", facts=facts, now=now)
+    session.flush()
     return row
 
 
@@ -99,13 +95,13 @@ def find(session: Session, text: str) -> CandidateRow:
     Raises:
         NotFoundError: there is none. ConflictError: there are several.
     """
-    by_id = select(CandidateRow).where(CandidateRow.id.startswith(text, autoescape=True))
-    rows = list(session.scalars(by_id)) if text else []
-    if not rows:
-        name, _, version = text.partition("==")
-        by_name = select(CandidateRow).where(CandidateRow.name == name)
-        rows = list(session.scalars(by_name.where(CandidateRow.version == version) if version else by_name))
-        rows = [row for row in rows if row.state not in _ENDED] or rows
+    name, _, version = text.partition("==")
+    by_name = select(CandidateRow).where(CandidateRow.name == name)
+    rows = list(session.scalars(by_name.where(CandidateRow.version == version) if version else by_name))
+    rows = [row for row in rows if row.state not in _ENDED] or rows
+    if not rows and text:
+        by_id = select(CandidateRow).where(CandidateRow.id.startswith(text, autoescape=True))
+        rows = list(session.scalars(by_id))
     if not rows:
         raise NotFoundError(f"no candidate {text!a}", hint="skillrepo status lists candidates")
     if len(rows) > 1:
@@ -118,8 +114,14 @@ def load_tree(repository: Repository, row: CandidateRow) -> SourceTree:
     """Return the files of a candidate, read back from the blobs and compared with their digests.
 
     Raises:
-        NotFoundError, DigestMismatchError: a blob is missing or damaged.
+        NotFoundError, DigestMismatchError: a blob is missing or damaged, or the row is not the one that was
+            imported under its id.
     """
+    if row.id != _identity(row.name, row.version, row.kind, row.tree_sha256, row.source, row.address):
+        raise DigestMismatchError(
+            f"candidate {row.id} is not what was imported under that id",
+            hint="the database was altered; do not decide about this candidate, look at skillrepo log",
+        )
     listed = parse_canonical(repository.blobs.load(Sha256(row.tree_sha256)), where="tree")
     entries: list[Entry] = [
         (item["path"], repository.blobs.load(parse_sha256(item["sha256"])), item["mode"] == Mode.EXECUTABLE)
@@ -152,6 +154,16 @@ def observations_of(row: CandidateRow) -> tuple[Finding, ...]:
         Finding.from_json(item, f"observations[{index}]")
         for index, item in enumerate(json.loads(row.observations))
     )
+
+
+def _identity(*parts: str) -> str:
+    """Return the id of a candidate: name, version, kind, tree digest, source, address; 128 bits."""
+    return sha256_of(canonical(list(parts)))[:32]
+
+
+def _said(row: CandidateRow) -> tuple[str, ...]:
+    """Return what the source said of a candidate, apart from its bytes."""
+    return (row.resolved, row.publisher, row.licence, row.observations)
 
 
 def _store_tree(repository: Repository, tree: SourceTree) -> None:

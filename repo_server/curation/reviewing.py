@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,18 +15,21 @@ from repo_server.curation.diff import diff_trees, surface_diff
 from repo_server.curation.tree import SourceTree
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
+from repo_server.publishing.ceremony import succinct
 from repo_server.publishing.proposals import drop_proposals
 from repo_server.publishing.state import current_targets
+from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
-from signing.errors import BlockedError, ConflictError, NotEntitledError, NotFoundError
+from signing.errors import BlockedError, ConflictError, NotEntitledError, NotFoundError, WrongSubjectError
 from signing.evidence import check_approval
-from signing.format.archive import render_bundle
+from signing.format.archive import read_bundle, render_bundle
 from signing.format.digest import Sha256, sha256_of
 from signing.format.envelope import Envelope
-from signing.format.manifest import Kind
+from signing.format.manifest import Kind, Mode
 from signing.format.names import HolderName, ReleaseVersion, version_key
 from signing.format.review import Decision, EngineReport, Finding, Review, Severity, Surface, Waiver
 from signing.format.statement import PAYLOAD_TYPE, Statement
+from signing.keys import envelope_signers
 from signing.keystore import SealedKeySigner
 from signing.roles import SKILLS, TARGETS
 
@@ -76,10 +79,7 @@ def examine(repository: Repository, session: Session, row: CandidateRow) -> Exam
     tree = load_tree(repository, row)
     pin = pin_of(row)
     release = last_release(session, row.name)
-    old_tree = None
-    if release is not None:
-        published = session.get(CandidateRow, release.candidate_id)
-        old_tree = load_tree(repository, published) if published is not None else None
+    old_tree = published_tree(repository, session, release) if release is not None else None
     surface = surface_of(tree)
     source = EngineReport(
         name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=observations_of(row)
@@ -99,6 +99,28 @@ def last_release(session: Session, name: str) -> ReleaseRow | None:
     """Return the published release of ``name`` with the highest version."""
     rows = list(session.scalars(select(ReleaseRow).where(ReleaseRow.name == name)))
     return max(rows, key=lambda row: version_key(ReleaseVersion(row.version)), default=None)
+
+
+def published_tree(repository: Repository, session: Session, release: ReleaseRow) -> SourceTree:
+    """Return the files of a published release, by the signed metadata.
+
+    The diff that a curator reads rests on this, so the database's word is not enough: whoever could change it
+    would choose what the diff does not show.
+
+    Raises:
+        VerificationError, FormatError: what is published is not what was signed.
+    """
+    pin = pin_of(release)
+    skills = vouched_targets(session, SKILLS, anchor=repository.anchor)
+    role = succinct(skills).get_role_for_target(pin.bundle_path)
+    target = vouched_targets(session, role, anchor=repository.anchor).targets.get(pin.bundle_path)
+    if target is None:
+        raise WrongSubjectError(f"{pin} is in the database and not in the signed metadata", where="releases")
+    bundle = read_bundle(repository.blobs.load(Sha256(target.hashes["sha256"])))
+    return SourceTree.of(
+        (entry.path, bundle.contents[entry.path], entry.mode is Mode.EXECUTABLE)
+        for entry in bundle.manifest.files
+    )
 
 
 def decide(
@@ -150,9 +172,18 @@ def decide(
     if decision is Decision.APPROVE:
         _check_publishable(review)
         check_approval(review, now=now)
-    review, envelope = _seconded(repository, row, review) if decision is Decision.APPROVE else (review, None)
+    review, envelope = (
+        _seconded(repository, session, row, review) if decision is Decision.APPROVE else (review, None)
+    )
     if envelope is None:
         envelope = Envelope(payload_type=PAYLOAD_TYPE, payload=review.to_statement().render())
+    # Read back before it is signed: what our own reader refuses must never carry a signature.
+    Review.from_statement(
+        Statement.parse(envelope.payload),
+        pin=review.pin,
+        bundle_sha256=review.bundle_sha256,
+        tree_sha256=review.tree_sha256,
+    )
     repository.blobs.store(archive)
     row.review_sha256 = repository.blobs.store(signer.sign_envelope(envelope).render())
     row.bundle_sha256, row.bundle_tree_sha256 = review.bundle_sha256, review.tree_sha256
@@ -195,17 +226,28 @@ def load_review(repository: Repository, row: CandidateRow) -> tuple[Envelope, Re
     return envelope, review
 
 
-def _seconded(repository: Repository, row: CandidateRow, mine: Review) -> tuple[Review, Envelope | None]:
-    """Return the review to sign: another curator's when it says what mine would, else mine."""
-    if row.state == CandidateState.STAGED:
+def _seconded(
+    repository: Repository, session: Session, row: CandidateRow, mine: Review
+) -> tuple[Review, Envelope | None]:
+    """Return the review to sign: another curator's when it says what mine would, else mine.
+
+    The other's must carry a curator's signature, and may differ in who, when and why only: nobody signs a
+    statement that somebody else's machine made up.
+    """
+    if row.state in {CandidateState.STAGED, CandidateState.REJECTED}:
         return mine, None
     envelope, review = load_review(repository, row)
+    targets = vouched_targets(session, TARGETS, anchor=repository.anchor)
+    keys = targets.delegations.keys if targets.delegations is not None else {}
+    curators = [keys[keyid] for keyid in targets.get_delegated_role(SKILLS).keyids]
+    theirs = replace(
+        review, reason=mine.reason, reviewer=mine.reviewer, reviewed_at=mine.reviewed_at, waivers=mine.waivers
+    )
     same = (
         review.reviewer != mine.reviewer
-        and review.decision is mine.decision
-        and review.bundle_sha256 == mine.bundle_sha256
-        and review.findings == mine.findings
-        and {waiver.finding for waiver in mine.waivers} <= {waiver.finding for waiver in review.waivers}
+        and theirs == mine
+        and {waiver.finding for waiver in mine.waivers} == {waiver.finding for waiver in review.waivers}
+        and bool(envelope_signers(envelope, curators))
     )
     return (review, envelope) if same else (mine, None)
 

@@ -70,7 +70,7 @@ class CandidateRow(Base):
 
     __tablename__ = "candidates"
 
-    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(64), index=True)
@@ -140,7 +140,7 @@ class ReleaseRow(Base):
     tree_sha256: Mapped[str] = mapped_column(String(64))
     review_sha256: Mapped[str] = mapped_column(String(64))
     reviewers: Mapped[str] = mapped_column(Text)  # names, separated by commas
-    candidate_id: Mapped[str] = mapped_column(String(16))
+    candidate_id: Mapped[str] = mapped_column(String(32))
     published_at: Mapped[datetime]
 
 

@@ -11,15 +11,16 @@ root, targets by root, delegated roles by targets, hash bins by skills. The priv
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Metadata, Root, SuccinctRoles, Targets, VerificationResult
+from tuf.api.metadata import Metadata, Role, Root, SuccinctRoles, Targets, VerificationResult
 
 from signing.errors import FormatError, ThresholdError
-from signing.format.names import REVOCATIONS_PATH
+from signing.format.names import REVOCATIONS_PATH, parse_holder_name
 from signing.format.revocations import Revocations
-from signing.keys import holder_of
+from signing.keys import HOLDER_FIELD, holder_of
 from signing.metadata import (
     SERIALIZER,
     Topology,
@@ -34,9 +35,10 @@ from signing.metadata import (
     render,
     sign,
 )
-from signing.roles import PROFILES, REVOCATIONS, ROOT, SKILLS, TARGETS
+from signing.roles import DELEGATED_PATHS, PROFILES, REVOCATIONS, ROOT, SKILLS, TARGETS, TIMESTAMP, life_of
 
 Documents = Mapping[str, bytes]
+_CLOCK_SLACK: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +71,15 @@ def draft(topology: Topology, *, now: datetime) -> dict[str, bytes]:
     return documents
 
 
-def sign_documents(documents: Documents, signer: Signer) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Return the documents with every signature that ``signer`` may give, and the roles it signed."""
+def sign_documents(
+    documents: Documents, signer: Signer, *, now: datetime
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Return the documents with every signature that ``signer`` may give, and the roles it signed.
+
+    Raises:
+        FormatError: the draft is not one that `draft` makes; nothing is signed.
+    """
+    check_draft(documents, now=now)
     signed_roles = []
     result = dict(documents)
     for role, data in documents.items():
@@ -90,6 +99,61 @@ def sign_documents(documents: Documents, signer: Signer) -> tuple[dict[str, byte
             result[role] = render(targets)
         signed_roles.append(role)
     return result, tuple(signed_roles)
+
+
+def check_draft(documents: Documents, *, now: datetime) -> None:
+    """Return None when the documents are what `draft` makes for some topology, whoever wrote the files.
+
+    Raises:
+        FormatError: another path, threshold, term, key or target than our rules give.
+    """
+    root = parse(_need(documents, ROOT), Root, where=ROOT).signed
+    targets = parse(_need(documents, TARGETS), Targets, where=TARGETS).signed
+    skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
+    lint_root(root)
+    bins = succinct(skills)
+    expected = {ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS, *bins.get_roles()}
+    if set(documents) != expected:
+        raise FormatError(f"{min(expected ^ set(documents))} is missing or unknown", where="ceremony")
+    delegations = targets.delegations
+    roles = (delegations.roles or {}) if delegations is not None else {}
+    if {name: role.paths for name, role in roles.items()} != DELEGATED_PATHS:
+        raise FormatError("delegates other roles or paths than ours", where=TARGETS)
+    curators = root.roles[TARGETS]
+    rules = {
+        SKILLS: roles[SKILLS].keyids == curators.keyids and roles[SKILLS].threshold == curators.threshold,
+        REVOCATIONS: roles[REVOCATIONS].keyids == curators.keyids and roles[REVOCATIONS].threshold == 1,
+        "hash bins": bins.keyids == curators.keyids and bins.threshold == curators.threshold,
+        "terminating": all(role.terminating for role in roles.values()),
+        "first versions": root.version == 1,
+    }
+    for what, holds in rules.items():
+        if not holds:
+            raise FormatError(f"{what}: not as our rules have it", where="ceremony")
+    for name, data in documents.items():
+        signed = root if name == ROOT else parse(data, Targets, where=name).signed
+        if signed.version != 1 or not now < signed.expires <= now + life_of(name).expiry + _CLOCK_SLACK:
+            raise FormatError("has another version or term than our rules give", where=name)
+        if isinstance(signed, Targets):
+            lint_targets(signed, where=name)
+            if set(signed.targets) != ({REVOCATIONS_PATH} if name == REVOCATIONS else set()):
+                raise FormatError("names targets already", where=name)
+    for key in {**root.keys, **(delegations.keys if delegations is not None else {})}.values():
+        parse_holder_name(key.unrecognized_fields.get(HOLDER_FIELD), where="key holder")
+
+
+def describe_draft(documents: Documents) -> list[str]:
+    """Return who will hold what, with full key ids, for the eyes of those who sign it."""
+    root = parse(_need(documents, ROOT), Root, where=ROOT).signed
+    targets = parse(_need(documents, TARGETS), Targets, where=TARGETS).signed
+    keys = {**root.keys, **(targets.delegations.keys if targets.delegations is not None else {})}
+    roles: dict[str, Role] = {name: root.roles[name] for name in (ROOT, TARGETS, TIMESTAMP)}
+    roles |= (targets.delegations.roles or {}) if targets.delegations is not None else {}
+    lines = []
+    for name, role in roles.items():
+        lines.append(f"{name}: {role.threshold} of")
+        lines += [f"  {holder_of(keys[keyid]):16} key id {keyid}" for keyid in role.keyids]
+    return [*lines, f"root expires {root.expires:%Y-%m-%d}"]
 
 
 def standings(documents: Documents) -> list[Standing]:

@@ -12,7 +12,7 @@ from repo_server.config import NAME, RepositoryConfig
 from repo_server.db import log
 from repo_server.db.models import MetadataRow, TargetRow
 from repo_server.db.session import transaction
-from repo_server.publishing.ceremony import Documents, check_complete
+from repo_server.publishing.ceremony import Documents, check_complete, check_draft
 from repo_server.publishing.online import sign_state
 from repo_server.publishing.projection import project
 from repo_server.publishing.state import add_versions
@@ -52,6 +52,7 @@ def install(
     if (folder / NAME).exists():
         raise ConflictError(f"{folder} is a repository already", hint="choose another folder")
     check_complete(documents)
+    check_draft(documents, now=now)
     root = parse(documents[ROOT], Root, where=ROOT).signed
     if online.public_key.keyid not in root.roles[TIMESTAMP].keyids:
         raise KeyAccessError(
@@ -60,8 +61,9 @@ def install(
     folder.mkdir(parents=True, exist_ok=True)
     # Candidates that nobody reviewed are nobody's to read; only public/ is for the web server.
     (folder / "blobs").mkdir(mode=0o700, exist_ok=True)
-    for leftover in folder.glob("repository.db*"):
-        leftover.unlink()
+    if (folder / f"{NAME}.new").exists():  # a killed installation of ours; its database holds nothing yet
+        for leftover in folder.glob("repository.db*"):
+            leftover.unlink()
     write_durably(folder / ANCHOR_NAME, documents[ROOT])
     write_durably(folder / f"{NAME}.new", config.render().encode())
     repository = Repository.with_config(folder, config, database=database)

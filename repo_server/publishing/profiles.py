@@ -9,7 +9,9 @@ from tuf.api.metadata import TargetFile
 
 from repo_server.db import log
 from repo_server.db.models import ProfileRow, ReleaseRow
+from repo_server.publishing.ceremony import succinct
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
+from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
 from signing.errors import ConflictError, NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256
@@ -18,6 +20,7 @@ from signing.format.names import Pin
 from signing.format.profile import PinnedBundle, Profile
 from signing.keys import holder_of
 from signing.metadata import build_target
+from signing.roles import SKILLS
 
 DRAFT = "draft"
 PUBLISHED = "published"
@@ -66,8 +69,37 @@ def load_profile(repository: Repository, session: Session, pin: Pin) -> Profile:
 
     Raises:
         NotFoundError: there is none.
+        WrongSubjectError: what is kept under this name is another profile.
     """
-    return Profile.parse(repository.blobs.load(Sha256(_row(session, pin).sha256)))
+    profile = Profile.parse(repository.blobs.load(Sha256(_row(session, pin).sha256)))
+    if profile.pin != pin:
+        raise WrongSubjectError(f"the draft of {pin} holds {profile.pin}", hint="do not sign; draft it again")
+    return profile
+
+
+def drop_profile(session: Session, pin: Pin, *, now: datetime) -> None:
+    """Give up the draft of ``pin`` and its signatures.
+
+    Raises:
+        NotFoundError: there is none. ConflictError: it is published.
+    """
+    row = _row(session, pin)
+    if row.state == PUBLISHED:
+        raise ConflictError(f"profile {pin} is published", hint="tenants may name it; draft a new version")
+    drop_proposals(session, subject_of(pin))
+    session.delete(row)
+    log.append(session, event="profile.dropped", facts={"profile": str(pin)}, now=now)
+
+
+def render_profile(profile: Profile) -> str:
+    """Return everything that a signature of ``profile`` means, for people."""
+    lines = [f"  {profile.pin}"]
+    lines += [
+        f"    {kind.value:5} {item.pin}\n          tree sha256 {item.tree_sha256}"
+        for kind, item in profile.items()
+    ]
+    lines.append(f"    capabilities: {', '.join(profile.capabilities) or 'none'}")
+    return "\n".join(lines)
 
 
 def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: datetime) -> list[Change]:
@@ -81,9 +113,7 @@ def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: dat
         raise ConflictError(f"profile {pin} is published already", hint="draft a new version")
     profile = load_profile(repository, session, pin)
     for kind, item in profile.items():
-        # What was published when the profile was drafted may have changed its standing since.
-        if _pinned(session, item.pin, kind) != item:
-            raise WrongSubjectError(f"{item.pin} is not what the draft pins any more", hint="draft it again")
+        _check_pinned(repository, session, kind, item)
     additions = additions_of(profile)
     try:
         return _checked(repository, session, pin, additions, now=now)
@@ -108,6 +138,24 @@ def sign_profile(
     facts = {"profile": str(pin), "by": holder_of(signer.public_key)}
     log.append(session, event="profile.signed", facts=facts, now=now)
     return plan_profile(repository, session, pin, now=now)
+
+
+def _check_pinned(repository: Repository, session: Session, kind: Kind, item: PinnedBundle) -> None:
+    """Compare a pin with the signed metadata: what the database says of releases is not evidence."""
+    skills = vouched_targets(session, SKILLS, anchor=repository.anchor)
+    role = succinct(skills).get_role_for_target(item.pin.bundle_path)
+    target = vouched_targets(session, role, anchor=repository.anchor).targets.get(item.pin.bundle_path)
+    custom = target.custom if target is not None and isinstance(target.custom, dict) else {}
+    found = (
+        target.hashes.get("sha256") if target is not None else None,
+        custom.get("kind"),
+        custom.get("tree_sha256"),
+        custom.get("review_sha256"),
+    )
+    if found != (item.bundle_sha256, kind.value, item.tree_sha256, item.review_sha256):
+        raise WrongSubjectError(
+            f"{item.pin} is not what curators signed under that name", hint="draft the profile again"
+        )
 
 
 def subject_of(pin: Pin) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from securesystemslib.signer import Signer
 from sqlalchemy.orm import Session
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Role, TargetFile
 
 from repo_server.db import log
 from repo_server.publishing.ceremony import bin_names
@@ -30,6 +30,7 @@ from signing.errors import ConflictError, UsageError
 from signing.keys import holder_of
 from signing.roles import PROFILES, REVOCATIONS, SKILLS, TARGETS
 
+_MAX_LINES: Final = 60
 RENEWABLE: Final = (TARGETS, SKILLS, PROFILES, REVOCATIONS)
 
 
@@ -45,6 +46,28 @@ def plan_renewal(repository: Repository, session: Session, role: str, *, now: da
     except ConflictError:  # something was published meanwhile: what was proposed continues nothing
         drop_proposals(session, _subject(role))
         return _checked(repository, session, role, now=now)
+
+
+def renewed_content(session: Session, role: str) -> str:
+    """Return what a renewal signs once more, for people: who may sign what, or which paths are named."""
+    lines = []
+    for name in _roles(session, role):
+        targets = current_targets(session, name)
+        lines += [f"    {path}" for path in targets.targets]
+        if targets.delegations is None:
+            continue
+        keys = targets.delegations.keys
+        delegated: list[Role] = list((targets.delegations.roles or {}).values())
+        if targets.delegations.succinct_roles is not None:
+            delegated.append(targets.delegations.succinct_roles)
+        for item in delegated:
+            label = getattr(item, "name", f"{SKILLS}-*")
+            lines.append(f"  {label}: {item.threshold} of")
+            lines += [f"    {holder_of(keys[keyid])}  key id {keyid}" for keyid in item.keyids]
+    shown = lines[:_MAX_LINES]
+    return "\n".join(
+        [*shown, *([f"    … and {len(lines) - len(shown)} more"] if len(lines) > len(shown) else [])]
+    )
 
 
 def give_renewal(

@@ -1,14 +1,12 @@
 """Fixtures of the attacks."""
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from securesystemslib.signer import _key
 
 from tests.attacks.forge import Forge
-from tests.attacks.scene import Scene, open_scene
+from tests.attacks.scene import Scene, open_scene, signatures_verified_once
 from tests.support.world import World
 
 
@@ -27,11 +25,5 @@ def forge(scene: Scene) -> Forge:
 
 @pytest.fixture(scope="session", autouse=True)
 def _signatures_verified_once() -> Iterator[None]:
-    """Remember which signatures were good: in pure Python each costs 8 ms, and worlds share most of them.
-
-    The same three values give the same answer; a bad signature raises, which is not remembered.
-    """
-    honest = _key.checkvalid
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_key, "checkvalid", functools.lru_cache(maxsize=None)(honest))
+    with signatures_verified_once():
         yield

@@ -4,6 +4,7 @@ An attack ends in `Scene.refused`, which asserts the error, the state afterwards
 no jail, an intact audit log that names the refusal) and returns what was asked of the server meanwhile.
 """
 
+import functools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from securesystemslib.signer import _key
 
 from hive import audit
 from hive.birth.carry_out import Mother, birth
@@ -104,6 +106,18 @@ class Scene:
         assert not (self.mother.state / "jails" / name).exists()
         assert jail_files(self.mother) == others
         return Refusal(error, self.server.requests[already:])
+
+
+@contextmanager
+def signatures_verified_once() -> Iterator[None]:
+    """Remember which signatures were good: in pure Python each costs 8 ms, and worlds share most of them.
+
+    The same three values give the same answer; a bad signature raises, which is not remembered.
+    """
+    honest = _key.checkvalid
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_key, "checkvalid", functools.lru_cache(maxsize=None)(honest))
+        yield
 
 
 @contextmanager

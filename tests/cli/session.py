@@ -14,14 +14,29 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 BIN = Path(sys.executable).parent
 SECONDS = 60
+MODULES = {"skillrepo": "repo_server.cli", "skillrepo-client": "repo_client.cli", "hive": "hive.cli"}
+WARM = (
+    *(f"repo_server.cli.{name}" for name in ("importing", "reviewing", "signing", "profiles", "looking")),
+    *(f"repo_server.cli.{name}" for name in ("setup", "ceremony", "serving")),
+    *(f"hive.cli.{name}" for name in ("tenants", "birth", "policy", "optin", "audit")),
+    *("repo_server.curation.sources", "repo_server.curation.checks", "repo_server.curation.reviewing"),
+    *(
+        "repo_server.publishing.publish",
+        "repo_server.publishing.renewals",
+        "repo_client.commands",
+        "rich.text",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,70 @@ class Desk:
         return os.waitstatus_to_exitcode(status), screen
 
 
+class WarmDesk:
+    """Runs many commands quickly: one process imports the commands once and forks for each of them.
+
+    What a command is given and what it gives are those of the script; only Python's start is saved.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.session"],
+            cwd=Path(__file__).parents[2],
+            env=self._desk.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=10)
+
+    def run(self, *words: str) -> Answer:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([str(self._desk.folder), *words]) + "\n")
+        self._process.stdin.flush()
+        status, stdout, stderr = json.loads(self._process.stdout.readline())
+        return Answer(words, status, stdout, stderr)
+
+
+def _run_warm(folder: str, *words: str) -> tuple[int, str, str]:
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        child = os.fork()
+        if child == 0:
+            os.chdir(folder)
+            for number, stream in enumerate([open(os.devnull), stdout, stderr]):  # noqa: PTH123, SIM115
+                os.dup2(stream.fileno(), number)
+            sys.argv = list(words)
+            try:
+                import_module(MODULES[words[0]]).main()
+            except SystemExit as error:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(error.code if isinstance(error.code, int) else 1)
+            os._exit(99)
+        _, status = os.waitpid(child, 0)
+        texts = []
+        for stream in (stdout, stderr):
+            stream.seek(0)
+            texts.append(stream.read().decode())
+        return os.waitstatus_to_exitcode(status), texts[0], texts[1]
+
+
+def _serve_warm() -> None:
+    for module in MODULES.values():
+        import_module(module)
+    for name in WARM:
+        import_module(name)
+    for line in sys.stdin:
+        print(json.dumps(_run_warm(*json.loads(line))), flush=True)
+
+
 def _address(process: "subprocess.Popen[str]") -> str:
     assert process.stderr is not None
     for line in process.stderr:
@@ -156,3 +235,7 @@ def skill_folder(folder: Path, name: str, body: str = "Do the work.", **files: b
     for path, content in files.items():
         (folder / path).write_bytes(content)
     return folder
+
+
+if __name__ == "__main__":
+    _serve_warm()

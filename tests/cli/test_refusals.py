@@ -1,13 +1,10 @@
 """Every refusal: one line with its code, one hint, nothing on stdout; or one JSON object; and its exit status."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
-from tests.cli.session import Answer, Desk, skill_folder
+from tests.cli.session import Desk, WarmDesk, skill_folder
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,14 @@ REFUSALS = [
         (*R, "review", "CANDIDATE", "--approve", "--reason", "x", "--as", "nobody"), 7, "key-not-available"
     ),
     Refusal(
-        (*R, "review", "CANDIDATE", "--approve", "--reason", "x", "--as", "operator-1"), 12, "not-allowed"
+        (*R, "review", "CANDIDATE", "--approve", "--reason", "x", "--as", "operator-1"), 12, "not-entitled"
     ),
     Refusal((*R, "review", "CANDIDATE", "--approve", "--reason", "x", "--waive", "no"), 2, "usage"),
     Refusal((*R, "review", "BLOCKED", "--approve", "--reason", "x"), 12, "blocked-by-findings"),
     Refusal((*R, "sign", "CANDIDATE", "--as", "curator-1"), 3, "not-found"),  # not reviewed
-    Refusal((*R, "sign", "CANDIDATE", "--as", "../curator-1"), 10, "malformed"),
+    Refusal(
+        (*R, "review", "CANDIDATE", "--reject", "--reason", "x", "--as", "../curator-1"), 10, "malformed"
+    ),
     Refusal((*R, "show", "nothing"), 3, "not-found"),
     Refusal((*R, "show", "nothing==1.0"), 3, "not-found"),
     Refusal((*R, "export", "CANDIDATE", "--output", "file"), 2, "usage"),
@@ -79,7 +78,7 @@ REFUSALS = [
     Refusal(("skillrepo", "root", "status", "nowhere"), 3, "not-found"),
     Refusal(("skillrepo", "review", "--path", "nowhere"), 3, "not-found"),
     Refusal(("skillrepo-client", "refresh"), 2, "usage"),
-    Refusal(("skillrepo-client", "--metadata-dir", "m", "init", "file"), 11, "could-not-verify"),
+    Refusal(("skillrepo-client", "--metadata-dir", "m", "init", "file"), 10, "malformed"),
     Refusal(("skillrepo-client", "--metadata-dir", "m", "init", "nowhere"), 3, "not-found"),
     Refusal(
         ("skillrepo-client", "--metadata-dir", "m", "--server", "http://127.0.0.1:1", "refresh"),
@@ -87,6 +86,7 @@ REFUSALS = [
         "not-found",
     ),
     Refusal(("hive", "list-tenants"), 2, "usage"),
+    Refusal(("hive", "--db", "other.db", "list-tenants"), 3, "not-found"),
     Refusal((*HIVE, "birth", "acme"), 2, "usage"),
     Refusal((*HIVE, "register-tenant", "Acme", "--tier", "paid", "--profile", "base==1"), 10, "malformed"),
     Refusal((*HIVE, "register-tenant", "acme", "--tier", "gold", "--profile", "base==1"), 2, "usage"),
@@ -101,7 +101,7 @@ REFUSALS = [
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk = Desk(tmp_path_factory.mktemp("refusals"))
     folder = desk.folder
     desk.run("skillrepo", "init", "r", "--dev", "--bins", "2")
@@ -116,7 +116,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     (folder / "garbled").mkdir()
     (folder / "garbled/repository.toml").write_text("dev = maybe\n")
     _newer(desk)
-    yield desk
+    desk.run(*HIVE, "register-tenant", "other", "--tier", "free", "--profile", "base==1")
+    return desk
 
 
 def _newer(desk: Desk) -> None:
@@ -137,15 +138,13 @@ def test_refusals_as_text_and_as_json(desk: Desk) -> None:
         "BLOCKED": desk.json(*R, "import", "bad", "--version", "1.0")["candidate"],
     }
 
-    def both(case: Refusal) -> tuple[Refusal, Answer, Answer]:
-        program, *rest = (names.get(word, word) for word in case.words)
-        as_text = desk.run(program, *rest, status=None)
-        before = len(rest) % 2 == 0  # --json before the command, or after it
-        words = [program, "--json", *rest] if before else [program, *rest, "--json"]
-        return case, as_text, desk.run(*words, status=None)
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        results = list(pool.map(both, REFUSALS))
+    results = []
+    with WarmDesk(desk) as warm:
+        for number, case in enumerate(REFUSALS):
+            program, *rest = (names.get(word, word) for word in case.words)
+            # --json before the command, or after it
+            words = [program, "--json", *rest] if number % 2 else [program, *rest, "--json"]
+            results.append((case, warm.run(program, *rest), warm.run(*words)))
     wrong = []
     for case, text, document in results:
         program = case.words[0]

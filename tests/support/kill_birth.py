@@ -24,6 +24,7 @@ from hive.jails.directory import DirectoryHost
 from repo_client.client import RepoClient
 from repo_client.updater import Server
 from signing.format.names import Pin, parse_tenant_id
+from tests.attacks.scene import signatures_verified_once
 
 JOURNAL = ("begin", "admitted", "started", "done", "finish")
 STEPS = ("install_skill", "install_identity", "install_lock", "_verify")
@@ -98,24 +99,28 @@ def arm(where: str, countdown: Countdown) -> None:
         countdown.start_with(DirectoryHost, "create")
 
 
-def main(anchor_path: str, server: str, tenant: str, warm: str, pin: str) -> None:
+def main(anchor_path: str, server: str, tenant: str, warm: str, profile: str) -> None:
     anchor = Path(anchor_path).read_bytes()
-    with client_of(Path(warm), anchor, server).session(datetime.now(UTC)) as session:
-        session.release(Pin.parse(pin))  # imports everything, once for all children
-    for line in sys.stdin:
-        state, where, number = line.split()
-        child = os.fork()
-        if child == 0:
-            countdown = Countdown(int(number))
-            arm(where, countdown)
-            birth(Path(state), client_of(Path(state), anchor, server), tenant, countdown)
-            print("done", countdown.count, flush=True)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            print("killed", flush=True)
-        elif status:
-            print("failed", flush=True)
+    with signatures_verified_once():
+        with client_of(Path(warm), anchor, server).session(datetime.now(UTC)) as session:
+            # Once for all children: what has to be imported, and which signatures are good.
+            session.revocations()
+            for item in session.profile(Pin.parse(profile)).profile.skills:
+                session.release(item.pin)
+        for line in sys.stdin:
+            state, where, number = line.split()
+            child = os.fork()
+            if child == 0:
+                countdown = Countdown(int(number))
+                arm(where, countdown)
+                birth(Path(state), client_of(Path(state), anchor, server), tenant, countdown)
+                print("done", countdown.count, flush=True)
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            if os.WIFSIGNALED(status):
+                print("killed", flush=True)
+            elif status:
+                print("failed", flush=True)
 
 
 if __name__ == "__main__":

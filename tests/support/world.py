@@ -104,7 +104,7 @@ class World:
         )
         documents: Mapping[str, bytes] = draft(topology, now=at)
         for name in ("root-1", "alice", "bob", "olga"):
-            documents, _ = sign_documents(documents, signers[name])
+            documents, _ = sign_documents(documents, signers[name], now=at)
         repository = install(
             folder / "repo",
             config=RepositoryConfig(dev=True),

@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "candidates",
-        sa.Column("id", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -92,7 +92,7 @@ def upgrade() -> None:
         sa.Column("tree_sha256", sa.String(length=64), nullable=False),
         sa.Column("review_sha256", sa.String(length=64), nullable=False),
         sa.Column("reviewers", sa.Text(), nullable=False),
-        sa.Column("candidate_id", sa.String(length=16), nullable=False),
+        sa.Column("candidate_id", sa.String(length=32), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["candidate_id"], ["candidates.id"], name=op.f("fk_releases_candidate_id_candidates")
