@@ -21,6 +21,7 @@ from signing.errors import (
     ConflictError,
     CouldNotVerifyError,
     FormatError,
+    HostError,
     NotFoundError,
     RevokedError,
 )
@@ -38,7 +39,6 @@ def take_anchor(folder: Path, root: Path) -> int:
         NotFoundError, CouldNotVerifyError, FormatError: see `load_anchor`.
     """
     data = load_anchor(root)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(folder):
         kept = folder / ANCHOR_NAME
         if kept.exists() and kept.read_bytes() != data:
@@ -80,7 +80,7 @@ def download_targets(
     Raises:
         NotFoundError: a name is not published; VerificationError, TransportError: it cannot be trusted or had.
     """
-    target_dir.mkdir(parents=True, exist_ok=True)
+    _make_folder(target_dir)
     written = []
     with locked(folder), translated_errors():
         fetcher = _fetcher(metadata_url, target_url)
@@ -124,7 +124,7 @@ def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str,
         revoked = session.revocations().revocations.find(wanted, release.bundle.tree_sha256)
     if revoked is not None:
         raise RevokedError(f"{wanted} was revoked: {revoked.reason}", hint="choose another version")
-    dest.mkdir(parents=True, exist_ok=True)
+    _make_folder(dest)
     with Directory.open(dest) as parent:
         if parent.find(wanted.name) is not None:
             raise ConflictError(f"{dest / wanted.name} exists", hint="remove it, or unpack elsewhere")
@@ -154,6 +154,13 @@ def _download(updater: Updater, info: TargetFile, target_dir: Path) -> Path:
         with Directory.open(target_dir.resolve()) as folder:
             folder.write_file(name, downloaded.read_bytes(), mode=0o644)
     return target_dir / name
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _fetcher(*urls: str) -> StrictFetcher:

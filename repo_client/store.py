@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-from repo_client.entries import MissingPathError
 from repo_client.handles import Directory
 from repo_client.trees import write_tree
 from signing.errors import ConflictError, HostError, SkillRepoError
@@ -52,8 +51,8 @@ class TreeStore:
         with Directory.open(self._folder) as store:
             try:
                 shelf = store.descend(digest[:_PREFIX])
-            except MissingPathError:
-                return None
+            except SkillRepoError:
+                return None  # absent; or something else stands there, which is not ours to read or remove
             with shelf:
                 if shelf.find(digest) is None:
                     return None

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from repo_server.curation.tree import Entry, SourceTree
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
+from repo_server.publishing.proposals import drop_proposals
 from repo_server.repository import Repository
 from signing.errors import ConflictError, DigestMismatchError, NotFoundError
 from signing.format.canonical import canonical, parse_canonical
@@ -82,6 +83,7 @@ def stage(
         # of what was said before is not an approval of this. What was decided stays in the log.
         row.state, row.review_sha256 = CandidateState.STAGED, None
         row.bundle_sha256, row.bundle_tree_sha256 = None, None
+        drop_proposals(session, f"candidate:{row.id}")
         log.append(session, event="candidate.imported-again", facts=facts, now=now)
     session.flush()
     return row

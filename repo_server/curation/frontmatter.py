@@ -17,6 +17,7 @@ makes two readers see two skills (anchors, tags, keys twice, byte order mark, a 
 A problem is returned, never raised: a reviewer wants all of them, also those of a hostile file.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ _ALWAYS_BLOCK = frozenset(
         "documents",
         "duplicate",
         "encoding",
+        "inner-fence",
         "missing",
         "shape",
         "size",
@@ -48,6 +50,12 @@ _ALWAYS_BLOCK = frozenset(
 )
 _ALWAYS_LOOK = frozenset({"carriage-return", "flow", "wide-tools"})
 _FENCE = "---"
+_LIKE_A_FENCE = re.compile(r"\s*-{3,}\s*")
+_TOOL = re.compile(r"[^\s,()]+(?:\([^()]*\)?)?")
+_SHELL_TOOLS = frozenset(
+    {"*", "bash", "shell", "sh", "zsh", "powershell", "pwsh", "terminal", "exec", "execute"}
+)
+_ANYTHING = frozenset({"", "*", ":*", "*:*", "**"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,10 +187,29 @@ def _split(content: bytes, judge: _Judge) -> str | None:
         judge.problem("unclosed", 1, "the front matter is not closed by a line ---, or is far too long")
         return None
     block = "\n".join(lines[1 : lines.index(_FENCE, 1)])
+    _check_fences(block, judge)
     if len(block.encode()) > MAX_BYTES:
         judge.problem("size", 1, f"the front matter is larger than {MAX_BYTES} bytes")
         return None
     return block
+
+
+def _check_fences(block: str, judge: _Judge) -> None:
+    """Find lines at which another reader ends the front matter: it would see other keys than this one."""
+    for number, line in enumerate(block.split("\n"), start=2):
+        # splitlines also ends lines at U+2028 and the like, as such a reader may.
+        if any(_LIKE_A_FENCE.fullmatch(part) for part in line.splitlines()):
+            message = (
+                "looks like the end of the front matter, and is read as such elsewhere; remove the dashes"
+            )
+            judge.problem("inner-fence", number, message)
+
+
+def _is_wide(tool: str) -> bool:
+    """Return whether ``tool`` stands for any command."""
+    name, scoped, scope = tool.partition("(")
+    inside = "".join(scope.removesuffix(")").split())
+    return inside in _ANYTHING if scoped else name.casefold() in _SHELL_TOOLS
 
 
 def _check(front: FrontMatter, fields: _Texts, judge: _Judge, expected: SkillName | None) -> None:
@@ -194,8 +221,8 @@ def _check(front: FrontMatter, fields: _Texts, judge: _Judge, expected: SkillNam
     if len(front.compatibility) > MAX_COMPATIBILITY:
         message = f"compatibility is longer than {MAX_COMPATIBILITY} characters"
         judge.problem("compatibility", fields.line("compatibility"), message)
-    for tool in front.allowed_tools.split():
-        if tool in {"*", "Bash"} or tool.endswith(("(*)", "(*:*)")):
+    for tool in _TOOL.findall(front.allowed_tools):
+        if _is_wide(tool):
             message = f"allowed-tools grants {excerpt(tool)}: any command, without asking; name the commands"
             judge.problem("wide-tools", fields.line("allowed-tools"), message)
     for key in front.unknown:

@@ -245,7 +245,7 @@ def _seconded(
     )
     same = (
         review.reviewer != mine.reviewer
-        and theirs == mine
+        and theirs.to_statement() == mine.to_statement()  # as signed: what was read back has whole seconds
         and {waiver.finding for waiver in mine.waivers} == {waiver.finding for waiver in review.waivers}
         and bool(envelope_signers(envelope, curators))
     )

@@ -17,7 +17,11 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 def is_variation_selector(character: str) -> bool:
     """Return whether ``character`` only changes how the one before it is drawn (and can carry a byte)."""
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    return (
+        "\ufe00" <= character <= "\ufe0f"
+        or "\U000e0100" <= character <= "\U000e01ef"
+        or "\u180b" <= character <= "\u180f"  # Mongolian
+    )
 
 
 def is_hidden(character: str) -> bool:
@@ -37,9 +41,12 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """Return ``text`` with every hidden character outside ``keep`` written as ``<U+XXXX>``."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        f"<U+{ord(character):04X}>" if character not in keep and is_hidden(character) else character
-        for character in text
+    # By kinds of character, not one by one: a text of megabytes has few kinds.
+    hidden = {character for character in set(text) if character not in keep and is_hidden(character)}
+    return (
+        text.translate({ord(character): f"<U+{ord(character):04X}>" for character in hidden})
+        if hidden
+        else text
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.forge import Forge
-from tests.attacks.scene import Scene, open_scene, signatures_verified_once
+from tests.attacks.scene import Scene, in_a_hurry, open_scene
 from tests.support.world import World
 
 
@@ -23,7 +23,7 @@ def forge(scene: Scene) -> Forge:
     return scene.forge()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _signatures_verified_once() -> Iterator[None]:
-    with signatures_verified_once():
+@pytest.fixture(scope="package", autouse=True)
+def _quick() -> Iterator[None]:
+    with in_a_hurry():
         yield

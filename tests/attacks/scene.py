@@ -6,6 +6,7 @@ no jail, an intact audit log that names the refusal) and returns what was asked 
 
 import functools
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,11 +16,14 @@ from typing import Any
 
 import pytest
 from securesystemslib.signer import _key
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from hive import audit
 from hive.birth.carry_out import Mother, birth
 from hive.db.session import snapshot
 from hive.tenants import Tenant, TenantStatus, Tier, load_row
+from repo_client import syncing
 from signing.errors import RejectedError, SkillRepoError
 from signing.format.names import parse_tenant_id
 from tests.attacks.forge import Forge
@@ -109,15 +113,29 @@ class Scene:
 
 
 @contextmanager
-def signatures_verified_once() -> Iterator[None]:
-    """Remember which signatures were good: in pure Python each costs 8 ms, and worlds share most of them.
+def in_a_hurry() -> Iterator[None]:
+    """Leave out what takes most of the time of these tests and is not what they are about.
 
-    The same three values give the same answer; a bad signature raises, which is not remembered.
+    Syncs matter when the power is cut, which nothing here does (a kill keeps what was written). And a signature
+    that was good once is not verified again, in pure Python, for 8 ms: the same three values give the same
+    answer. A bad one raises, which is not remembered.
     """
-    honest = _key.checkvalid
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_key, "checkvalid", functools.lru_cache(maxsize=None)(honest))
-        yield
+        patch.setattr(_key, "checkvalid", _good_signatures)
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(syncing, "_syncfs", lambda: lambda _: 0)
+        event.listen(Pool, "checkout", _do_not_sync)
+        try:
+            yield
+        finally:
+            event.remove(Pool, "checkout", _do_not_sync)
+
+
+_good_signatures = functools.lru_cache(maxsize=None)(_key.checkvalid)
+
+
+def _do_not_sync(connection: Any, *_: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 @contextmanager

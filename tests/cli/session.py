@@ -178,13 +178,23 @@ class WarmDesk:
     def __exit__(self, *_: object) -> None:
         self._process.communicate(timeout=10)
 
-    def run(self, *words: str) -> Answer:
+    def run(self, *words: str, status: int | None = None) -> Answer:
+        """Run a command; its exit status must be ``status`` unless that is None."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([str(self._desk.folder), *words]) + "\n")
         self._process.stdin.flush()
-        status, stdout, stderr = json.loads(self._process.stdout.readline())
-        return Answer(words, status, stdout, stderr)
+        found, stdout, stderr = json.loads(self._process.stdout.readline())
+        answer = Answer(words, found, stdout, stderr)
+        self._desk.transcript.append(answer)
+        assert status is None or found == status, (words, found, stderr)
+        return answer
+
+    def json(self, *words: str, status: int = 0) -> dict[str, Any]:
+        """Run a command with --json and return its one object."""
+        document = self.run(*words, "--json", status=status).document
+        assert document["ok"] is (status == 0)
+        return document
 
 
 def _run_warm(folder: str, *words: str) -> tuple[int, str, str]:

@@ -16,7 +16,11 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_a_passphrase_from_a_file_or_a_descriptor_opens_the_key_and_shows_nowhere(desk: Desk) -> None:
+    words = ("skillrepo", "--keys", "k", "--passphrase-file", "words")
     (desk.folder / "words").write_text(SECRET + "\n")
+    open_to_all = desk.run(*words, "key", "new", "alice", status=7)
+    assert "chmod 600" in open_to_all.stderr
+    (desk.folder / "words").chmod(0o600)
     made = desk.json(
         "skillrepo", "--keys", "k", "--passphrase-file", "words", "key", "new", "alice", "--quick"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.session import Desk, skill_folder
+from tests.cli.session import Desk, WarmDesk, skill_folder
 from tests.support.loopback_clawhub import LoopbackClawHub
 
 FINDING = {"check", "severity", "path", "line", "message"}
@@ -202,30 +202,37 @@ def test_a_bare_folder_is_reviewed_without_any_repository(desk: Desk) -> None:
 def test_a_ceremony_by_hand(desk: Desk) -> None:
     """Keys apart, a passphrase in a file, signatures one by one, and no repository before it is complete."""
     (desk.folder / "words").write_text("correct horse battery\n")
+    (desk.folder / "words").chmod(0o600)
+    with WarmDesk(desk) as warm:
+        _ceremony(desk, warm)
+    for answer in desk.transcript:
+        assert "correct horse" not in answer.stdout + answer.stderr
+        assert "development" not in answer.stderr
+
+
+def _ceremony(desk: Desk, warm: WarmDesk) -> None:
     words = ("skillrepo", "--passphrase-file", "words")
     names = ("ruth", "rolf", "alice", "bob", "olga", "online")
     for name in names:
-        desk.run(*words, "--keys", name, "key", "new", name, "--quick")
+        warm.run(*words, "--keys", name, "key", "new", name, "--quick", status=0)
     keys = {name: f"{name}/{name}.pub.json" for name in names}
-    desk.run(
+    warm.run(
         *("skillrepo", "root", "new", "ceremony", "--bins", "2"),
         *("--root-key", keys["ruth"], "--root-key", keys["rolf"], "--root-threshold", "2"),
         *("--curator-key", keys["alice"], "--curator-key", keys["bob"]),
         *("--operator-key", keys["olga"], "--operator-threshold", "1", "--online-key", keys["online"]),
+        status=0,
     )
     for name in ("ruth", "alice", "bob", "olga"):
-        desk.run(*words, "--keys", name, "root", "sign", "ceremony", "--as", name)
-    standing = desk.json("skillrepo", "root", "status", "ceremony")
+        warm.run(*words, "--keys", name, "root", "sign", "ceremony", "--as", name, status=0)
+    standing = warm.json("skillrepo", "root", "status", "ceremony")
     assert (standing["complete"], standing["missing"]) == (False, ["rolf"])
     start = (*words, "init", "r", "--ceremony", "ceremony", "--online", "online/online.key.json")
-    assert desk.json(*start, status=11)["error"]["code"] == "threshold-not-met"
+    assert warm.json(*start, status=11)["error"]["code"] == "threshold-not-met"
     assert not (desk.folder / "r").exists()
-    desk.run(*words, "--keys", "rolf", "root", "sign", "ceremony", "--as", "rolf")
-    assert desk.json(*start)["dev"] is False
-    assert desk.json(*start, status=4)["error"]["code"] == "conflict"
+    warm.run(*words, "--keys", "rolf", "root", "sign", "ceremony", "--as", "rolf", status=0)
+    assert warm.json(*start)["dev"] is False
+    assert warm.json(*start, status=4)["error"]["code"] == "conflict"
     assert (desk.folder / "r/keys").stat().st_mode & 0o777 == 0o700
-    refreshed = desk.json(*words, "--repo", "r", "refresh")
+    refreshed = warm.json(*words, "--repo", "r", "refresh")
     assert refreshed["timestamp_version"] == 2
-    for answer in desk.transcript:
-        assert "correct horse" not in answer.stdout + answer.stderr
-        assert "development" not in answer.stderr

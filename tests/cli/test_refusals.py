@@ -27,7 +27,7 @@ REFUSALS = [
     Refusal(("skillrepo", "init", "x", "--dev", "--bins", "three"), 2, "usage"),
     Refusal(("skillrepo", "init", "r", "--dev"), 4, "conflict"),
     Refusal(("skillrepo", "init", "file/x", "--dev"), 6, "host-failed"),
-    Refusal(("skillrepo", "init", "odd", "--dev", "--bins", "3"), 10, "malformed"),
+    Refusal(("skillrepo", "init", "odd", "--dev", "--bins", "3"), 2, "usage"),
     Refusal((*R, "import", "nothing-here"), 3, "not-found"),
     Refusal((*R, "import", "good"), 2, "usage"),  # no version anywhere
     Refusal((*R, "import", "good", "--version", "1.0.0.final"), 10, "malformed"),

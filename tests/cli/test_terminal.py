@@ -45,8 +45,8 @@ def test_review_and_sign_by_a_person(desk: Desk) -> None:
         *("skillrepo", "--repo", "r", "sign", candidate, "--as", "curator-1"),
         answers=[("sign this as curator-1?", "n")],
     )
-    assert status == 2
-    assert "not signed" in screen
+    assert status == 130
+    assert "interrupted" in screen
     status, screen = desk.talk(
         *("skillrepo", "--repo", "r", "sign", candidate, "--as", "curator-1"),
         answers=[("sign this as curator-1?", "y")],
@@ -78,6 +78,16 @@ def test_hostile_text_never_reaches_the_terminal_raw(desk: Desk) -> None:
     )
     assert status == 12
     _clean(screen)
+
+
+def test_what_people_wrote_into_the_log_is_shown_visibly(desk: Desk) -> None:
+    skill_folder(desk.folder / "good", "good")
+    candidate = desk.json("skillrepo", "--repo", "r", "import", "good", "--version", "1.0")["candidate"]
+    desk.run("skillrepo", "--repo", "r", "review", candidate, "--reject", "--reason", f"no {HOSTILE}")
+    for words in (("log",), ("log", "--json"), ("show", candidate), ("status",)):
+        status, screen = desk.talk("skillrepo", "--repo", "r", *words, answers=[])
+        assert status == 0
+        _clean(screen)
 
 
 def test_hostile_names_in_refusals_never_reach_the_terminal_raw(desk: Desk) -> None:

@@ -12,11 +12,17 @@ from hive.external import OptIn, read_external
 from hive.tenants import Tier
 from signing.errors import DigestMismatchError, FormatError, NotFirstPartyError, NotFoundError, UsageError
 from signing.format.names import Pin, parse_tenant_id
-from tests.attacks.scene import Scene, open_scene
+from tests.attacks.scene import Scene, in_a_hurry, open_scene
 from tests.support.world import World, jail_files, now, skill_md
 
 FREE = parse_tenant_id("free")
 PIN = "csv-summarizer==1.0.1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with in_a_hurry():
+        yield
 
 
 @pytest.fixture

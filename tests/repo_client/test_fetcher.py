@@ -190,9 +190,11 @@ def test_credentials_of_netrc_are_not_sent(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX-Evil: 1", "/a\x00b", "/ä", "/a\tb"])
 def test_a_path_that_is_no_request_line_sends_nothing_odd(path: str) -> None:
-    with raw_server(lambda talk: talk.answer(b"x")) as server:
-        with contextlib.suppress(DownloadError, UnicodeError):
-            fetcher_of(server).download_bytes(f"{server.url}{path}", 10)
+    with (
+        raw_server(lambda talk: talk.answer(b"x")) as server,
+        contextlib.suppress(DownloadError, UnicodeError),
+    ):
+        fetcher_of(server).download_bytes(f"{server.url}{path}", 10)
     assert not [request for request in server.requests if b"X-Evil" in request.partition(b"\r\n")[2]]
 
 

@@ -161,7 +161,7 @@ def test_init_killed_anywhere(crashes: Crashes, world: World, tmp_path: Path) ->
     )
     documents = draft(topology, now=now())
     for name in ("root-1", "alice", "bob", "olga"):
-        documents, _ = sign_documents(documents, world.signers[name])
+        documents, _ = sign_documents(documents, world.signers[name], now=now())
     folder = tmp_path / "start"
     shutil.copytree(world.folder / "people", folder / "people")
     (folder / "ceremony").mkdir()
@@ -197,6 +197,7 @@ def test_refresh_killed_at_every_system_call_that_makes_durable(copies: Copies, 
     """The same, without trusting our own count of steps: every rename and every flush, SQLite's too."""
     passphrase = tmp_path / "passphrase"
     passphrase.write_text(PASSPHRASE)
+    passphrase.chmod(0o600)
     began, runs = time.monotonic(), 0
     for call in ("/^rename", "/^fsync$", "/^fdatasync$"):
         for number in range(1, 20):

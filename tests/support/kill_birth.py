@@ -24,7 +24,7 @@ from hive.jails.directory import DirectoryHost
 from repo_client.client import RepoClient
 from repo_client.updater import Server
 from signing.format.names import Pin, parse_tenant_id
-from tests.attacks.scene import signatures_verified_once
+from tests.attacks.scene import in_a_hurry
 
 JOURNAL = ("begin", "admitted", "started", "done", "finish")
 STEPS = ("install_skill", "install_identity", "install_lock", "_verify")
@@ -101,7 +101,7 @@ def arm(where: str, countdown: Countdown) -> None:
 
 def main(anchor_path: str, server: str, tenant: str, warm: str, profile: str) -> None:
     anchor = Path(anchor_path).read_bytes()
-    with signatures_verified_once():
+    with in_a_hurry():
         with client_of(Path(warm), anchor, server).session(datetime.now(UTC)) as session:
             # Once for all children: what has to be imported, and which signatures are good.
             session.revocations()

@@ -1,9 +1,11 @@
 """Every host that a skill names, and what is odd about it.
 
 A host is where data can go and where instructions can come from, so the list is part of the signed review and
-of the diff between versions. Found are ``scheme://host`` in any text file, ``//host/`` in links, and what
-stands behind ``curl``, ``wget`` and their like without a scheme. A bare ``example.com`` in a sentence is not:
-``notes.md`` has the same form.
+of the diff between versions. Found are ``scheme://host`` in any text file, also with one slash, with backslashes
+or escaped as in JSON; ``//host/`` in links; ``/dev/tcp/host/port``; and what stands behind ``curl``, ``ssh`` and
+their like without a scheme. A bare ``example.com`` in a sentence is not: ``notes.md`` has the same form.
+
+Every pattern is anchored at a word and bounded, so that the time grows with the length of the text only.
 """
 
 import ipaddress
@@ -11,17 +13,37 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import excerpt, visible
-from repo_server.curation.tree import SourceTree, text_of
+from repo_server.curation.tree import SourceTree
+from signing.format.manifest import MemberPath
 from signing.format.review import Finding, Severity
 
 _URL = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://([^\s/\\?#\"'`<>()|]{1,300})", re.IGNORECASE)
-_LINK = re.compile(r"(?:\]\(|href=[\"']?|src=[\"']?)//([^\s/?#\"'`<>()]{1,300})", re.IGNORECASE)
-_COMMAND = re.compile(
-    r"\b(?:curl|wget|fetch|iwr|irm|nc|ncat|ssh|scp|rsync|ping|dig|nslookup)\b(?:\s+-{1,2}[\w-]{1,40}){0,8}\s+"
-    r"((?:[\w.-]{1,100}@)?(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})(?=[\s/:;|&)\"'`]|$)",
+# Browsers and many libraries read https:/host, https:////host and https:\\host as https://host.
+_BENT_URL = re.compile(
+    r"(?<![a-z0-9+.-])(?:https?|wss?|ftp):(?:/(?!/)|/{3,9}|\\{2,4})([^\s/\\?#\"'`<>()|]{1,300})",
     re.IGNORECASE,
 )
+_LINK = re.compile(r"(?:\]\(|href=[\"']?|src=[\"']?)//([^\s/?#\"'`<>()]{1,300})", re.IGNORECASE)
+_DEVICE = re.compile(r"/dev/(?:tcp|udp)/([^\s/\"'`;|&<>]{1,300})", re.IGNORECASE)
+_COMMAND = re.compile(
+    r"(?<![\w./-])(?P<program>curl|wget|aria2c|fetch|iwr|irm|nc|ncat|netcat|ssh|scp|sftp|rsync|telnet|ping|dig|nslookup)"
+    r"(?:\.exe)?[ \t](?P<words>[^\n;|&]{1,400})",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"']+")
+_OUTPUT = re.compile(r"-[A-Za-z]*o|--output|--output-document|-H|--header|-A|--user-agent", re.ASCII)
+_BARE_HOST = re.compile(
+    r"(?:[\w.+-]{1,64}@)?((?:[a-z0-9_-]{1,63}\.){1,8}[a-z][a-z0-9-]{1,23}"
+    r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|0x[0-9a-f]{8}|[0-9]{8,10}|\[[0-9a-f:.]{2,45}\])\.?(?=[:/?#]|$)",
+    re.IGNORECASE | re.ASCII,
+)
+_FILE_ENDINGS = (
+    *(".md", ".txt", ".json", ".py", ".sh", ".csv", ".html", ".yaml", ".yml", ".toml", ".js", ".ts", ".xml"),
+    *(".zip", ".gz", ".tar", ".tgz", ".png", ".jpg", ".pdf", ".log", ".pem", ".key", ".crt", ".pub", ".conf"),
+)
+_COPIES = {"scp", "rsync", "sftp"}  # their words are files unless there is a colon in them
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 _PORT = re.compile(r":[0-9]{0,5}$", re.ASCII)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - named in a text, not bound
@@ -45,7 +67,8 @@ _SHORTENERS = (
     *("bit.ly", "t.co", "tinyurl.com", "is.gd", "v.gd", "goo.gl", "ow.ly", "cutt.ly", "rb.gy", "t.ly"),
     *("rebrand.ly", "shorturl.at", "tiny.cc", "buff.ly", "s.id", "dub.sh", "shorten.ly"),
 )
-MAX_HOSTS = 5_000  # keeps a review readable by its own parser
+MAX_HOSTS = 2_000  # keeps a review readable by its own parser, and by people
+_MAX_MENTIONS = 20_000
 
 
 @dataclass(slots=True)
@@ -62,7 +85,11 @@ class _Host:
 
 def check(tree: SourceTree) -> Iterator[Finding]:
     """Yield one finding for each host, and one more for each that is odd."""
-    for name, host in _collect(tree).items():
+    hosts, complete = _collect(tree)
+    if not complete:
+        message = f"more than {MAX_HOSTS} hosts, or {_MAX_MENTIONS} mentions of them: the rest was not listed"
+        yield Finding(check="hosts.too-many-hosts", severity=Severity.BLOCK, path="", line=0, message=message)
+    for name, host in hosts.items():
         times = f"{host.count} time{'s' * (host.count > 1)} in {len(host.files)} file{'s' * (len(host.files) > 1)}"
         yield _finding("listed", Severity.NOTE, host, f"names the host {name}, {times}")
         if reason := _oddity(name):
@@ -75,34 +102,73 @@ def check(tree: SourceTree) -> Iterator[Finding]:
 
 
 def hosts_of(tree: SourceTree) -> tuple[str, ...]:
-    """Return every host that ``tree`` names, sorted; of more than `MAX_HOSTS`, the first and their number."""
-    names = tuple(_collect(tree))
-    left = len(names) - MAX_HOSTS
-    return names if left <= 0 else (*names[:MAX_HOSTS], f"(and {left} more)")
+    """Return every host that ``tree`` names, sorted; of more than `MAX_HOSTS`, those found first and a remark."""
+    hosts, complete = _collect(tree)
+    return tuple(hosts) if complete else (*hosts, "(and more)")
 
 
-def _collect(tree: SourceTree) -> dict[str, _Host]:
+def _collect(tree: SourceTree) -> tuple[dict[str, _Host], bool]:
+    """Return the hosts, sorted by name, and whether they are all."""
     hosts: dict[str, _Host] = {}
-    for path, file in tree.files.items():
-        text = text_of(file.content)
-        if text is None:
+    mentions = 0
+    for path, text in examined(tree):
+        for number, line in enumerate(text.replace("\0", "").split("\n"), start=1):
+            for authority, is_url in _mentions(line):
+                userinfo, at, rest = authority.rpartition("@")
+                name = _host(rest)
+                if not name:
+                    continue
+                mentions += 1
+                if mentions > _MAX_MENTIONS or (name not in hosts and len(hosts) >= MAX_HOSTS):
+                    return dict(sorted(hosts.items())), False
+                host = _of(hosts, name, path, number, line)
+                host.count += 1
+                host.files.add(path)
+                host.userinfo = host.userinfo or bool(at and is_url and userinfo != "git")
+    return dict(sorted(hosts.items())), True
+
+
+def _of(hosts: dict[str, _Host], name: str, path: MemberPath, number: int, line: str) -> _Host:
+    if name not in hosts:
+        hosts[name] = _Host(path, number, excerpt(line), set())
+    return hosts[name]
+
+
+def _mentions(line: str) -> Iterator[tuple[str, bool]]:
+    """Yield what stands where a host is expected, and whether that is in a URL."""
+    text = line.replace("\\/", "/")
+    # Cheap tests first: the patterns are slow on megabytes of data without any address.
+    if ":/" in text or ":\\\\" in text:
+        for pattern in (_URL, _BENT_URL):
+            for match in pattern.finditer(text):
+                yield match.group(1), True
+    if "//" in text:
+        for match in _LINK.finditer(text):
+            yield match.group(1), False
+    if "/dev/" in text.lower():
+        for match in _DEVICE.finditer(text):
+            yield match.group(1), False
+    for match in _COMMAND.finditer(text):
+        for host in _arguments(match["program"].lower(), match["words"]):
+            yield host, False
+
+
+def _arguments(program: str, words: str) -> Iterator[str]:
+    """Yield the words of a command line that look like hosts; a word of prose ends the command line."""
+    option, found = "", False
+    for match in _WORD.finditer(words):
+        word = match.group().strip("\"'`(){}<>,")
+        after, option = option, ""
+        if word.startswith(("-", "+", "@")):
+            option = word
             continue
-        for number, line in enumerate(text.split("\n"), start=1):
-            # Cheap tests first: the patterns are slow on megabytes of data without any address.
-            found = (
-                [match for pattern in (_URL, _LINK) for match in pattern.finditer(line)]
-                if "//" in line
-                else []
-            )
-            found += _COMMAND.finditer(line) if "." in line else []
-            for match in found:
-                userinfo, at, authority = match.group(1).rpartition("@")
-                if name := _host(authority):
-                    host = hosts.setdefault(name, _Host(path, number, excerpt(line), set()))
-                    host.count += 1
-                    host.files.add(path)
-                    host.userinfo = host.userinfo or bool(at and match.re is _URL and userinfo != "git")
-    return dict(sorted(hosts.items()))
+        host = _BARE_HOST.match(word.rstrip(".;:!") if program not in _COPIES else word)
+        is_file = word.lower().endswith(_FILE_ENDINGS) and (found or program in _COPIES)
+        if host and not is_file and not _OUTPUT.fullmatch(after) and (program not in _COPIES or ":" in word):
+            found = True
+            yield host.group(1)
+        elif not after and "://" not in word and not word.startswith("$") and program not in _COPIES:
+            return
 
 
 def _host(authority: str) -> str:

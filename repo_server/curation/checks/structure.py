@@ -7,31 +7,23 @@ skips what an agent still reads), text too large to read. The rest is for the re
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 
+from repo_server.curation.reading import MAX_ALL_EXAMINED, MAX_EXAMINED, claims_text, reading_of
 from repo_server.curation.textsafe import excerpt
-from repo_server.curation.tree import SourceTree, text_of
+from repo_server.curation.tree import SourceTree
 from signing.format.manifest import SKILL_NAME, MemberPath
 from signing.format.review import Finding, Severity
 
 MAX_SKILL_LINES = 500
 MAX_SKILL_BYTES = 100 << 10
 MAX_LINE = 2_000
-MAX_TEXT_BYTES = 1 << 20
+MAX_TEXT_BYTES = MAX_EXAMINED
+MAX_ALL_TEXT = MAX_ALL_EXAMINED
 
-_TEXT_ENDINGS = (
-    ".md",
-    ".txt",
-    ".py",
-    ".sh",
-    ".js",
-    ".ts",
-    ".json",
-    ".yaml",
-    ".yml",
-    ".toml",
-    ".csv",
-    ".html",
-)
+MAX_ALL_LINES = 20_000
+MAX_REFERENCES = 1_000
+
 _ARCHIVES = (
     (b"PK\x03\x04", "a ZIP file"),
     (b"\x1f\x8b\x08", "a gzip file"),
@@ -46,26 +38,32 @@ _ARCHIVES = (
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_REACH = 65_557  # the end record may be followed by a comment of at most 65,535 bytes
 _TAR_MAGIC = slice(257, 262)
-_LINK = re.compile(r"\]\(\s*<?([^()\s<>]{1,300})")
+_LINK = re.compile(r"\]\(\s{0,20}<?([^()\s<>]{1,300})")
 _MENTION = re.compile(r"(?<![\w./-])((?:scripts|references|assets)/[\w./-]{1,200})")
 
 
 def check(tree: SourceTree) -> Iterator[Finding]:
     """Yield what stands in the way of reading."""
+    yield from _amount(tree)
     for path, file in tree.files.items():
         yield from _names(path)
         if archive := archive_in(file.content):
             message = f"holds {archive}: its content is reviewed by nobody; ship the files themselves"
             yield _finding("nested-archive", Severity.BLOCK, path, message)
-        text = text_of(file.content)
-        if text is not None:
-            yield from _text(path, text)
-        elif path.endswith(_TEXT_ENDINGS) or path == SKILL_NAME:
+        reading = reading_of(path, file)
+        if reading is not None and len(reading.text) > MAX_TEXT_BYTES:
             message = (
-                "is not UTF-8 text, though its name says text: readers will see different things; convert it"
+                f"has {len(reading.text)} characters: nobody will read that; split it, or leave data out"
             )
-            severity = Severity.BLOCK if path == SKILL_NAME else Severity.LOOK
-            yield _finding("not-utf8", severity, path, message)
+            yield _finding("huge-text", Severity.BLOCK, path, message)
+        if reading is not None and reading.faithful:
+            yield from _lines(path, reading.text)
+        elif claims_text(path, file):
+            message = (
+                "is not UTF-8 text without NUL, though its name, place or mode says text: readers will see "
+                "different things; convert it, or keep data and pictures in assets/"
+            )
+            yield _finding("not-utf8", Severity.BLOCK, path, message)
         else:
             message = "is binary: no diff will show what changes in it; open it with its own program"
             yield _finding("binary", Severity.LOOK, path, message)
@@ -84,6 +82,19 @@ def archive_in(content: bytes) -> str:
     return "a ZIP file behind other content" if _ZIP_END in content[-_ZIP_END_REACH:] else ""
 
 
+def _amount(tree: SourceTree) -> Iterator[Finding]:
+    """More text than anybody reads blocks, and so nothing is hidden behind what was not examined."""
+    readings = [reading for path, file in tree.files.items() if (reading := reading_of(path, file))]
+    characters = sum(len(reading.text) for reading in readings)
+    lines = sum(reading.text.count("\n") for reading in readings)
+    if characters > MAX_ALL_TEXT or lines > MAX_ALL_LINES:
+        message = (
+            f"has {characters} characters of text in {lines} lines; over {MAX_ALL_TEXT} characters or "
+            f"{MAX_ALL_LINES} lines nobody reads it all, and the diff is cut; leave data out"
+        )
+        yield _finding("much-text", Severity.BLOCK, "", message)
+
+
 def _names(path: MemberPath) -> Iterator[Finding]:
     name = posixpath.basename(path)
     if name.startswith(".") and name.endswith("ignore"):
@@ -94,11 +105,8 @@ def _names(path: MemberPath) -> Iterator[Finding]:
         yield _finding("dot-file", Severity.LOOK, path, message)
 
 
-def _text(path: MemberPath, text: str) -> Iterator[Finding]:
-    if len(text) > MAX_TEXT_BYTES:
-        message = f"has {len(text)} characters: nobody will read that; split it, or leave data out"
-        yield _finding("huge-text", Severity.BLOCK, path, message)
-    for number, line in enumerate(text.split("\n"), start=1):
+def _lines(path: MemberPath, text: str) -> Iterator[Finding]:
+    for number, line in enumerate(text[:MAX_TEXT_BYTES].split("\n"), start=1):
         if len(line) > MAX_LINE:
             message = (
                 f"line of {len(line)} characters: what stands far to the right is easily missed; wrap it"
@@ -119,13 +127,19 @@ def _skill_md(tree: SourceTree) -> Iterator[Finding]:
 
 def _references(tree: SourceTree) -> Iterator[Finding]:
     """Files that SKILL.md points at and that are not there: whoever creates them later is obeyed."""
-    text = text_of(tree.skill_md) or ""
+    text = tree.skill_md.decode("utf-8", errors="replace")[:MAX_TEXT_BYTES]
     folders = {posixpath.dirname(path) for path in tree.files}
     named: dict[str, int] = {}
     for pattern in (_LINK, _MENTION):
-        for match in pattern.finditer(text):
-            target = match.group(1).partition("#")[0].rstrip(".")
-            named.setdefault(target, text.count("\n", 0, match.start()) + 1)
+        line, counted = 1, 0
+        matches = list(islice(pattern.finditer(text), MAX_REFERENCES + 1))
+        if len(matches) > MAX_REFERENCES:
+            message = f"points at more than {MAX_REFERENCES} files; the rest was not looked up; shorten it"
+            yield _finding("many-references", Severity.LOOK, SKILL_NAME, message)
+        for match in matches[:MAX_REFERENCES]:
+            line += text.count("\n", counted, match.start())
+            counted = match.start()
+            named.setdefault(match.group(1).partition("#")[0].rstrip("."), line)
     for target, line in sorted(named.items()):
         if not target or ":" in target or target.startswith("//"):
             continue

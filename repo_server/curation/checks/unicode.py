@@ -3,7 +3,8 @@
     U+E0000..E007F   tag block: ASCII in invisible letters; decoded and shown
     U+200B, 2060, …  zero-width and other format characters; also joiners outside emoji and joining scripts
     U+202A..2069     bidirectional controls: what is shown is not what is stored
-    U+FE00, E0100 …  variation selectors: alone they choose a picture, in a run they carry bytes
+    U+FE00, E0100 …  variation selectors: alone they choose a picture, in a run they carry bytes; so does one
+                     behind each ideograph of a run
     private use, unassigned, controls such as ESC
 
 Flags like that of Scotland are spelled with tags, families with joiners, hearts with a selector: these uses are
@@ -15,8 +16,9 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import BLANKS, excerpt, is_variation_selector, visible
-from repo_server.curation.tree import SourceTree, text_of
+from repo_server.curation.tree import SourceTree
 from signing.format.manifest import MemberPath
 from signing.format.review import Finding, Severity
 
@@ -30,10 +32,13 @@ _FLAGS = re.compile(
 )
 _RUNS = re.compile(
     "(?P<tags>[\U000e0000-\U000e007f]+)"
-    "|(?P<selectors>[\ufe00-\ufe0f\U000e0100-\U000e01ef]+)"
+    "|(?P<selectors>[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]+)"
     "|(?P<bidi>[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]+)"
     "|(?P<joiner>[\u200c\u200d])"
 )
+# A name may need one variant of an ideograph; one behind every letter is a cipher.
+_SELECTED_RUN = re.compile("(?:[\u3400-\u9fff][\ufe00-\ufe0f\U000e0100-\U000e01ef]){2,}")
+_KEYCAP = "\u20e3"
 _MIXED = re.compile(r"\w+")
 _LOOK_ALIKE = re.compile("[\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")  # Cyrillic, Armenian, Cherokee
 _JOINING_SCRIPTS = ("\u0600", "\u0dff")  # Arabic to Sinhala: joiners are spelling there
@@ -56,9 +61,9 @@ class _Place(NamedTuple):
 
 def check(tree: SourceTree) -> Iterator[Finding]:
     """Yield one finding for each line and kind of hidden text."""
-    for path, file in tree.files.items():
-        text = text_of(file.content)
-        if text is None or (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()):
+    for path, whole in examined(tree):
+        text = whole
+        if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
             continue
         if text.startswith("\ufeff"):
             message = "starts with a byte order mark; harmless in itself, remove it so that all readers agree"
@@ -90,28 +95,34 @@ def _hidden_runs(line: str) -> Iterator[tuple[str, str]]:
         kind, found = str(match.lastgroup), match.group()
         before = line[match.start() - 1 : match.start()]
         after = line[match.end() : match.end() + 1]
-        if kind == "selectors" and len(found) == 1 and _may_be_selected(before, found):
+        if kind == "selectors" and len(found) == 1 and _may_be_selected(before, found, after):
             continue
         if kind == "joiner" and _may_join(before, found, after):
             continue
         yield kind, found
+    for match in _SELECTED_RUN.finditer(line):
+        yield "selectors", match.group()[1::2]
     rest = _RUNS.sub("", line)
-    controls = "".join(c for c in rest if unicodedata.category(c) == "Cc" and c != "\t")
-    hidden = "".join(c for c in rest if unicodedata.category(c) in _HIDDEN or c in BLANKS)
+    kinds = set(rest)  # a line of a megabyte has few kinds of character
+    controls = {c for c in kinds if unicodedata.category(c) == "Cc" and c != "\t"}
+    hidden = {c for c in kinds if unicodedata.category(c) in _HIDDEN or c in BLANKS}
     if controls:
-        yield "control", controls
+        yield "control", "".join(c for c in rest if c in controls)
     if hidden:
-        yield "hidden", hidden
+        yield "hidden", "".join(c for c in rest if c in hidden)
 
 
-def _may_be_selected(before: str, selector: str) -> bool:
-    """Emoji and text style after a symbol or a keycap digit; ideographic variants after an ideograph."""
+def _may_be_selected(before: str, selector: str, after: str) -> bool:
+    """Emoji and text style after a symbol or in a keycap; variants after the letters that have some."""
     if not before:
         return False
     if selector in {"\ufe0e", "\ufe0f"}:
-        return (
-            unicodedata.category(before) in {"So", "Sm", "Sk", "Po"} or before in "0123456789#*\u203c\u2049"
-        )
+        if before in "0123456789#*":
+            return after == _KEYCAP
+        symbol = not before.isascii() and unicodedata.category(before) in {"So", "Sm"}
+        return symbol or before in "\u203c\u2049\u3030\u303d"
+    if "\u180b" <= selector <= "\u180f":
+        return "\u1820" <= before <= "\u18aa"
     return "\u3400" <= before <= "\u9fff"
 
 

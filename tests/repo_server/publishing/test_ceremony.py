@@ -55,7 +55,7 @@ class People:
     def signed_by(self, documents: Documents, *names: str) -> dict[str, bytes]:
         signed = dict(documents)
         for name in names:
-            signed, _ = sign_documents(signed, self.signers[name])
+            signed, _ = sign_documents(signed, self.signers[name], now=now())
         return signed
 
 
@@ -136,15 +136,15 @@ def test_an_incomplete_ceremony_leaves_no_repository(
 
 
 def test_a_key_without_a_role_signs_nothing(people: People, drafted: dict[str, bytes]) -> None:
-    documents, signed = sign_documents(drafted, people.signers["mallory"])
+    documents, signed = sign_documents(drafted, people.signers["mallory"], now=now())
     assert signed == ()
     assert documents == drafted
 
 
 def test_every_holder_signs_only_the_roles_that_are_theirs(people: People, drafted: dict[str, bytes]) -> None:
-    assert sign_documents(drafted, people.signers["ruth"])[1] == ("root",)
-    assert set(sign_documents(drafted, people.signers["olga"])[1]) == {"profiles"}
-    assert set(sign_documents(drafted, people.signers["alice"])[1]) == {
+    assert sign_documents(drafted, people.signers["ruth"], now=now())[1] == ("root",)
+    assert set(sign_documents(drafted, people.signers["olga"], now=now())[1]) == {"profiles"}
+    assert set(sign_documents(drafted, people.signers["alice"], now=now())[1]) == {
         "targets",
         "skills",
         "revocations",
@@ -230,7 +230,7 @@ def test_a_lowered_threshold_in_a_draft_is_not_signed_unseen(
     targets.signed.delegations.roles["skills"].threshold = 0
     tampered = {**drafted, "targets": targets.to_bytes()}
     with pytest.raises(FormatError):
-        sign_documents(tampered, people.signers["alice"])
+        sign_documents(tampered, people.signers["alice"], now=now())
 
 
 def test_a_foreign_online_key_is_refused(people: People, drafted: dict[str, bytes], tmp_path: Path) -> None:

@@ -118,12 +118,15 @@ def test_drafts_stack_in_one_role_and_publish_in_order(world: World) -> None:
     assert [str(pin) for pin in world.publish().profiles] == ["desk==1", "desk==2", "desk==3"]
 
 
-def test_a_release_that_changed_its_standing_is_noticed_at_sign(world: World) -> None:
-    drafted(world, "desk==1", "web-search==1.0")
+@pytest.mark.parametrize("column", ["bundle_sha256", "tree_sha256", "review_sha256"])
+def test_a_digest_that_curators_did_not_sign_is_not_pinned(world: World, column: str) -> None:
     with transaction(world.repository.engine) as session:
-        session.get_one(ReleaseRow, ("web-search", "1.0")).bundle_sha256 = "0" * 64
-    with pytest.raises(WrongSubjectError, match="any more"):
+        setattr(session.get_one(ReleaseRow, ("web-search", "1.0")), column, "0" * 64)
+    drafted(world, "desk==1", "web-search==1.0")
+    with pytest.raises(WrongSubjectError, match="is not what curators signed"):
         signed(world, "desk==1")
+    with snapshot(world.repository.engine) as session:
+        assert open_proposals(session, "profile:desk==1") == []
 
 
 def test_a_draft_replaced_in_the_database_after_signing_is_not_published(world: World) -> None:

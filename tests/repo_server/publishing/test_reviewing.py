@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from repo_server.curation.candidates import find, load_tree
+from repo_server.curation.candidates import Origin, find, load_tree, stage
 from repo_server.curation.reviewing import examine, load_review
+from repo_server.curation.tree import SourceTree
 from repo_server.db import log
 from repo_server.db.models import CandidateRow
-from repo_server.db.session import snapshot
+from repo_server.db.session import snapshot, transaction
 from repo_server.publishing.proposals import open_proposals
 from signing.errors import (
     BlockedError,
@@ -21,6 +22,8 @@ from signing.errors import (
 )
 from signing.format.digest import Sha256
 from signing.format.envelope import Envelope
+from signing.format.manifest import Kind
+from signing.format.names import Pin
 from signing.format.review import Decision, Finding, Severity
 from tests.support.world import World, now, skill_md
 
@@ -107,12 +110,11 @@ def test_a_dangerous_candidate_can_always_be_rejected(world: World) -> None:
     candidate = world.import_skill("risky==1.0", DANGEROUS)
     world.review(candidate, decision=Decision.REJECT)
     assert row_of(world, candidate).state == "rejected"
-    for again in (
-        lambda: world.sign(candidate, by="alice"),
-        lambda: world.review(candidate, by="bob"),
-    ):
-        with pytest.raises(ConflictError):
-            again()
+    with pytest.raises(ConflictError):
+        world.sign(candidate, by="alice")
+    with pytest.raises(BlockedError):  # what blocked before blocks whoever decides anew
+        world.review(candidate, by="bob")
+    assert row_of(world, candidate).state == "rejected"
 
 
 def test_rejecting_after_signing_takes_the_proposals_away(world: World) -> None:
@@ -125,17 +127,55 @@ def test_rejecting_after_signing_takes_the_proposals_away(world: World) -> None:
 
 
 def test_a_rejected_candidate_starts_over_when_it_is_imported_again(world: World) -> None:
-    """What the hint of the refusal says."""
     candidate = world.import_skill("pdf-tools==1.0")
     world.review(candidate, decision=Decision.REJECT)
-    with pytest.raises(ConflictError) as refused:
-        world.review(candidate)
-    assert "import it again" in refused.value.hint
     assert world.import_skill("pdf-tools==1.0") == candidate
-    assert row_of(world, candidate).state == "staged"
-    assert events(world).count("candidate.imported") == 1 + 1 + 1  # the fixture's, and both of these
+    row = row_of(world, candidate)
+    assert (row.state, row.review_sha256) == ("staged", None)
+    assert events(world)[-3:] == ["candidate.imported", "candidate.reviewed", "candidate.imported-again"]
+    with pytest.raises(NotFoundError):
+        world.sign(candidate, by="alice")
     world.review(candidate)
     assert row_of(world, candidate).state == "reviewed"
+
+
+def test_what_a_source_says_anew_takes_approval_and_signatures_back(world: World) -> None:
+    """A registry that calls a skill malicious after it was signed must be read before it is published."""
+    files = {"SKILL.md": skill_md("pdf-tools")}
+    candidate = world.import_skill("pdf-tools==1.0", files)
+    world.review(candidate)
+    for name in ("alice", "bob"):
+        world.sign(candidate, by=name)
+    warned = Finding(
+        check="source.verdict", severity=Severity.BLOCK, path="", line=0, message="malicious", excerpt=""
+    )
+    origin = Origin(
+        source="folder",
+        address="folder:pdf-tools",
+        resolved={},
+        publisher="",
+        licence="",
+        observations=(warned,),
+    )
+    with transaction(world.repository.engine) as session:
+        tree = SourceTree.of([("SKILL.md", files["SKILL.md"], False)])
+        row = stage(
+            world.repository,
+            session,
+            tree,
+            pin=Pin.parse("pdf-tools==1.0"),
+            kind=Kind.SKILL,
+            origin=origin,
+            now=now(),
+        )
+        assert (row.id, row.state) == (candidate, "staged")
+    other = world.import_skill("other==1.0")
+    world.review(other)
+    for name in ("alice", "bob"):
+        world.sign(other, by=name)
+    assert [str(pin) for pin in world.publish().releases] == ["other==1.0"]
+    with pytest.raises(BlockedError):
+        world.review(candidate)
 
 
 def test_a_second_curator_signs_the_same_review_and_proposals_are_dropped(world: World) -> None:
@@ -177,8 +217,6 @@ def test_a_review_signed_by_nobody_of_ours_is_not_enough(world: World) -> None:
     envelope = Envelope.parse(world.repository.blobs.load(Sha256(row.review_sha256 or "")))
     forged = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
     digest = world.repository.blobs.store(world.signers["mallory"].sign_envelope(forged).render())
-    from repo_server.db.session import transaction
-
     with transaction(world.repository.engine) as session:
         session.get_one(CandidateRow, candidate).review_sha256 = digest
     with pytest.raises(ThresholdError):
@@ -217,8 +255,6 @@ def test_a_damaged_blob_is_noticed_at_sign_and_at_publish(world: World, what: st
 
 def test_an_older_review_put_back_after_signing_is_noticed_at_publish(world: World) -> None:
     """The release would be recorded with another review than the one that the curators signed for."""
-    from repo_server.db.session import transaction
-
     candidate = world.import_skill("pdf-tools==1.0")
     world.review(candidate, by="alice")
     older = row_of(world, candidate).review_sha256
@@ -233,8 +269,6 @@ def test_an_older_review_put_back_after_signing_is_noticed_at_publish(world: Wor
 
 
 def test_a_review_of_other_bytes_is_noticed_at_sign(world: World) -> None:
-    from repo_server.db.session import transaction
-
     good, bad = world.import_skill("good==1.0"), world.import_skill("bad==1.0")
     for candidate in (good, bad):
         world.review(candidate)
