@@ -254,6 +254,9 @@ class _Worker:
         if parent is not None:
             parent.join()
             os.kill(os.getpid(), signal.SIGTERM)
+            # Without its parent a worker does not always end by that (seen under load): then it has no choice.
+            time.sleep(_GRACE_SECONDS)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _answers(self) -> bool:
         end = time.monotonic() + _START_SECONDS

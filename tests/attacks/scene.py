@@ -7,6 +7,7 @@ no jail, an intact audit log that names the refusal) and returns what was asked 
 import functools
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from sqlalchemy.pool import Pool
 
 from hive import audit
 from hive.birth.carry_out import Mother, birth
-from hive.db.session import snapshot
+from hive.db.session import open_engine, snapshot
 from hive.tenants import Tenant, TenantStatus, Tier, load_row
 from repo_client import syncing
 from signing.errors import RejectedError, SkillRepoError
@@ -138,8 +139,19 @@ def _do_not_sync(connection: Any, *_: object) -> None:
     connection.execute("PRAGMA synchronous=OFF")
 
 
+@functools.cache
+def _empty_database() -> bytes:
+    """A database with this version's tables and nothing in it; migrations take longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "hive.db"
+        open_engine(f"sqlite:///{file}").dispose()
+        return file.read_bytes()
+
+
 @contextmanager
 def open_scene(world: World, state: Path) -> Iterator[Scene]:
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "hive.db").write_bytes(_empty_database())
     with world.serve() as server:
         scene = Scene(world, server, world.mother(server.url, state))
         scene.register("acme")

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 BIN = Path(sys.executable).parent
 SECONDS = 60
@@ -161,25 +161,35 @@ class WarmDesk:
     What a command is given and what it gives are those of the script; only Python's start is saved.
     """
 
+    _process: ClassVar["subprocess.Popen[str] | None"] = None
+
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.session"],
-            cwd=Path(__file__).parents[2],
-            env=self._desk.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        if WarmDesk._process is None:
+            WarmDesk._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.cli.session"],
+                cwd=Path(__file__).parents[2],
+                env=self._desk.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=10)
+        """The process is kept for the next; `close` ends it."""
+
+    @classmethod
+    def close(cls) -> None:
+        if cls._process is not None:
+            cls._process.communicate(timeout=10)
+            cls._process = None
 
     def run(self, *words: str, status: int | None = None) -> Answer:
         """Run a command; its exit status must be ``status`` unless that is None."""
+        assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([str(self._desk.folder), *words]) + "\n")

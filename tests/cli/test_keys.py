@@ -86,13 +86,6 @@ def test_a_passphrase_is_typed_twice_and_not_shown(desk: Desk) -> None:
     assert (desk.folder / "k/alice.key.json").is_file()
 
 
-def test_a_key_that_others_may_read_is_not_used(desk: Desk) -> None:
-    desk.run("skillrepo", "init", "r", "--dev", "--bins", "2")
-    (desk.folder / "r/keys/online.key.json").chmod(0o644)
-    refused = desk.run("skillrepo", "--repo", "r", "refresh", status=7)
-    assert "chmod 600" in refused.stderr
-
-
 def test_there_is_no_option_for_a_passphrase_itself(desk: Desk) -> None:
     refused = desk.run("skillrepo", "--passphrase", SECRET, "--keys", "k", "key", "new", "alice", status=2)
     assert SECRET not in refused.stderr

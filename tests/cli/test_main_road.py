@@ -21,14 +21,19 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def released(desk: Desk, candidate: str) -> None:
-    repo = ("skillrepo", "--repo", "r")
-    desk.run(*repo, "review", candidate, "--approve", "--reason", "read it all", "--as", "curator-1")
+def released(warm: WarmDesk, candidate: str) -> None:
+    words = ("--approve", "--reason", "read it all", "--as", "curator-1")
+    warm.run("skillrepo", "--repo", "r", "review", candidate, *words, status=0)
     for name in ("curator-1", "curator-2"):
-        desk.run(*repo, "sign", candidate, "--as", name)
+        warm.run("skillrepo", "--repo", "r", "sign", candidate, "--as", name, status=0)
 
 
 def test_from_a_folder_into_a_jail(desk: Desk) -> None:
+    with WarmDesk(desk) as warm:
+        _main_road(desk, warm)
+
+
+def _main_road(desk: Desk, warm: WarmDesk) -> None:
     repo = ("skillrepo", "--repo", "r")
     made = desk.json("skillrepo", "init", "r", "--dev", "--curators", "2", "--bins", "64")
     assert made["curators"] == ["curator-1", "curator-2"]
@@ -38,7 +43,7 @@ def test_from_a_folder_into_a_jail(desk: Desk) -> None:
     skill_folder(desk.folder / "web-search", "web-search", "See https://search.example.net/.")
     candidate = desk.json(*repo, "import", "web-search", "--version", "1.0")["candidate"]
     soul = skill_folder(desk.folder / "calm", "calm", "You are calm.")
-    other = desk.json(*repo, "import", str(soul), "--version", "1.0", "--kind", "soul")["candidate"]
+    other = warm.json(*repo, "import", str(soul), "--version", "1.0", "--kind", "soul")["candidate"]
     assert candidate != other
 
     looked = desk.json(*repo, "review", candidate)
@@ -52,11 +57,11 @@ def test_from_a_folder_into_a_jail(desk: Desk) -> None:
 
     first = desk.json(*repo, "sign", candidate, "--as", "curator-1")
     assert (first["complete"], first["missing"]) == (False, ["curator-2"])
-    refused = desk.json(*repo, "publish", status=11)
+    refused = warm.json(*repo, "publish", status=11)
     assert refused["error"]["code"] == "threshold-not-met"
     second = desk.json(*repo, "sign", candidate, "--as", "curator-2")
     assert (second["complete"], second["signed"]) == (True, ["curator-1", "curator-2"])
-    released(desk, other)
+    released(warm, other)
     published = desk.json(*repo, "publish")
     assert {(item["kind"], item["name"], item["version"]) for item in published["published"]} == {
         ("release", "web-search", "1.0"),
@@ -66,16 +71,16 @@ def test_from_a_folder_into_a_jail(desk: Desk) -> None:
     desk.run(*repo, "profile", "new", "base==1", "--skill", "web-search==1.0", "--soul", "calm==1.0")
     signed = desk.run(*repo, "profile", "sign", "base==1", "--as", "operator-1")
     assert "published base==1" in signed.stdout
-    status = desk.json(*repo, "status")
+    status = warm.json(*repo, "status")
     assert status["published"] == 2
     assert status["problems"] == []
-    shown = desk.json(*repo, "show", "web-search==1.0")
+    shown = warm.json(*repo, "show", "web-search==1.0")
     assert shown["releases"][0]["reviewers"] == ["curator-1"]
-    assert desk.json(*repo, "log", "--verify")["records"] == len(desk.json(*repo, "log")["records"])
+    assert warm.json(*repo, "log", "--verify")["records"] == len(warm.json(*repo, "log")["records"])
 
     with desk.serving(*repo, "serve", "--host", "127.0.0.1", "--port", "0") as url:
         _client(desk, anchor, url)
-        _hive(desk, anchor, url)
+        _hive(desk, warm, anchor, url)
 
 
 def _client(desk: Desk, anchor: str, url: str) -> None:
@@ -93,7 +98,7 @@ def _client(desk: Desk, anchor: str, url: str) -> None:
     assert not (desk.folder / "elsewhere/web-search").exists()
 
 
-def _hive(desk: Desk, anchor: str, url: str) -> None:
+def _hive(desk: Desk, warm: WarmDesk, anchor: str, url: str) -> None:
     hive = ("hive", "--db", f"sqlite:///{desk.folder}/hive.db", "--trust-anchor", anchor, "--server", url)
     settings = {
         "HIVE_DB": str(desk.folder / "hive.db"),
@@ -111,15 +116,14 @@ def _hive(desk: Desk, anchor: str, url: str) -> None:
     assert list((desk.folder / "jails/acme/root").rglob("SKILL.md"))
     assert "active already" in desk.run("hive", "birth", "acme", env=settings).stdout
     assert desk.json("hive", "audit", "verify", env=settings)["records"] >= 4
-    desk.run("hive", "list-tenants", env=settings)
 
     bundle = next((desk.folder / "r/public/skills/targets").rglob("*.web-search-1.0.tar.gz"))
     admitted = desk.json("hive", "policy", "test", "--tier", "paid", str(bundle), env=settings)
     assert admitted["pin"] == "web-search==1.0"
     skill_folder(desk.folder / "foreign", "foreign", "Not reviewed.")
-    foreign = desk.json("skillrepo", "--repo", "r", "import", "foreign", "--version", "1.0")["candidate"]
-    desk.run("skillrepo", "--repo", "r", "export", foreign, "--output", "foreign.tar.gz")
-    refused = desk.json("hive", "policy", "test", "--tier", "paid", "foreign.tar.gz", status=12, env=settings)
+    foreign = warm.json("skillrepo", "--repo", "r", "import", "foreign", "--version", "1.0")["candidate"]
+    warm.run("skillrepo", "--repo", "r", "export", foreign, "--output", "foreign.tar.gz", status=0)
+    refused = warm.json(*hive, "policy", "test", "--tier", "paid", "foreign.tar.gz", status=12)
     assert refused["error"]["code"] == "not-first-party"
     text = desk.run("hive", "policy", "test", "--tier", "paid", "foreign.tar.gz", status=12, env=settings)
     assert text.stdout == ""
@@ -128,19 +132,19 @@ def _hive(desk: Desk, anchor: str, url: str) -> None:
 
 
 def test_every_source_that_a_candidate_may_come_from(desk: Desk) -> None:
-    with LoopbackClawHub() as hub:
-        desk.run("skillrepo", "init", "r", "--dev", "--bins", "2", "--clawhub-url", hub.url)
+    with LoopbackClawHub() as hub, WarmDesk(desk) as warm:
+        warm.run("skillrepo", "init", "r", "--dev", "--bins", "2", "--clawhub-url", hub.url, status=0)
         found = {
-            "zip": _imported(desk, _zip(desk.folder), "--version", "1.0"),
-            "tar": _imported(desk, _tar(desk.folder), "--version", "1.0"),
-            "git": _imported(desk, _git(desk.folder), "--version", "1.0"),
-            "clawhub": _imported(desk, "clawhub:@northwind-tools/csv-summarizer@1.0.0"),
+            "zip": _imported(warm, _zip(desk.folder), "--version", "1.0"),
+            "tar": _imported(warm, _tar(desk.folder), "--version", "1.0"),
+            "git": _imported(warm, _git(desk.folder), "--version", "1.0"),
+            "clawhub": _imported(warm, "clawhub:@northwind-tools/csv-summarizer@1.0.0"),
         }
-        latest = desk.run(
+        latest = warm.run(
             "skillrepo", "--repo", "r", "import", "clawhub:@northwind-tools/csv-summarizer", status=None
         )
         assert latest.status == 0, latest.stderr
-        gone = desk.json("skillrepo", "--repo", "r", "import", "clawhub:@nobody/nothing", status=3)
+        gone = warm.json("skillrepo", "--repo", "r", "import", "clawhub:@nobody/nothing", status=3)
         assert gone["error"]["code"] == "not-found"
     assert len({item["candidate"] for item in found.values()}) == 4
     assert found["clawhub"]["version"] == "1.0.0"
@@ -151,7 +155,7 @@ def test_every_source_that_a_candidate_may_come_from(desk: Desk) -> None:
     assert not list((desk.folder / "r/public/skills/targets").rglob("*csv-summarizer*"))
 
 
-def _imported(desk: Desk, source: str, *more: str) -> dict[str, Any]:
+def _imported(desk: WarmDesk, source: str, *more: str) -> dict[str, Any]:
     return desk.json("skillrepo", "--repo", "r", "import", source, *more)
 
 

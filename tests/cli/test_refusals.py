@@ -198,3 +198,13 @@ def test_keys_that_are_not_throw_away_keys_are_left_alone(desk: Desk) -> None:
         assert "error[conflict]" in refused.stderr
         assert (folder / name).read_text() == "precious"
         assert not (folder.parent / "repository.toml").exists()
+
+
+def test_a_key_that_others_may_read_is_not_used(desk: Desk) -> None:
+    key = desk.folder / "r/keys/online.key.json"
+    key.chmod(0o644)
+    try:
+        refused = desk.run(*R, "refresh", status=7)
+    finally:
+        key.chmod(0o600)
+    assert "chmod 600" in refused.stderr

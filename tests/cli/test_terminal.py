@@ -1,7 +1,6 @@
 """At a terminal: questions, answers, and nothing of a skill's text reaches the screen raw."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,9 @@ OURS = re.compile(r"\x1b\[[0-9;?]*[mKhlJH]|\x1b=|\x1b>|\x1b\[\?[0-9]+[hl]")
 RAW = ("\x1b]0;", "\x07", "\u202e", "\u202c", "\x9b", "\u200b", "\x1b[2J")
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    desk = Desk(tmp_path)
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = Desk(tmp_path_factory.mktemp("terminal"))
     desk.run("skillrepo", "init", "r", "--dev", "--bins", "2")
     return desk
 
@@ -84,20 +83,20 @@ def test_what_people_wrote_into_the_log_is_shown_visibly(desk: Desk) -> None:
     skill_folder(desk.folder / "good", "good")
     candidate = desk.json("skillrepo", "--repo", "r", "import", "good", "--version", "1.0")["candidate"]
     desk.run("skillrepo", "--repo", "r", "review", candidate, "--reject", "--reason", f"no {HOSTILE}")
-    for words in (("log",), ("log", "--json"), ("show", candidate), ("status",)):
+    for words in (("log",), ("log", "--json")):
         status, screen = desk.talk("skillrepo", "--repo", "r", *words, answers=[])
         assert status == 0
         _clean(screen)
 
 
 def test_hostile_names_in_refusals_never_reach_the_terminal_raw(desk: Desk) -> None:
-    folder = skill_folder(desk.folder / "evil", "evil")
+    folder = skill_folder(desk.folder / "names", "names")
     (folder / "a\x1b]0;owned\x07\u202eb.md").write_text("x")
     (desk.folder / "second").mkdir()
     (desk.folder / "second/SKILL.md").write_text("---\nname: 'x\u202e[red]'\ndescription: d\n---\n")
     for words in (
-        ("skillrepo", "--repo", "r", "import", "evil", "--version", "1.0"),
-        ("skillrepo", "review", "--path", "evil"),
+        ("skillrepo", "--repo", "r", "import", "names", "--version", "1.0"),
+        ("skillrepo", "review", "--path", "names"),
         ("skillrepo", "--repo", "r", "import", "second", "--version", "1.0"),
     ):
         status, screen = desk.talk(*words, answers=[])

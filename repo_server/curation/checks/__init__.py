@@ -24,7 +24,7 @@ from signing.format.names import SkillName
 from signing.format.review import EngineReport, Finding, Severity, Surface
 
 ENGINE = "skillrepo-checks"
-VERSION = "1"
+VERSION = "2"
 MAX_FINDINGS = 300  # of one family; a review of thousands of lines is a review that nobody reads
 
 __all__ = ["ENGINE", "MAX_FINDINGS", "VERSION", "run_checks", "surface_of"]
@@ -32,11 +32,11 @@ __all__ = ["ENGINE", "MAX_FINDINGS", "VERSION", "run_checks", "surface_of"]
 Check = Callable[[SourceTree], Iterator[Finding]]
 
 _FAMILIES: tuple[tuple[str, str, Check], ...] = (
-    ("structure", "1", structure.check),
-    ("unicode", "1", unicode.check),
+    ("structure", "2", structure.check),
+    ("unicode", "2", unicode.check),
     ("executables", "1", executables.check),
-    ("hosts", "1", hosts.check),
-    ("remote-execution", "1", remote_execution.check),
+    ("hosts", "2", hosts.check),
+    ("remote-execution", "2", remote_execution.check),
 )
 _WEIGHT = {Severity.BLOCK: 0, Severity.LOOK: 1, Severity.NOTE: 2}
 
@@ -50,7 +50,7 @@ def run_checks(tree: SourceTree, *, name: SkillName | None = None, strict: bool 
         strict: the publish profile of the front matter; otherwise the import profile.
     """
     front_matter: Check = partial(frontmatter.check, name=name, strict=strict)
-    families = (*_FAMILIES, ("frontmatter", "1", front_matter))
+    families = (*_FAMILIES, ("frontmatter", "2", front_matter))
     findings = [finding for family, _, check in families for finding in _bounded(family, check(tree))]
     policy = {
         "checks": [[family, version] for family, version, _ in families],

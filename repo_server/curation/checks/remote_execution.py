@@ -17,6 +17,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from repo_server.curation.reading import examined
@@ -29,6 +30,7 @@ _REACH = 2_000
 _NEAR_LINES = 3
 _NEAR_LINES_OF_CODE = 5
 _SHOWN = 400
+_MAX_PLACES = 5_000  # of one pattern in one text
 _BACK = 40
 
 _SHELL = (
@@ -87,6 +89,22 @@ _SAVED = _compiled(
 _CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
 _SEPARATORS = str.maketrans(dict.fromkeys("\n\r\t\"'`;|&<>()={}$/,", " "))
 
+# Without one of these words (in lower case), the pattern cannot be there: looking for a word is much faster.
+_NEEDS = {
+    _PIPED: ("|",),
+    _SUBSTITUTED: ("$(", "<(", "`"),
+    _IEX: ("iex", "invoke-", "scriptblock"),
+    _IEX_PIPED: ("iex", "invoke-"),
+    _POWERSHELL_FETCH: ("iwr", "irm", "invoke-", "download", "webclient", "bitstransfer"),
+    _EXEC: ("exec", "eval"),
+    _THEN_EVAL: ("eval",),
+    _URL_CALL: ("urlopen", "urlretrieve", ".get", "fetch"),
+    _INLINE: ("python",),
+    _DECODE: ("base64", "base32", "openssl", "xxd"),
+    _DECODE_CALL: ("b64decode", "base64string", "atob"),
+    _DECODE_RUNNER: ("exec", "eval", "iex", "invoke-"),
+    _ENCODED: ("-e",),
+}
 _FETCHED = "runs what it fetches"
 _FETCHED_FILE = "makes what it fetches executable or runs it"
 _DECODED = "runs what it decodes, so that nobody reads it first"
@@ -117,6 +135,7 @@ class _Text:
 
     def __init__(self, original: str) -> None:
         self.original = original
+        self.crowded = False
         self.joined = _CONTINUED.sub(_blanked, original) if "\n" in original else original
 
     @cached_property
@@ -137,13 +156,25 @@ class _Text:
         return self.places(_DECODE)
 
     def places(self, pattern: re.Pattern[str]) -> list[int]:
-        return [match.start() for match in pattern.finditer(self.joined)]
+        return [match.start() for match in self.matches(pattern)]
+
+    def matches(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+        """Return where ``pattern`` is, at most `_MAX_PLACES` times; `crowded` remembers that there is more."""
+        if pattern in _NEEDS and not any(word in self._lower for word in _NEEDS[pattern]):
+            return []
+        found = list(islice(pattern.finditer(self.joined), _MAX_PLACES + 1))
+        self.crowded = self.crowded or len(found) > _MAX_PLACES
+        return found[:_MAX_PLACES]
+
+    @cached_property
+    def _lower(self) -> str:
+        return self.joined.lower()
 
     @cached_property
     def saved(self) -> dict[str, list[int]]:
         """Where something is written to a file, by the file's name."""
         names: dict[str, list[int]] = {}
-        for match in _SAVED.finditer(self.joined):
+        for match in self.matches(_SAVED):
             names.setdefault(_plain_name(match["file"]), []).append(match.start())
         return names
 
@@ -173,6 +204,9 @@ def _hits(text: _Text) -> Iterator[_Hit]:
     yield from _powershell(text)
     yield from _calls(text)
     yield from _then_run(text)
+    if text.crowded:
+        # Blocking, because the rest is unseen: noise must not be a way to hide a command.
+        yield _Hit(0, "too-many", f"has more than {_MAX_PLACES} commands of one kind; not all were examined")
 
 
 def _to_shell(text: _Text) -> Iterator[_Hit]:
@@ -182,7 +216,7 @@ def _to_shell(text: _Text) -> Iterator[_Hit]:
             source = _last_before(places, at)
             if source is not None and text.one_line(source, at):
                 yield _Hit(source, check_id, message)
-    for match in _SUBSTITUTED.finditer(text.joined):
+    for match in text.matches(_SUBSTITUTED):
         for places, check_id, message in _sources(text):
             source = _first_from(places, match.end())
             near = source is not None and source - match.end() <= _REACH
@@ -247,7 +281,7 @@ def _then_run(text: _Text) -> Iterator[_Hit]:
         if fetch is not None and address >= 0 and _separated(text.joined, address, at):
             yield _Hit(fetch, "fetch-then-run", _FETCHED_FILE)
     saved = text.saved
-    for match in _RUN_FILE.finditer(text.joined):
+    for match in text.matches(_RUN_FILE):
         at, given = match.start(), match["file"] or f"./{match['here']}"
         name = _plain_name(given)
         # "python to" is prose: a bare word must be what something was saved as, a path need only be named.

@@ -84,7 +84,7 @@ def _line(place: _Place) -> Iterator[Finding]:
         message = f"{_MESSAGES[kind]} ({len(joined)}){decoded}; remove them"
         severity = Severity.LOOK if kind == "control" else Severity.BLOCK
         yield _finding(kind, severity, place, message)
-    for word in _MIXED.findall(place.text):
+    for word in dict.fromkeys(_MIXED.findall(place.text)):
         if _LOOK_ALIKE.search(word) and re.search("[A-Za-z]", word):
             message = f"the word {word[:60]!a} mixes Latin with look-alike letters; write it in one alphabet"
             yield _finding("mixed-script", Severity.LOOK, place, message)

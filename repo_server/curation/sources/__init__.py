@@ -18,6 +18,7 @@ from repo_server.curation.sources.address import (
     ClawHubAddress,
     FolderAddress,
     GitAddress,
+    folder_address,
     parse_address,
 )
 from repo_server.curation.sources.base import Fetched, Source, SourceSettings
@@ -32,6 +33,7 @@ __all__ = [
     "Source",
     "SourceSettings",
     "fetch",
+    "folder_address",
     "parse_address",
 ]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from repo_server.curation.textsafe import visible
 from signing.errors import FormatError
 from signing.format.manifest import parse_member_path
 
@@ -96,7 +97,7 @@ Address = FolderAddress | ArchiveAddress | GitAddress | ClawHubAddress
 
 def _last(path: str) -> str:
     """Return the last part of a local path, resolved so that ``.`` has a name too."""
-    return Path(path.removeprefix("file://")).resolve().name or "root"
+    return visible(Path(path.removeprefix("file://")).resolve().name, keep="") or "root"
 
 
 def parse_address(text: str) -> Address:
@@ -105,8 +106,7 @@ def parse_address(text: str) -> Address:
     Raises:
         FormatError: not one of the forms above.
     """
-    if not text or len(text) > _MAX_LENGTH or not text.isprintable():
-        raise FormatError("is empty, too long, or holds characters that cannot be seen", where=_WHERE)
+    _check_text(text)
     if text.startswith("clawhub:"):
         return _clawhub(text.removeprefix("clawhub:"))
     if text.startswith("git+"):
@@ -117,7 +117,41 @@ def parse_address(text: str) -> Address:
             where=_WHERE,
             hint="use a path, git+https://host/repo@COMMIT#folder, or clawhub:@owner/slug",
         )
-    return ArchiveAddress(text) if text.lower().endswith(_ARCHIVE_ENDINGS) else FolderAddress(text)
+    return folder_address(text)
+
+
+def folder_address(path: str) -> FolderAddress | ArchiveAddress:
+    """Return ``path`` as the address of a folder or an archive on this machine, whatever else it looks like.
+
+    For commands that must not fetch: ``clawhub:@o/s`` is a folder of that name here.
+
+    Raises:
+        FormatError: it cannot be shown.
+    """
+    _check_text(path)
+    return ArchiveAddress(path) if path.lower().endswith(_ARCHIVE_ENDINGS) else FolderAddress(path)
+
+
+def parse_upstream_version(text: str, *, where: str) -> str:
+    """Return ``text`` as the version of a marketplace, which need not be one of ours.
+
+    Raises:
+        FormatError: not 1 to 64 ASCII letters, digits, dots, plus signs and hyphens, as in an address.
+    """
+    if not _VERSION.fullmatch(text):
+        raise FormatError(f"{text[:80]!a} is not a version", where=where)
+    return text
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            f"{text[:80]!a} is not UTF-8 text", where=_WHERE, hint="rename the file or folder, then try again"
+        ) from error
+    if not text or len(text) > _MAX_LENGTH or not text.isprintable():
+        raise FormatError("is empty, too long, or holds characters that cannot be seen", where=_WHERE)
 
 
 def _clawhub(text: str) -> ClawHubAddress:

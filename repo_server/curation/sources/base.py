@@ -17,6 +17,7 @@ from signing.format.names import parse_version
 from signing.format.review import Finding, Severity
 
 _MAX_FACT = 400
+_MAX_PLAIN_FACT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,11 @@ def suggest_version(text: str) -> str | None:
 def fact(text: str) -> str:
     """Return a text from outside as it may stand in a record: visible, on one line, not endless."""
     return visible(text[:_MAX_FACT], keep="")[: _MAX_FACT + 100]
+
+
+def plain_fact(text: str) -> str:
+    r"""Return a text from outside in printable ASCII, for facts that are compared: ``\u0430`` is not ``a``."""
+    return ascii(text[:_MAX_PLAIN_FACT])[1:-1][: 2 * _MAX_PLAIN_FACT]
 
 
 def observation(check: str, severity: Severity, message: str) -> Finding:

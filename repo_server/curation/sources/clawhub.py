@@ -8,15 +8,20 @@ The archive must hold exactly the files of the version's list, byte for byte. Th
 half-changed release; it is no proof of origin, because list and archive come from one server, which signs
 neither (``signature: unsigned`` is a constant there). Its verdicts are passed on to the reviewer: a bad one
 counts, a good one does not.
+
+No text of an answer goes anywhere before it is checked or spelled out in ASCII, and an answer of any other shape
+is FormatError: whoever answers for the registry may answer anything.
 """
 
+import re
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from repo_server.curation.limits import Deadline, Limits
-from repo_server.curation.sources.address import ClawHubAddress
+from repo_server.curation.sources.address import ClawHubAddress, parse_address, parse_upstream_version
 from repo_server.curation.sources.base import (
     Fetched,
     SourceSettings,
@@ -24,6 +29,7 @@ from repo_server.curation.sources.base import (
     fact,
     no_licence,
     observation,
+    plain_fact,
     suggest_version,
 )
 from repo_server.curation.sources.http import MAX_JSON_BYTES, Answer, Origin
@@ -35,6 +41,7 @@ from signing.errors import (
     FormatError,
     NotFoundError,
     PolicyError,
+    SkillRepoError,
     TransportError,
     WrongSubjectError,
 )
@@ -46,6 +53,10 @@ _META = "_meta.json"
 _API = "/api/v1"
 _OK, _FORBIDDEN, _MISSING, _CONFLICT, _GONE, _BUSY, _SERVER = 200, 403, 404, 409, 410, 429, 500
 _BAD = {"malicious", "blocked", "revoked", "quarantined"}
+_GITHUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,60}/[A-Za-z0-9._-]{1,100}", re.ASCII)
+_PLAIN_PATH = re.compile(r"[\w./-]*", re.ASCII)
+_MOMENT = re.compile(r"[0-9A-Za-z:.+-]{0,40}", re.ASCII)
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _GOOD = {"", "clean", "benign", "passed"}
 
 
@@ -61,28 +72,40 @@ def fetch(address: ClawHubAddress, *, limits: Limits, settings: SourceSettings, 
         FormatError: an answer or the archive is malformed.
         TransportError: the registry is unreachable, too slow, overloaded or failing.
     """
+    try:
+        return _fetch(address, limits=limits, settings=settings, now=now)
+    except SkillRepoError:
+        raise
+    except _UNREADABLE as error:
+        raise FormatError(
+            f"answers with something unreadable ({type(error).__name__})", where=str(address)
+        ) from error
+
+
+def _fetch(address: ClawHubAddress, *, limits: Limits, settings: SourceSettings, now: datetime) -> Fetched:
     deadline = Deadline.after(limits.seconds)
     allowed = settings.allow_loopback_http
     with Origin(settings.clawhub, limits=limits, deadline=deadline, allow_loopback_http=allowed) as origin:
         registry = _Registry(origin, address, limits)
         skill = registry.skill()
-        version = address.version or _text(_object(skill, "latestVersion"), "version")
-        if not version:
+        latest = _text(_object(skill, "latestVersion"), "version")
+        if not (address.version or latest):
             raise NotFoundError("has no published version", where=str(address))
+        version = address.version or parse_upstream_version(latest, where="clawhub skill.latestVersion")
         detail = registry.version(version)
         archive = registry.download(version)
     entries = unpack_zip(archive, limits)
     published_at = _take_meta(entries, address, version)
     tree = SourceTree.of(entries)
     _check_files(tree, detail)
-    licence = fact(_text(detail, "license"))
+    licence = plain_fact(_text(detail, "license"))
     resolved = {
         "version": version,
         "archive_sha256": sha256_of(archive),
         "files_sha256": tree.digest,
         "published_at": published_at,
-        "moderation": fact(_verdict(skill)) or "none",
-        "security": fact(_text(_object(detail, "security"), "status")) or "none",
+        "moderation": plain_fact(_verdict(skill)) or "none",
+        "security": plain_fact(_text(_object(detail, "security"), "status")) or "none",
     }
     return Fetched(
         tree=tree,
@@ -112,7 +135,7 @@ class _Registry:
         slug = _text(_object(document, "skill"), "slug")
         if (owner, slug) != (self._address.owner, self._address.slug):
             raise WrongSubjectError(
-                f"the registry answers about @{fact(owner)}/{fact(slug)}",
+                f"the registry answers about @{plain_fact(owner)}/{plain_fact(slug)}",
                 where=str(self._address),
                 hint="the skill may have been renamed or transferred; look at it before importing it from there",
             )
@@ -140,18 +163,25 @@ class _Registry:
         handoff = answer.json("clawhub download")
         if handoff.get("sourceRef") != "public-github":
             raise FormatError("answers with neither a ZIP file nor a hand-off", where="clawhub download")
-        repository, commit, path = (fact(_text(handoff, key)) for key in ("repo", "commit", "path"))
+        repository, commit, path = (_text(handoff, key) for key in ("repo", "commit", "path"))
+        if not _GITHUB.fullmatch(repository):
+            raise FormatError("hands off to something that is no repository", where="clawhub download")
+        elsewhere = parse_address(
+            f"git+https://github.com/{repository}@{commit}" + (f"#{path}" if path else "")
+        )
         raise NotFoundError(
             "the skill is backed by GitHub; ClawHub has no files of it",
             where=str(self._address),
-            hint=f"import git+https://github.com/{repository}@{commit}#{path}",
+            hint=f"import {elsewhere if _PLAIN_PATH.fullmatch(path) else shlex.quote(str(elsewhere))}",
         )
 
     def _published(self) -> str:
         """Return a hint that names the published versions (of the first page)."""
         items = self._get(f"{self._path}/versions").json("clawhub versions").get("items")
-        names = [fact(_text(item, "version")) for item in items if isinstance(item, dict)] if items else []
-        return f"published are: {', '.join(names[:20])}" if names else "no version is published"
+        if not isinstance(items, list):
+            raise FormatError("has no list of versions", where="clawhub versions")
+        names = [plain_fact(_text(item, "version")) for item in items[:20] if isinstance(item, dict)]
+        return f"published are: {', '.join(names)}" if names else "no version is published"
 
     def _get(
         self, path: str, parameters: Mapping[str, str] | None = None, *, max_bytes: int = MAX_JSON_BYTES
@@ -177,8 +207,9 @@ class _Registry:
                 hint = "withheld by its moderation; import it from its repository only if you know why"
                 raise PolicyError(f"ClawHub refuses to hand it out ({said})", where=where, hint=hint)
             case 429:
-                seconds = fact(answer.headers.get("retry-after", ""))
-                hint = f"try again in {seconds} seconds" if seconds.isdigit() else "try again later"
+                seconds = answer.headers.get("retry-after", "")
+                known = re.fullmatch(r"[0-9]{1,6}", seconds, re.ASCII)
+                hint = f"try again in {seconds} seconds" if known else "try again later"
                 raise TransportError("ClawHub asks us to slow down (429)", where=where, hint=hint)
             case status if status >= _SERVER:
                 raise TransportError(
@@ -191,7 +222,10 @@ class _Registry:
 def _ambiguous(answer: Answer, where: str) -> ConflictError:
     found = answer.json("clawhub conflict").get("matches")
     matches = [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-    names = [f"@{fact(_text(item, 'ownerHandle'))}/{fact(_text(item, 'slug'))}" for item in matches[:20]]
+    names = [
+        f"@{plain_fact(_text(item, 'ownerHandle'))}/{plain_fact(_text(item, 'slug'))}"
+        for item in matches[:20]
+    ]
     return ConflictError(
         f"several publishers have this slug: {', '.join(names)}",
         where=where,
@@ -210,7 +244,12 @@ def _take_meta(entries: list[Entry], address: ClawHubAddress, version: str) -> s
         raise FormatError("is not an object", where=_META)
     if (document.get("slug"), document.get("version")) != (address.slug, version):
         raise WrongSubjectError("the archive says it is another skill or version", where=_META)
-    return str(document.get("publishedAt", ""))[:40]
+    published_at = document.get("publishedAt", "")
+    if isinstance(published_at, bool) or not isinstance(published_at, int | str):
+        raise FormatError("is not a moment", where=f"{_META}: publishedAt")
+    if not _MOMENT.fullmatch(str(published_at)):
+        raise FormatError("is not a moment", where=f"{_META}: publishedAt")
+    return str(published_at)
 
 
 def _check_files(tree: SourceTree, detail: dict[str, Any]) -> None:
@@ -262,7 +301,7 @@ def _observations(
     found = []
     reasons = _object(skill, "moderation").get("reasonCodes")
     codes = (
-        ", ".join(fact(code) for code in reasons[:10] if isinstance(code, str))
+        ", ".join(plain_fact(code)[:60] for code in reasons[:10] if isinstance(code, str))
         if isinstance(reasons, list)
         else ""
     )
@@ -273,11 +312,9 @@ def _observations(
         if verdict not in _GOOD:
             severity = Severity.BLOCK if verdict in _BAD else Severity.LOOK
             because = f" ({codes})" if codes and check == "moderation" else ""
-            message = (
-                f"ClawHub's {check} says {fact(verdict)}{because}; find out why before deciding otherwise"
-            )
+            message = f"ClawHub's {check} says {plain_fact(verdict)}{because}; find out why before deciding otherwise"
             found.append(observation(check, severity, message))
-    own = claims_of(tree).licence
+    own = plain_fact(claims_of(tree).licence)
     if not licence:
         found.append(no_licence())
     elif own and own != licence:

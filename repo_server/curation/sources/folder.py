@@ -14,6 +14,7 @@ from datetime import datetime
 from repo_server.curation.limits import Limits
 from repo_server.curation.sources.address import FolderAddress
 from repo_server.curation.sources.base import Fetched, claims_of
+from repo_server.curation.textsafe import visible
 from repo_server.curation.tree import Entry, SourceTree
 from signing.errors import FormatError, HostError, NotFoundError
 from signing.format.manifest import MAX_DEPTH
@@ -34,6 +35,12 @@ def fetch(address: FolderAddress, *, limits: Limits, now: datetime) -> Fetched:
     try:
         root = os.open(address.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.lexists(address.path):
+            raise FormatError(
+                f"{address.path!r} is a file, and not a .zip, .tar.gz or .tgz",
+                where="address",
+                hint="name the folder that holds SKILL.md, or an archive of it",
+            ) from error
         raise NotFoundError(f"there is no folder {address.path!r}", where="address") from error
     except (OSError, ValueError) as error:
         raise HostError(f"cannot open {address.path!r}: {error}", where="address") from error
@@ -66,7 +73,7 @@ class _Walk:
 
     def folder(self, handle: int, prefix: str) -> Generator[Entry, None, None]:
         if prefix.count("/") >= MAX_DEPTH:
-            raise FormatError(f"nested deeper than {MAX_DEPTH}", where=ascii(prefix))
+            raise FormatError(f"nested deeper than {MAX_DEPTH}", where=visible(prefix, keep=""))
         for name in sorted(os.listdir(handle)):
             yield from self._name(handle, name, prefix + name)
 
@@ -74,7 +81,7 @@ class _Walk:
         if name in _REPOSITORIES:
             raise FormatError(
                 "is a repository's own data, not part of a skill",
-                where=path,
+                where=visible(path, keep=""),
                 hint="import a commit instead (git+/path/to/repo@COMMIT#folder), or a copy without it",
             )
         # Asked before opening, because opening a device can already do something.
@@ -103,7 +110,7 @@ class _Walk:
             content = stream.read(allowance + 1)
         if len(content) > allowance:
             message = f"larger than {self._limits.max_file_bytes} bytes, or all files together too large"
-            raise FormatError(message, where=ascii(path))
+            raise FormatError(message, where=visible(path, keep=""))
         self._left -= len(content)
         return content
 
@@ -111,6 +118,6 @@ class _Walk:
 def _special(path: str) -> FormatError:
     return FormatError(
         "is a link, a device, a socket or another special file",
-        where=ascii(path),
+        where=visible(path, keep=""),
         hint="a skill holds regular files only; copy the file that the link points at",
     )

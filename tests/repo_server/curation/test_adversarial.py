@@ -1,0 +1,182 @@
+"""Texts made to be slow. Each check is linear: a megabyte of the worst takes less than two seconds."""
+
+import itertools
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from repo_server.curation import frontmatter
+from repo_server.curation.checks import hosts, remote_execution, run_checks, structure, surface_of, unicode
+from repo_server.curation.diff import diff_trees
+from repo_server.curation.tree import SourceTree
+from signing.format.review import Severity
+from tests.repo_server.curation.material import SKILL_MD, checks_of, tree_of
+
+SIZE = 1 << 20
+FAMILIES: dict[str, Callable[..., object]] = {
+    "structure": lambda tree: list(structure.check(tree)),
+    "unicode": lambda tree: list(unicode.check(tree)),
+    "hosts": lambda tree: list(hosts.check(tree)),
+    "remote-execution": lambda tree: list(remote_execution.check(tree)),
+}
+TEXTS = {
+    "env": "curl x|env " + "=" * SIZE,
+    "env blanks": "curl x|env " + "a=b " * (SIZE // 4),
+    "pipes": "curl " + "|env a=" * (SIZE // 7),
+    "sudo": "curl " + "|sudo -a " * (SIZE // 9),
+    "triggers": "curl " * (SIZE // 5),
+    "decoders": "base64 " * (SIZE // 7),
+    "openssl": "openssl enc " * (SIZE // 12),
+    "powershell": "powershell -e " * (SIZE // 14),
+    "runs": "curl a.b\n" + "sh q\n" * (SIZE // 5),
+    "runs of paths": "curl a.b " + "./q " * (SIZE // 4),
+    "saves": "curl -o f a.b; sh g " * (SIZE // 20),
+    "substitutions": 'eval "$(' * (SIZE // 8),
+    "calls": "eval(" * (SIZE // 5) + "urlopen(",
+    "call pairs": "urlopen( exec( " * (SIZE // 15),
+    "iex": "iex irm\n" * (SIZE // 8),
+    "shells": "|sh" * (SIZE // 3),
+    "blanks": "curl" + " " * SIZE,
+    "links": "](" * (SIZE // 2),
+    "blank links": "](" + " " * SIZE,
+    "mentions": "scripts/a\n" * (SIZE // 10),
+    "urls": "a://b " * (SIZE // 6),
+    "distinct urls": "".join(f"a://{number}.b " for number in range(SIZE // 12)),
+    "schemes": "a" * SIZE + "://b",
+    "pluses": "a+" * (SIZE // 2) + "://",
+    "commands": "nc " * (SIZE // 3),
+    "command words": "curl -a -a " * (SIZE // 11),
+    "labels": "curl " + "a." * (SIZE // 2),
+    "quotes": 'curl "' * (SIZE // 6),
+    "joiners": "\u200d" * (SIZE // 2),
+    "selectors": "\u6f22\ufe00" * (SIZE // 2),
+    "letters": "a\u0430 " * (SIZE // 3),
+    "tags": "\U000e0041" * (SIZE // 2),
+    "lines": "\n" * (2 * SIZE),
+    "long lines": ("x" * 3_000 + "\n") * (2 * SIZE // 3_001),
+    "nuls": "\0" * (2 * SIZE),
+    "continued": "curl \\\n" * (SIZE // 7),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", TEXTS)
+def test_hostile_text_is_examined_in_two_seconds(name: str, family: str) -> None:
+    tree = tree_of(
+        a_md=TEXTS[name], SKILL_md=SKILL_MD + TEXTS[name].encode() if family == "structure" else SKILL_MD
+    )
+    started = time.process_time()
+    FAMILIES[family](tree)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_hostile_text_is_shown_in_two_seconds(name: str) -> None:
+    old, new = tree_of(a_md=TEXTS[name][1:]), tree_of(a_md=TEXTS[name])
+    started = time.process_time()
+    diff_trees(old, new)
+    assert time.process_time() - started < 2
+
+
+TOKENS = [
+    *(
+        "curl",
+        "|",
+        "sh",
+        "env ",
+        "a=",
+        "=",
+        " ",
+        "\t",
+        "-",
+        "--a ",
+        "/",
+        "//",
+        "://",
+        ":",
+        ".",
+        "a",
+        "0",
+        "\n",
+    ),
+    *(
+        "sudo ",
+        "$(",
+        "`",
+        '"',
+        "'",
+        "&&",
+        ";",
+        "base64",
+        "openssl enc",
+        "xxd",
+        "eval",
+        "exec(",
+        "iex",
+        "<",
+        ">",
+    ),
+    *(
+        "](",
+        "scripts/",
+        "curl ",
+        "python ",
+        "chmod +x",
+        "./",
+        "\\",
+        "\\\n",
+        "-e ",
+        "powershell ",
+        "\u200d",
+        "\ufe0f",
+    ),
+    *("\u6f22\ufe00", "---", "(", ")", "*", ",", "@", "[", "ssh ", "/dev/tcp/", "-o "),
+]
+MODULES = (remote_execution, hosts, structure, unicode, frontmatter)
+PATTERNS = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": value
+    for module in MODULES
+    for name, value in vars(module).items()
+    if isinstance(value, re.Pattern)
+}
+
+
+def test_every_pattern_is_found() -> None:
+    assert len(PATTERNS) > 25
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_pattern_is_slow_on_repeated_tokens(name: str) -> None:
+    pattern = PATTERNS[name]
+    for first, second in itertools.product(TOKENS, TOKENS):
+        text = (
+            f"{first * 3}{second}" + (first + second) * (4_000 // len(first + second)) + second * 500 + "\0"
+        )
+        started = time.process_time()
+        for _ in pattern.finditer(text):
+            pass
+        assert time.process_time() - started < 0.5, (first, second)
+
+
+def test_hosts_beyond_the_limit_block() -> None:
+    tree = tree_of(a_md="".join(f"https://h{number}.example\n" for number in range(5_000)))
+    found = list(hosts.check(tree))
+    assert (found[0].check, found[0].severity) == ("hosts.too-many-hosts", Severity.BLOCK)
+    assert surface_of(tree).hosts[-1] == "(and more)"
+    assert "hosts.too-many-hosts" in checks_of(run_checks(tree), Severity.BLOCK)
+
+
+def test_more_text_than_is_examined_blocks() -> None:
+    tree = SourceTree.of(
+        [("SKILL.md", SKILL_MD, False), *((f"{n}.md", b"a" * (SIZE - 1), False) for n in range(5))]
+    )
+    assert "structure.much-text" in checks_of(run_checks(tree), Severity.BLOCK)
+
+
+def test_references_are_counted_and_bounded() -> None:
+    tree = tree_of(SKILL_md=SKILL_MD + b"\n[a](gone.md)\n" + b"scripts/x.sh\n" * 5_000)
+    found = [(finding.check, finding.line) for finding in structure._references(tree)]
+    assert ("structure.many-references", 0) in found
+    assert ("structure.missing-reference", 9) in found
