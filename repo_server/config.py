@@ -8,6 +8,7 @@
 Who may sign what does not stand here: that is signed metadata.
 """
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class RepositoryConfig:
             f"dev = {str(self.dev).lower()}\n"
             f"skills_hosts = {_list(self.skills_hosts)}\n"
             f"pkg_hosts = {_list(self.pkg_hosts)}\n"
-            f'clawhub_url = "{self.clawhub_url}"\n'
+            f"clawhub_url = {json.dumps(self.clawhub_url)}\n"
         )
 
     @classmethod
@@ -69,4 +70,4 @@ class RepositoryConfig:
 
 
 def _list(items: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f'"{item}"' for item in items) + "]"
+    return json.dumps(list(items))  # a list of strings is spelled alike in JSON and TOML

@@ -102,9 +102,9 @@ def review(
 def _review_folder(folder: Path, console: Console) -> None:
     from repo_server.curation.checks import run_checks, surface_of
     from repo_server.curation.limits import Limits
-    from repo_server.curation.sources import SourceSettings, fetch, parse_address
+    from repo_server.curation.sources import SourceSettings, fetch, folder_address
 
-    fetched = fetch(parse_address(str(folder)), limits=Limits(), settings=SourceSettings(), now=clock())
+    fetched = fetch(folder_address(str(folder)), limits=Limits(), settings=SourceSettings(), now=clock())
     report = run_checks(fetched.tree, name=None, strict=False)
     findings = [*fetched.observations, *report.findings]
     document = {

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from repo_server.curation.candidates import load_tree, observations_of, pin_of, provenance_of
 from repo_server.curation.checks import run_checks, surface_of
 from repo_server.curation.diff import diff_trees, surface_diff
+from repo_server.curation.history import HistoryFacts, history_findings
 from repo_server.curation.tree import SourceTree
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
@@ -81,8 +82,9 @@ def examine(repository: Repository, session: Session, row: CandidateRow) -> Exam
     release = last_release(session, row.name)
     old_tree = published_tree(repository, session, release) if release is not None else None
     surface = surface_of(tree)
+    said = (*observations_of(row), *_history(session, row, release))
     source = EngineReport(
-        name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=observations_of(row)
+        name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=said
     )
     return Examination(
         row=row,
@@ -92,6 +94,19 @@ def examine(repository: Repository, session: Session, row: CandidateRow) -> Exam
         previous=ReleaseVersion(release.version) if release is not None else None,
         text_diff=diff_trees(old_tree, tree),
         surface_diff=tuple(surface_diff(surface_of(old_tree) if old_tree is not None else None, surface)),
+    )
+
+
+def _history(session: Session, row: CandidateRow, release: ReleaseRow | None) -> tuple[Finding, ...]:
+    """Return what differs from the last published version apart from the files: version, source, licence."""
+    new = _history_facts(row)
+    published = session.get(CandidateRow, release.candidate_id) if release is not None else None
+    return history_findings(new=new, old=_history_facts(published) if published is not None else None)
+
+
+def _history_facts(row: CandidateRow) -> HistoryFacts:
+    return HistoryFacts(
+        version=ReleaseVersion(row.version), source=row.source, publisher=row.publisher, licence=row.licence
     )
 
 
