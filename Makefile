@@ -4,11 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint format lock bench clean help
+.PHONY: demo test test-slow lint format lock bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 $(STAMP): requirements/dev.txt requirements/server.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (make PYTHON=python3.12 …)"; exit 1; }
@@ -21,7 +21,10 @@ demo: $(STAMP)  ## the main job, end to end, and five attacks on it
 	@$(BIN)/python -m tests.demo
 
 test: $(STAMP)  ## the tests (loopback only)
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(STAMP)  ## the slow tier: kills at every step, adversarial inputs, the README's tour
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
 
 lint: $(STAMP)  ## ruff, formatting, mypy --strict
 	$(BIN)/ruff check .

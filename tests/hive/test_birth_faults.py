@@ -156,6 +156,7 @@ def killer(scene: Scene, tmp_path: Path) -> Iterator[Killer]:
         process.wait(30)
 
 
+@pytest.mark.slow
 # Around every call of the journal, so around every step; of the changes on the disk, which are many, every eighth.
 @pytest.mark.parametrize(("where", "stride"), [("journal", 1), ("disk", 8)])
 def test_a_birth_killed_anywhere_is_continued_to_the_same_jail(

@@ -25,6 +25,8 @@ from signing.metadata import Signatories, Topology
 from tests.support.kill_at import Crashes
 from tests.support.world import PASSPHRASE, PlainServer, World, now
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = Pin.parse("web-search==1.0"), Pin.parse("pdf-tools==1.0")
 MOST_STEPS = 60
 

@@ -14,6 +14,8 @@ from repo_server.curation.tree import SourceTree
 from signing.format.review import Severity
 from tests.repo_server.curation.material import SKILL_MD, checks_of, tree_of
 
+pytestmark = pytest.mark.slow
+
 SIZE = 1 << 20
 FAMILIES: dict[str, Callable[..., object]] = {
     "structure": lambda tree: list(structure.check(tree)),
