@@ -217,12 +217,33 @@ def _serve_granian(
         log_level=LogLevels.error,
         workers_kill_timeout=_GRACE_SECONDS,
     )
+    granian.on_startup(lambda: _end_on_signals(granian.signal_handler_interrupt))
     worker = _Worker(app_factory=app_factory, address=address, port=port, label=label, first=context.Lock())
     try:
         granian.serve(target_loader=worker, wrap_loader=False)
     except SystemExit as error:
         if error.code:
             raise HostError("the workers of the web server ended", hint="the lines above say why") from error
+
+
+def _end_on_signals(end: Callable[[], None]) -> None:
+    """Let the first SIGTERM or SIGINT call ``end``, from a thread of its own; further ones change nothing.
+
+    Granian's own handler sets an event whose lock is not reentrant. A second signal that arrives in the middle
+    of the first waited for itself, and the service stayed for ever (seen: two SIGTERM within a millisecond).
+    """
+    called = threading.Event()
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=once, name="end", daemon=True).start()
+
+    def once() -> None:
+        if not called.is_set():
+            called.set()
+            end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -247,6 +247,18 @@ def test_signals_end_it_in_two_seconds(kind: str, number: int, tmp_path: Path) -
             socket.create_connection(("127.0.0.1", service.port), timeout=1)
 
 
+@pytest.mark.parametrize("server", ["granian", "waitress"])
+def test_a_burst_of_signals_ends_it_as_well(server: str, tmp_path: Path) -> None:
+    """Two SIGTERM within a millisecond: a handler that waits for its own lock would keep the service for ever."""
+    pytest.importorskip(server)
+    write_trees(tmp_path)
+    for _ in range(3):
+        with running(server, tmp_path) as service:
+            for _ in range(20):
+                service.process.send_signal(signal.SIGTERM)
+            assert service.process.wait(timeout=10) in {0, -signal.SIGTERM}
+
+
 def test_killed_parent_leaves_no_worker_on_the_port(tmp_path: Path) -> None:
     pytest.importorskip("granian")
     write_trees(tmp_path)
