@@ -30,6 +30,7 @@ from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.moment import render_moment
 from signing.format.names import Pin
+from signing.sealed import unchangeable
 
 Evidence = VerifiedRelease | ExternalBundle
 
@@ -41,6 +42,7 @@ class _Seal:
 _SEAL: Final = _Seal()
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
@@ -57,12 +59,6 @@ class Admission:
     def __post_init__(self, seal: _Seal) -> None:
         if seal is not _SEAL:
             raise TypeError("Admission comes from hive.admission.admit()")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("admit again; an admission does not travel")
-
-    def __setstate__(self, _state: object) -> NoReturn:
-        raise TypeError("admit again; an admission does not change")
 
     @property
     def tree_sha256(self) -> Sha256:

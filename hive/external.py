@@ -6,11 +6,12 @@ digest, so consent to one set of bytes is not consent to what the same source of
 
 from dataclasses import InitVar, dataclass
 from datetime import datetime
-from typing import Final, NoReturn, final
+from typing import Final, final
 
 from signing.format.archive import Bundle, read_bundle
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin, TenantId
+from signing.sealed import unchangeable
 
 
 class _Seal:
@@ -20,6 +21,7 @@ class _Seal:
 _SEAL: Final = _Seal()
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalBundle:
@@ -33,12 +35,6 @@ class ExternalBundle:
     def __post_init__(self, seal: _Seal) -> None:
         if seal is not _SEAL:
             raise TypeError("ExternalBundle comes from read_external()")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("keep the bytes and read them again")
-
-    def __setstate__(self, _state: object) -> NoReturn:
-        raise TypeError("keep the bytes and read them again")
 
 
 def read_external(data: bytes) -> ExternalBundle:

@@ -14,7 +14,7 @@ that was not verified, and a reader has to trust this file and `signing.trusted`
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, NoReturn, final
+from typing import Final, final
 
 from signing.errors import BlockedError, DigestMismatchError, ThresholdError, WrongSubjectError
 from signing.format.archive import Bundle, read_bundle
@@ -28,6 +28,7 @@ from signing.format.revocations import Revocations
 from signing.format.statement import PAYLOAD_TYPE, Statement
 from signing.keys import envelope_signers, holder_of
 from signing.roles import SKILLS
+from signing.sealed import unchangeable
 from signing.trusted import TrustedMetadata, VouchedTarget
 
 
@@ -39,7 +40,7 @@ _SEAL: Final = _Seal()
 
 
 class _Sealed:
-    """What all evidence has in common: it cannot be made elsewhere, and it does not travel."""
+    """What all evidence here has in common: it cannot be made elsewhere."""
 
     __slots__ = ()
 
@@ -47,15 +48,8 @@ class _Sealed:
         if seal is not _SEAL:
             raise TypeError(f"{type(self).__name__} comes from its verify_ function in signing.evidence")
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("keep the bytes and verify again; evidence does not travel")
 
-    def __setstate__(self, _state: object) -> NoReturn:
-        # Frozen dataclasses with slots get one from the standard library, which would replace every field;
-        # also where they inherit one, so each class below names this one in its own body.
-        raise TypeError("keep the bytes and verify again; evidence does not change")
-
-
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedBundle(_Sealed):
@@ -65,7 +59,6 @@ class VerifiedBundle(_Sealed):
     bundle: Bundle
     target: VouchedTarget
     seal: InitVar[_Seal]
-    __setstate__ = _Sealed.__setstate__
 
     @property
     def tree_sha256(self) -> Sha256:
@@ -73,6 +66,7 @@ class VerifiedBundle(_Sealed):
         return self.bundle.manifest.tree_digest
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedReview(_Sealed):
@@ -83,9 +77,9 @@ class VerifiedReview(_Sealed):
     reviewer_keyids: tuple[str, ...]
     target: VouchedTarget
     seal: InitVar[_Seal]
-    __setstate__ = _Sealed.__setstate__
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRelease(_Sealed):
@@ -94,7 +88,6 @@ class VerifiedRelease(_Sealed):
     bundle: VerifiedBundle
     review: VerifiedReview
     seal: InitVar[_Seal]
-    __setstate__ = _Sealed.__setstate__
 
     @property
     def pin(self) -> Pin:
@@ -102,6 +95,7 @@ class VerifiedRelease(_Sealed):
         return self.bundle.pin
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedProfile(_Sealed):
@@ -110,9 +104,9 @@ class VerifiedProfile(_Sealed):
     profile: Profile
     target: VouchedTarget
     seal: InitVar[_Seal]
-    __setstate__ = _Sealed.__setstate__
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRevocations(_Sealed):
@@ -121,7 +115,6 @@ class VerifiedRevocations(_Sealed):
     revocations: Revocations
     target: VouchedTarget
     seal: InitVar[_Seal]
-    __setstate__ = _Sealed.__setstate__
 
 
 def verify_bundle(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedBundle:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, final
 
 from securesystemslib.signer import Key
 from tuf.api.metadata import (
@@ -42,6 +42,7 @@ from signing.format.names import TargetPath
 from signing.keys import holder_of
 from signing.metadata import lint_meta, lint_root, lint_targets, parse, target_sha256
 from signing.roles import ROOT, SKILLS, SNAPSHOT, TARGETS, TIMESTAMP, delegated_role_of
+from signing.sealed import unchangeable
 
 
 class _Seal:
@@ -56,6 +57,7 @@ def _check_seal(seal: object, name: str, maker: str) -> None:
         raise TypeError(f"{name} comes from {maker}")
 
 
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VouchedTarget:
@@ -76,13 +78,8 @@ class VouchedTarget:
     def __post_init__(self, seal: _Seal) -> None:
         _check_seal(seal, "VouchedTarget", "TrustedMetadata.vouch()")
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("keep the bytes and verify again; evidence does not travel")
 
-    def __setstate__(self, _state: object) -> NoReturn:
-        raise TypeError("keep the bytes and verify again; evidence does not change")
-
-
+@unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedMetadata:
@@ -100,12 +97,6 @@ class TrustedMetadata:
 
     def __post_init__(self, seal: _Seal) -> None:
         _check_seal(seal, "TrustedMetadata", "verify_metadata()")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("keep the bytes and verify again; evidence does not travel")
-
-    def __setstate__(self, _state: object) -> NoReturn:
-        raise TypeError("keep the bytes and verify again; evidence does not change")
 
     def vouch(self, path: TargetPath) -> VouchedTarget:
         """Return the evidence that the role which owns ``path`` names it.
