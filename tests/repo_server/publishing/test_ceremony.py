@@ -26,7 +26,7 @@ from signing.errors import ConflictError, FormatError, KeyAccessError, SkillRepo
 from signing.format.names import HolderName
 from signing.keys import HeldKey
 from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key, new_key
-from signing.metadata import Signatories, Topology, parse, render
+from signing.metadata import Signatories, Topology, build_target, parse, render
 from tests.support.world import CHEAP, PASSPHRASE, now
 
 ROOTS = ("ruth", "rolf", "rita")
@@ -231,6 +231,32 @@ def test_a_lowered_threshold_in_a_draft_is_not_signed_unseen(
     tampered = {**drafted, "targets": targets.to_bytes()}
     with pytest.raises(FormatError):
         sign_documents(tampered, people.signers["alice"], now=now())
+
+
+@pytest.mark.parametrize(
+    "what", ["paths", "term", "one curator", "not terminating", "a target", "another version"]
+)
+def test_a_draft_that_is_not_ours_is_signed_by_nobody(
+    people: People, drafted: dict[str, bytes], what: str
+) -> None:
+    role = "profiles" if what in {"a target", "another version", "term"} else "targets"
+    metadata = parse(drafted[role], Targets, where=role)
+    delegations = metadata.signed.delegations
+    if delegations is not None and delegations.roles is not None:
+        skills = delegations.roles["skills"]
+        skills.paths = ["*"] if what == "paths" else skills.paths
+        skills.threshold = 1 if what == "one curator" else skills.threshold
+        skills.terminating = what != "not terminating"
+    if what == "term":
+        metadata.signed.expires = now() + timedelta(days=4000)
+    if what == "another version":
+        metadata.signed.version = 7
+    if what == "a target":
+        metadata.signed.targets["profiles/a/1.json"] = build_target("profiles/a/1.json", b"{}")
+    tampered = {**drafted, role: metadata.to_bytes()}
+    for name in EVERYBODY:
+        with pytest.raises(FormatError):
+            sign_documents(tampered, people.signers[name], now=now())
 
 
 def test_a_foreign_online_key_is_refused(people: People, drafted: dict[str, bytes], tmp_path: Path) -> None:
