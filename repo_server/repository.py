@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from repo_server.config import RepositoryConfig
 from repo_server.db.session import open_engine
+from repo_server.storage.blobs import Blobs
 from repo_server.storage.local import LocalBlobs
 from signing.errors import CouldNotVerifyError
 
@@ -31,7 +32,7 @@ class Repository:
     folder: Path
     config: RepositoryConfig
     engine: Engine
-    blobs: LocalBlobs
+    blobs: Blobs
     # The anchor that whoever uses this repository brought along; None: the repository's own copy.
     given_anchor: bytes | None = None
 

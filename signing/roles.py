@@ -29,7 +29,6 @@ SKILLS: Final = "skills"
 PROFILES: Final = "profiles"
 REVOCATIONS: Final = "revocations"
 
-TOP_LEVEL: Final = (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)
 DELEGATED_PATHS: Final = {
     SKILLS: ["skills/*/*/*"],
     PROFILES: ["profiles/*/*.json"],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from hive import audit, optins, trust
@@ -32,6 +32,14 @@ class Begun:
 
     mark: str
     continued: bool
+
+
+def steps_of(session: Session, tenant_id: TenantId) -> dict[str, StepState]:
+    """Return how far each step of the tenant's birth has come, in the order in which they were begun."""
+    rows = session.scalars(
+        select(StepRow).where(StepRow.tenant_id == tenant_id).order_by(StepRow.at, StepRow.name)
+    )
+    return {row.name: StepState(row.state) for row in rows}
 
 
 class Journal:

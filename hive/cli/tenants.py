@@ -3,6 +3,7 @@
 import click
 
 from hive import tenants
+from hive.birth.journal import steps_of
 from hive.cli.context import clock, open_database, settings
 from hive.db.session import transaction
 from hive.tenants import Tenant, Tier
@@ -64,10 +65,11 @@ def show_tenant(ctx: click.Context, tenant_id: str, console: Console) -> None:
     """Show one tenant."""
     with transaction(open_database(settings(ctx))) as session:
         tenant = Tenant.of(tenants.load_row(session, parse_tenant_id(tenant_id)))
-    document = tenant.to_json()
-    console.answer(
-        document, "\n".join(f"{key:14} {'-' if value is None else value}" for key, value in document.items())
-    )
+        steps = {name: state.value for name, state in steps_of(session, tenant.tenant_id).items()}
+    facts = tenant.to_json()
+    lines = [f"{key:14} {'-' if value is None else value}" for key, value in facts.items()]
+    lines += [f"{'step':14} {name}: {state}" for name, state in steps.items()]
+    console.answer({**facts, "birth_steps": steps}, "\n".join(lines))
 
 
 def _line(tenant: Tenant) -> str:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from hive import audit
 from hive.birth.carry_out import birth
+from hive.birth.journal import steps_of
+from hive.db.models import StepState
 from hive.db.session import snapshot
 from signing.format.names import parse_tenant_id
 from tests.support.world import World, register_tenant
@@ -22,4 +24,7 @@ def test_a_paid_tenant_is_born_with_the_pinned_skill(world: World, tmp_path: Pat
     with snapshot(mother.engine) as session:
         events = [record.event for record in audit.read(session, tenant="acme")]
         assert audit.check(session).sequence == 4
+        steps = steps_of(session, parse_tenant_id("acme"))
+    assert set(steps.values()) == {StepState.DONE}
+    assert set(steps) == {"create-jail", "skill:web-search==1.0", "identity", "lock", "verify"}
     assert events == ["tenant.registered", "birth.begun", "admission", "birth.active"]
