@@ -190,13 +190,19 @@ def verify_review(
 
 
 def check_approval(review: Review, *, now: datetime) -> None:
-    """Return None when ``review`` approves and every blocking finding has somebody who answers for it.
+    """Return None when ``review`` approves, knows what is new, and somebody answers for every blocking finding.
 
     Raises:
         BlockedError: otherwise.
     """
     if review.decision is not Decision.APPROVE:
-        raise BlockedError(f"{review.pin} was rejected: {review.reason}")
+        raise BlockedError(f"{review.pin} was not approved ({review.decision.value}): {review.reason}")
+    if review.surface_changes and not review.acknowledged:
+        raise BlockedError(
+            f"{review.pin} may touch what {review.previous} could not, and the review does not acknowledge it"
+            f" ({len(review.surface_changes)} changes)",
+            hint="read them (skillrepo review), then approve with --acknowledge",
+        )
     if unwaived := review.unwaived(now):
         first = unwaived[0]
         raise BlockedError(

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from repo_server.desk import Desk, LocalDesk
 from repo_server.repository import ANCHOR_NAME, Repository
 from signing.console import Console
 from signing.errors import KeyAccessError, UsageError
@@ -43,6 +44,12 @@ def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = Fal
     if repository.config.dev:
         console.note("development repository: everybody's keys are throw-away keys on this machine")
     return repository
+
+
+def open_desk(ctx: click.Context, console: Console, *, to_sign: bool = False) -> Desk:
+    """Return the desk of the repository that the options name: see `open_repository`."""
+    repository = open_repository(ctx, console, to_sign=to_sign)
+    return LocalDesk(repository, lambda: open_online_signer(ctx, repository))
 
 
 def _signers_anchor(ctx: click.Context, folder: Path) -> bytes | None:

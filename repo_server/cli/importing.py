@@ -28,7 +28,7 @@ def import_(
     from repo_server.curation.candidates import Origin, stage
     from repo_server.curation.checks import run_checks
     from repo_server.curation.limits import Limits
-    from repo_server.curation.reviewing import describe
+    from repo_server.curation.examination import describe
     from repo_server.curation.sources import SourceSettings, fetch, parse_address
     from repo_server.db.session import transaction
 

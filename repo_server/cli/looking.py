@@ -45,7 +45,7 @@ def status(ctx: click.Context, console: Console) -> None:
 def show(ctx: click.Context, what: str, console: Console) -> None:
     """Show a release with its review, the releases of a name, or a candidate."""
     from repo_server.curation.candidates import find
-    from repo_server.curation.reviewing import describe, load_review
+    from repo_server.curation.examination import describe, load_review
     from repo_server.db.models import CandidateRow
     from repo_server.db.session import snapshot
     from repo_server.publishing.overview import releases_of

@@ -1,183 +1,291 @@
 """`skillrepo review`: look, then decide; or only look, as a script does."""
 
-import os
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from repo_server.cli.context import acting_as, clock, open_repository, open_signer
+from repo_server.cli.bare_review import check_ci, review_folder, review_list
+from repo_server.cli.context import acting_as, clock, open_desk, open_signer
 from signing.console import Console, console_option
-from signing.errors import BlockedError, UsageError
-from signing.format.review import Decision, Finding, Severity
+from signing.errors import BlockedError, FormatError, UsageError
+from signing.format.finding import Severity
+from signing.format.review import Decision
 
-_COLOURS = {Severity.BLOCK: "bold red", Severity.LOOK: "yellow", Severity.NOTE: "dim"}
+if TYPE_CHECKING:
+    from repo_server.curation.deciding import Verdict
+    from repo_server.curation.examination import Examination
+    from repo_server.desk import Desk
+
+_SHORT = 12  # characters of an acknowledgement that are enough
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What the command line says about the decision."""
+
+    decision: str | None
+    reason: str | None
+    waive: tuple[str, ...]
+    waive_until: datetime | None
+    renew_waivers: bool
+    acknowledge: str | None
 
 
 @click.command()
 @click.argument("candidate", metavar="CANDIDATE|NAME[==VERSION]", required=False)
+@click.option("--path", "folder", type=click.Path(path_type=Path), help="Check a bare folder or archive.")
 @click.option(
-    "--path", "folder", type=click.Path(path_type=Path), help="Check a bare folder; no repository, no state."
+    "--path-list", type=click.File(), metavar="FILE", help="Check many folders, one a line; - is stdin."
 )
+@click.option("--json-lines", is_flag=True, help="With --path-list: one JSON object for each.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the review as one web page."
+)
+@click.option("--sarif", type=click.Path(path_type=Path), metavar="FILE", help="Write the findings as SARIF.")
+@click.option("--ci", is_flag=True, help="Exit 12 when something blocks that nobody has waived.")
 @click.option("--tree", "tree", metavar="SHA256", help="With a decision: refuse unless these are the files.")
-@click.option("--approve", "decision", flag_value="approve", help="Decide: may be signed.")
-@click.option("--reject", "decision", flag_value="reject", help="Decide: may not.")
+@click.option("--approve", "decision", flag_value=Decision.APPROVE.value, help="Decide: may be signed.")
+@click.option("--reject", "decision", flag_value=Decision.REJECT.value, help="Decide: may not.")
+@click.option("--needs-work", "decision", flag_value=Decision.NEEDS_WORK.value, help="Decide: not like this.")
 @click.option("--reason", help="Why; it is signed with the decision.")
+@click.option(
+    "--acknowledge", metavar="DIGEST", help="The changes in what it may touch, as review names them."
+)
 @click.option("--waive", multiple=True, metavar="FINDING=REASON", help="Answer for a blocking finding.")
+@click.option(
+    "--waive-until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="When your waivers end."
+)
+@click.option("--renew-waivers", is_flag=True, help="Answer again for what was waived in the last version.")
 @click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator whose key signs the decision.")
 @console_option
 @click.pass_context
-def review(
-    ctx: click.Context,
-    candidate: str | None,
-    folder: Path | None,
-    tree: str | None,
-    decision: str | None,
-    reason: str | None,
-    waive: Sequence[str],
-    holder: str | None,
-    console: Console,
-) -> None:
+def review(ctx: click.Context, candidate: str | None, console: Console, /, **options: Any) -> None:
     """Examine CANDIDATE: findings, surface, diff to the last published version. Then decide, with a reason."""
-    if folder is not None:
-        _review_folder(folder, console)
+    if options["path_list"] is not None:
+        review_list(options["path_list"], console, json_lines=options["json_lines"], ci=options["ci"])
+        return
+    if options["folder"] is not None:
+        review_folder(
+            options["folder"], console, html=options["html"], sarif=options["sarif"], ci=options["ci"]
+        )
         return
     if candidate is None:
         raise UsageError(
             "nothing to review", hint="name a candidate (skillrepo status), or a folder: --path DIR"
         )
-    from repo_server.curation.candidates import find
-    from repo_server.curation.reviewing import decide, examine
-    from repo_server.db.session import snapshot, transaction
-
-    repository = open_repository(ctx, console, to_sign=decision is not None or console.can_ask())
-    with snapshot(repository.engine) as session:  # looking must not keep others from writing
-        examination = examine(repository, session, find(session, candidate))
-    document = examination.to_json()
-    if tree is not None and tree != document["provenance"]["tree_sha256"]:
-        raise BlockedError(
-            f"the files are {document['provenance']['tree_sha256']}, you looked at {tree}",
-            hint="review it again",
-        )
-    waivers = _waivers(waive)
-    if decision is None and console.can_ask():
-        _show(document, examination.findings, pager=True)
-        decision, reason, waivers = _ask(examination.findings, reason, waivers)
-    elif decision is None and not console.as_json:
-        _show(document, examination.findings, pager=False)
-    if decision is None:
-        number, digest = document["candidate"], document["provenance"]["tree_sha256"]
-        console.answer(document, f"decide: skillrepo review {number} --tree {digest} --approve --reason '…'")
+    given = _Given(
+        decision=options["decision"],
+        reason=options["reason"],
+        waive=options["waive"],
+        waive_until=_end_of(options["waive_until"]),
+        renew_waivers=options["renew_waivers"],
+        acknowledge=options["acknowledge"],
+    )
+    asks = given.decision is None and console.can_ask() and not options["ci"]
+    desk = open_desk(ctx, console, to_sign=given.decision is not None or asks)
+    examination = _examine(desk, candidate, console)
+    _check_tree(examination, options["tree"])
+    _write_pages(examination, options["html"], options["sarif"])
+    if asks:
+        _show(examination, pager=True)
+        given = _ask(examination, given)
+    elif given.decision is None and not console.as_json:
+        _show(examination, pager=False)
+    if given.decision is None:
+        console.answer(_document(examination), _next(examination))
+        if options["ci"]:
+            _check_waived(desk, examination)
         return
-    if not reason:
-        raise UsageError("a decision needs a reason", hint="--reason 'what you saw and why it is enough'")
+    _decide(ctx, desk, examination, given, options["holder"], console)
+
+
+def _examine(desk: "Desk", candidate: str, console: Console) -> "Examination":
+    from repo_server.curation.candidates import find, load_tree
+    from repo_server.curation.engines import run_engines
+    from repo_server.curation.examination import examine
+    from repo_server.db.session import snapshot
+
+    repository = desk.repository
+    with snapshot(repository.engine) as session:  # looking must not keep others from writing
+        row = find(session, candidate)
+        tree = load_tree(repository, row)
+    reports = run_engines(repository, tree, note=console.note)
+    with snapshot(repository.engine) as session:
+        return examine(repository, session, find(session, row.id), reports=reports)
+
+
+def _decide(
+    ctx: click.Context,
+    desk: "Desk",
+    seen: "Examination",
+    given: _Given,
+    holder: str | None,
+    console: Console,
+) -> None:
+    from repo_server.curation.candidates import find
+    from repo_server.curation.deciding import decide
+    from repo_server.curation.examination import examine
+    from repo_server.db.session import transaction
+    from signing.format.digest import Sha256
+
+    verdict = _verdict(seen, given)
+    repository = desk.repository
     signer = open_signer(ctx, repository, acting_as(holder, repository, "curator"))
+    replaces = Sha256(seen.row.review_sha256) if seen.row.review_sha256 is not None else None
     with transaction(repository.engine) as session:
-        row = find(session, examination.row.id)
-        fresh = examine(repository, session, row)
-        if fresh.to_json() != document:
+        row = find(session, seen.row.id)
+        fresh = examine(repository, session, row, reports=seen.reports)
+        if fresh.to_json() != seen.to_json():
             raise BlockedError("the candidate changed while you looked", hint="review it again")
         made = decide(
             repository,
             session,
             fresh,
-            decision=Decision(decision),
-            reason=reason,
-            waive=waivers,
+            verdict,
             signer=signer,
             now=clock(),
+            policy_sha256=repository.policy_sha256,
         )
-        document |= {"state": row.state, "decision": made.decision.value, "review_sha256": row.review_sha256}
-    following = f"\nnext: skillrepo sign {row.id}" if made.decision is Decision.APPROVE else ""
+        state, digest = row.state, row.review_sha256
+    desk.hand_in_review(seen.row.id, replaces=replaces)
+    following = f"\nnext: skillrepo sign {seen.row.id}" if made.decision is Decision.APPROVE else ""
+    words = {Decision.APPROVE: "approved", Decision.REJECT: "rejected", Decision.NEEDS_WORK: "sent back"}
     console.answer(
-        {**document, "reason": made.reason, "reviewer": made.reviewer, "by": signer.held.holder},
-        f"{made.decision.value}d by {signer.held.holder}: {made.pin}{following}".replace(
-            "rejectd", "rejected"
-        ),
+        {
+            **_document(seen),
+            "state": state,
+            "decision": made.decision.value,
+            "review_sha256": digest,
+            "reason": made.reason,
+            "reviewer": made.reviewer,
+            "by": signer.held.holder,
+            "acknowledged": made.acknowledged,
+        },
+        f"{words[made.decision]} by {signer.held.holder}: {made.pin}{following}",
     )
 
 
-def _review_folder(folder: Path, console: Console) -> None:
-    from repo_server.curation.checks import run_checks, surface_of
-    from repo_server.curation.limits import Limits
-    from repo_server.curation.sources import SourceSettings, fetch, folder_address
+def _verdict(examination: "Examination", given: _Given) -> "Verdict":
+    from repo_server.curation.deciding import Verdict
+    from signing.format.digest import Sha256
 
-    fetched = fetch(folder_address(str(folder)), limits=Limits(), settings=SourceSettings(), now=clock())
-    report = run_checks(fetched.tree, name=None, strict=False)
-    findings = [*fetched.observations, *report.findings]
-    document = {
-        "path": str(folder),
-        "tree_sha256": fetched.tree.digest,
-        "findings": [finding.to_json() for finding in findings],
-        "surface": surface_of(fetched.tree).to_json(),
-    }
-    if not console.as_json:
-        _show({**document, "surface_diff": [], "diff": ""}, findings, pager=False)
-    console.answer(document)
-
-
-def _show(document: dict[str, Any], findings: Sequence[Finding], *, pager: bool) -> None:
-    """Print what a curator looks at; nothing from outside is printed raw."""
-    from contextlib import nullcontext
-
-    from rich.console import Console as Screen
-    from rich.markup import escape
-    from rich.text import Text
-
-    from repo_server.curation.textsafe import visible
-
-    os.environ.setdefault("LESS", "-R")  # or less shows every colour as ESC[1m
-    screen = Screen(soft_wrap=True, highlight=False)
-    with screen.pager(styles=True) if pager and sys.stdout.isatty() else nullcontext():
-        if "name" in document:
-            origin = document["provenance"]
-            screen.print(
-                f"[bold]{escape(document['name'])}=={escape(document['version'])}[/]  ({document['kind']})"
+    if not given.reason:
+        raise UsageError("a decision needs a reason", hint="--reason 'what you saw and why it is enough'")
+    waive = _waivers(given.waive)
+    if given.renew_waivers:
+        waive = {waiver.finding: waiver.reason for waiver in examination.earlier_waivers} | waive
+    expected, acknowledged = examination.acknowledgement, None
+    if given.acknowledge is not None:
+        text = given.acknowledge.lower()
+        if expected is None or len(text) < _SHORT or not expected.startswith(text):
+            raise BlockedError(
+                "what you acknowledge is not what changed"
+                + ("" if expected is None else f": that is {expected[:_SHORT]}"),
+                hint="review it again, and read what it may touch that the last version could not",
             )
-            screen.print(f"  from      {escape(visible(origin['address']))}")
-            screen.print(f"  publisher {escape(visible(origin['publisher'])) or '-'}")
-            screen.print(f"  files     tree sha256 {origin['tree_sha256']}")
-            screen.print(f"  licence   {escape(visible(origin['licence'])) or '-'}")
-            screen.print(f"  previous  {document['previous'] or 'none: this is the first version'}")
-        if document["diff"]:
-            screen.rule("what changes in the files", align="left")
-            for line in document["diff"].splitlines():
-                style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-                screen.print(Text(visible(line), style=style))
-        if document["surface_diff"]:
-            screen.rule("what it may touch that the last version could not", align="left")
-            for line in document["surface_diff"]:
-                screen.print(Text(visible(line)))
-        screen.rule(f"{len(findings)} finding{'' if len(findings) == 1 else 's'}", align="left")
-        for finding in findings:
-            place = f"{visible(finding.path)}:{finding.line}" if finding.line else visible(finding.path)
-            label = f"[{_COLOURS[finding.severity]}]{finding.severity.value.upper():5}[/]"
-            screen.print(f"{label} {finding.id}  {escape(finding.check)}  {escape(place)}")
-            screen.print(Text(f"      {visible(finding.message)}"))
-            if finding.excerpt:
-                screen.print(Text(f"      │ {visible(finding.excerpt)}", style="dim"))
+        acknowledged = Sha256(expected)
+    return Verdict(
+        decision=Decision(given.decision),
+        reason=given.reason,
+        waive=waive,
+        waive_until=given.waive_until,
+        acknowledged=acknowledged,
+    )
 
 
-def _ask(
-    findings: Sequence[Finding], reason: str | None, waivers: dict[str, str]
-) -> tuple[str | None, str | None, dict[str, str]]:
+def _ask(examination: "Examination", given: _Given) -> _Given:
     """Ask a person for the decision; nothing is decided by pressing Enter."""
+    choices = [Decision.APPROVE.value, Decision.REJECT.value, Decision.NEEDS_WORK.value, "later"]
     choice = click.prompt(
-        "approve, reject, or later",
-        type=click.Choice(["approve", "reject", "later"]),
-        err=True,
-        show_choices=False,
+        "approve, reject, needs-work, or later", type=click.Choice(choices), err=True, show_choices=False
     )
     if choice == "later":
-        return None, None, waivers
-    if choice == "approve":
-        for finding in findings:
-            if finding.severity is Severity.BLOCK and finding.id not in waivers:
+        return given
+    if choice == Decision.APPROVE.value:
+        given = _ask_about_changes(examination, given)
+        known = {waiver.finding: waiver for waiver in examination.earlier_waivers}
+        asked = set(_waivers(given.waive))
+        for finding in examination.findings:
+            if finding.severity is Severity.BLOCK and finding.id not in asked:
+                earlier = known.get(finding.id)
+                if earlier is not None:
+                    click.echo(f"{earlier.by} waived this in the last version: {earlier.reason}", err=True)
                 why = click.prompt(f"{finding.check} blocks ({finding.id}); why is it acceptable?", err=True)
-                waivers = {**waivers, finding.id: why}
-    return choice, reason or click.prompt("reason", err=True), waivers
+                given = replace(given, waive=(*given.waive, f"{finding.id}={why}"))
+    return replace(given, decision=choice, reason=given.reason or click.prompt("reason", err=True))
+
+
+def _ask_about_changes(examination: "Examination", given: _Given) -> _Given:
+    if examination.acknowledgement is None or given.acknowledge is not None:
+        return given
+    count = len(examination.surface_changes)
+    click.confirm(
+        f"it may touch what the last version could not ({count} change{'s' * (count > 1)} above); "
+        "have you read them, and are they meant?",
+        err=True,
+        abort=True,
+    )
+    return replace(given, acknowledge=examination.acknowledgement)
+
+
+def _check_tree(examination: "Examination", wanted: str | None) -> None:
+    found = examination.tree.digest
+    if wanted is not None and wanted != found:
+        raise BlockedError(f"the files are {found}, you looked at {wanted}", hint="review it again")
+
+
+def _check_waived(desk: "Desk", examination: "Examination") -> None:
+    """Raise BlockedError when something blocks that no valid waiver of the stored review answers for."""
+    from repo_server.curation.examination import load_review
+
+    waived: set[str] = set()
+    if examination.row.review_sha256 is not None:
+        _, made = load_review(desk.repository, examination.row)
+        waived = {waiver.finding for waiver in made.waivers if waiver.until > clock()}
+    check_ci(finding for finding in examination.findings if finding.id not in waived)
+
+
+def _document(examination: "Examination") -> dict[str, Any]:
+    from repo_server.curation.checks.catalogue import explained
+
+    return {
+        **examination.to_json(),
+        "findings": [explained(finding) for finding in examination.findings],
+    }
+
+
+def _next(examination: "Examination") -> str:
+    changes = examination.acknowledgement
+    acknowledge = f" --acknowledge {changes[:_SHORT]}" if changes is not None else ""
+    return (
+        f"decide: skillrepo review {examination.row.id} --tree {examination.tree.digest}{acknowledge}"
+        " --approve --reason '…'"
+    )
+
+
+def _show(examination: "Examination", *, pager: bool) -> None:
+    from repo_server.cli.screens import paged
+    from repo_server.curation.rendering import page_of, render_terminal
+
+    with paged(pager=pager) as screen:
+        render_terminal(page_of(examination), screen)
+
+
+def _write_pages(examination: "Examination", html: Path | None, sarif: Path | None) -> None:
+    if html is None and sarif is None:
+        return
+    from repo_server.cli.screens import write_html, write_sarif
+    from repo_server.curation.rendering import page_of
+
+    page = page_of(examination)
+    if html is not None:
+        write_html(html, page)
+    if sarif is not None:
+        write_sarif(sarif, page)
 
 
 def _waivers(given: Sequence[str]) -> dict[str, str]:
@@ -188,3 +296,12 @@ def _waivers(given: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{item!r} is not FINDING=REASON", hint="use the finding's id from review")
         result[finding] = why.strip()
     return result
+
+
+def _end_of(day: datetime | None) -> datetime | None:
+    if day is None:
+        return None
+    end = datetime.combine(day.date(), time(23, 59, 59), tzinfo=UTC)
+    if end <= clock():
+        raise FormatError("that day is over", where="--waive-until")
+    return end

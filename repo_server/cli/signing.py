@@ -9,6 +9,7 @@ from repo_server.cli.context import (
     acting_as,
     clock,
     confirm,
+    open_desk,
     open_online_signer,
     open_repository,
     open_signer,
@@ -30,11 +31,15 @@ _SHOWN = 3
 def sign(ctx: click.Context, candidate: str, holder: str | None, yes: bool, console: Console) -> None:
     """Show exactly what would change in the signed metadata, check it against the review, and sign it."""
     from repo_server.curation.candidates import find
-    from repo_server.db.session import transaction
-    from repo_server.publishing.releases import give_signature, load_reviewed, plan_signature
+    from repo_server.db.session import snapshot, transaction
+    from repo_server.publishing.releases import give_signature, load_reviewed, plan_signature, subject_of
 
-    repository = open_repository(ctx, console, to_sign=True)
+    desk = open_desk(ctx, console, to_sign=True)
+    repository = desk.repository
     name = acting_as(holder, repository, "curator")
+    with snapshot(repository.engine) as session:
+        subject = subject_of(find(session, candidate))
+    desk.prepare_proposals(subject)
     with transaction(repository.engine) as session:
         row = find(session, candidate)
         release = load_reviewed(repository, session, row, now=clock())
@@ -54,6 +59,7 @@ def sign(ctx: click.Context, candidate: str, holder: str | None, yes: bool, cons
         )
         changes = give_signature(session, row, release, signer, now=clock())
         state = row.state
+    desk.hand_in_signatures(subject, keyid=signer.public_key.keyid)
     console.answer(
         {
             **release.to_json(),
@@ -71,17 +77,16 @@ def sign(ctx: click.Context, candidate: str, holder: str | None, yes: bool, cons
 @click.pass_context
 def publish(ctx: click.Context, console: Console) -> None:
     """Publish everything that has enough signatures."""
-    from repo_server.publishing.publish import publish as publish_signed
-
-    repository = open_repository(ctx, console)
-    result = publish_signed(repository, open_online_signer(ctx, repository), now=clock())
-    lines = [f"published {pin}" for pin in result.releases]
-    lines += [f"published profile {pin}" for pin in result.profiles]
-    lines += [f"renewed {role}" for role in result.renewed]
-    lines += [f"waiting   {subject}: {', '.join(missing)}" for subject, missing in result.pending]
-    if result.online is not None:
-        lines.append(f"snapshot {result.online.snapshot}, timestamp {result.online.timestamp}")
-    console.answer(result.to_json(), "\n".join(lines) or "nothing waits to be published")
+    document = open_desk(ctx, console).publish(now=clock())
+    lines = [
+        f"published {'profile ' if item['kind'] == 'profile' else ''}{item['name']}=={item['version']}"
+        for item in document["published"]
+    ]
+    lines += [f"renewed {role}" for role in document["renewed"]]
+    lines += [f"waiting   {item['subject']}: {', '.join(item['missing'])}" for item in document["pending"]]
+    if document["snapshot_version"] is not None:
+        lines.append(f"snapshot {document['snapshot_version']}, timestamp {document['timestamp_version']}")
+    console.answer(document, "\n".join(lines) or "nothing waits to be published")
 
 
 @click.command()

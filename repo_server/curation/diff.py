@@ -14,7 +14,7 @@ with a byte in it that is not UTF-8 is text. What is longer than a person reads 
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from repo_server.curation.reading import Reading, reading_of
 from repo_server.curation.textsafe import visible
@@ -22,7 +22,7 @@ from repo_server.curation.tree import SourceTree
 from signing.format.archive import SourceFile
 from signing.format.digest import sha256_of
 from signing.format.manifest import MemberPath
-from signing.format.review import Surface
+from signing.format.surface import SurfaceChange
 
 # difflib's time grows with the square of the lines, and a hostile text can ask for all of it.
 _MAX_COMPARED_LINES = 3_000
@@ -52,13 +52,9 @@ def diff_trees(old: SourceTree | None, new: SourceTree) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def surface_diff(old: Surface | None, new: Surface) -> list[str]:
-    """Return what ``new`` touches that ``old`` did not, and the other way round: ``+ host example.com``."""
-    before = old if old is not None else Surface()
-    return [
-        *_set_diff("host", before.hosts, new.hosts),
-        *_set_diff("executable", before.executables, new.executables),
-    ]
+def render_surface_changes(changes: Iterable[SurfaceChange]) -> list[str]:
+    """Return the changes of a surface as lines for people: ``+ hosts example.com``."""
+    return [f"{'+' if item.added else '-'} {item.kind} {visible(item.entry, keep='')}" for item in changes]
 
 
 class _Effort:
@@ -72,11 +68,6 @@ class _Effort:
             return True
         self._left -= len(old) * len(new)
         return max(len(old), len(new)) <= _MAX_COMPARED_LINES and self._left >= 0
-
-
-def _set_diff(kind: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    changes = [(item, "+") for item in set(new) - set(old)] + [(item, "-") for item in set(old) - set(new)]
-    return [f"{sign} {kind} {visible(item, keep='')}" for item, sign in sorted(changes)]
 
 
 def _file(path: MemberPath, old: SourceFile | None, new: SourceFile | None, effort: _Effort) -> Iterator[str]:

@@ -1,15 +1,23 @@
-"""What changed about a skill besides its files, compared with the release that was published last.
+"""What changed about a skill, compared with the release that was published last.
 
 Who takes over a name, or its account, publishes from another place, under another name, or an old version with a
-known hole once more. None of that is visible in the files, so each is a finding that somebody must look at.
+known hole once more. None of that is visible in the files, so each is a finding that somebody must look at. So is
+a file that was not there before, however bland the sentence that sends the agent to it.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from repo_server.curation.textsafe import excerpt
-from signing.format.manifest import SKILL_NAME
+from repo_server.curation.reading import reading_of
+from repo_server.curation.textsafe import excerpt, visible
+from repo_server.curation.tree import SourceTree
+from signing.format.finding import Finding, Severity
+from signing.format.manifest import SKILL_NAME, MemberPath
 from signing.format.names import ReleaseVersion, version_key
-from signing.format.review import Finding, Severity
+
+_VERSION_OF_ADDRESS = re.compile(r"@[^@/#]*(?=#|$)")
+MAX_NEW_FILES = 100  # each a finding; the diff shows all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +28,13 @@ class HistoryFacts:
     source: str
     publisher: str
     licence: str
+    address: str = ""
+    resolved: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """The address without version or commit: the repository, the slug, the folder."""
+        return _VERSION_OF_ADDRESS.sub("", self.address)
 
 
 def history_findings(*, new: HistoryFacts, old: HistoryFacts | None) -> tuple[Finding, ...]:
@@ -35,6 +50,7 @@ def history_findings(*, new: HistoryFacts, old: HistoryFacts | None) -> tuple[Fi
         found.append(_finding("backwards", message))
     for check, what, before, after in (
         ("source-changed", "source", old.source, new.source),
+        ("place-changed", "place at the source", old.place, new.place),
         ("publisher-changed", "publisher", old.publisher, new.publisher),
         ("licence-changed", "licence", old.licence, new.licence),
     ):
@@ -44,6 +60,48 @@ def history_findings(*, new: HistoryFacts, old: HistoryFacts | None) -> tuple[Fi
             )
             found.append(_finding(check, message))
     return tuple(found)
+
+
+def tree_findings(*, new: SourceTree, old: SourceTree | None, growing: bool) -> tuple[Finding, ...]:
+    """Return the files of ``new`` that ``old`` did not have, each with the line that mentions it first.
+
+    Without ``old`` nothing is new. ``growing``: the new version may touch what the old one could not.
+    """
+    if old is None:
+        return ()
+    found = list(_new_files(new, old))
+    if len(found) > MAX_NEW_FILES:
+        rest = len(found) - MAX_NEW_FILES
+        found = [*found[:MAX_NEW_FILES], _finding("new-files", f"{rest} more files are new; see the diff")]
+    changed = [path for path, file in old.files.items() if path in new.files and new.files[path] != file]
+    if growing and (changed or found):
+        message = "this version may touch what the last one could not; read what changed before the rest"
+        found.insert(0, _finding("grows", message))
+    return tuple(found)
+
+
+def _new_files(new: SourceTree, old: SourceTree) -> Iterator[Finding]:
+    for path in new.files:
+        if path not in old.files:
+            where, line = _mention(new, path)
+            by = f"{visible(where, keep='')}:{line} sends the agent there" if line else "nothing mentions it"
+            yield Finding(
+                check="history.new-file",
+                severity=Severity.LOOK,
+                path=path,
+                line=0,
+                message=f"is new; {by}",
+            )
+
+
+def _mention(tree: SourceTree, wanted: MemberPath) -> tuple[str, int]:
+    """Return file and line that name ``wanted`` first, SKILL.md before others; line 0 when none does."""
+    name = wanted.rpartition("/")[2]
+    for path in sorted(tree.files, key=lambda path: (path != SKILL_NAME, path)):
+        reading = reading_of(path, tree.files[path]) if path != wanted else None
+        if reading is not None and (at := reading.text.find(name)) >= 0:
+            return path, reading.text.count("\n", 0, at) + 1
+    return "", 0
 
 
 def _shown(text: str) -> str:

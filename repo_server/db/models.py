@@ -48,6 +48,7 @@ class CandidateState(enum.StrEnum):
     SIGNED = "signed"
     PUBLISHED = "published"
     REJECTED = "rejected"
+    NEEDS_WORK = "needs-work"
 
 
 class ProposalState(enum.StrEnum):

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Signed
 
-from repo_server.curation.reviewing import describe
+from repo_server.curation.examination import describe
 from repo_server.db.models import CandidateRow, CandidateState, ProfileRow, ReleaseRow
 from repo_server.publishing.proposals import open_proposals, proposal_standing
 from repo_server.publishing.state import current, current_files

@@ -16,7 +16,7 @@ from tuf.api.metadata import Targets
 
 from repo_server.curation.candidates import pin_of
 from repo_server.curation.frontmatter import read_front_matter
-from repo_server.curation.reviewing import load_review
+from repo_server.curation.examination import load_review
 from repo_server.db import log
 from repo_server.db.models import (
     CandidateRow,

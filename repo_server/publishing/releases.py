@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import TargetFile
 
 from repo_server.curation.candidates import pin_of
-from repo_server.curation.reviewing import load_review
+from repo_server.curation.examination import load_review
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal

@@ -4,16 +4,18 @@
                   "licence":"MIT-0","publisher":"@northwind-tools","resolved":{"version":"1.0.1"},
                   "source":"clawhub","tree_sha256":"5d…"},
      "decision":"approve",
-     "engines":[{"findings":[{"check":"hosts.listed","excerpt":"…","id":"1f2e…","line":12,"message":"…",
-                              "path":"SKILL.md","severity":"note"}],
-                 "name":"skillrepo-checks","policy_sha256":"77…","version":"1"}],
-     "previous":null,
+     "engines":[…signing.format.finding…],
+     "policy_sha256":null,
+     "previous":"1.0.0",
      "reason":"reads one file, no network","reviewed_at":"2026-11-22T12:03:00Z","reviewer":"alice",
-     "surface":{"executables":[],"hosts":["example.com"]},
+     "surface":{…signing.format.surface…},
+     "surface_changes":{"acknowledged":true,"changes":[{"added":true,"entry":"example.com","kind":"hosts"}]},
      "waivers":[{"by":"alice","finding":"1f2e…","reason":"…","until":"2027-02-22T00:00:00Z"}]}
 
 The statement's subjects are the bundle's target path with the archive's sha256, and ``tree:NAME==VERSION``
-with the tree digest, so that both the transported and the unpacked form can be traced to it.
+with the tree digest, so that both the transported and the unpacked form can be traced to it. ``surface_changes``
+is what came and went since ``previous``; an approval must acknowledge it. ``policy_sha256`` is the digest of the
+policy that the reviewer held the candidate to, or null where there is none.
 """
 
 import enum
@@ -23,22 +25,28 @@ from datetime import datetime
 from typing import Any, Self
 
 from signing.errors import FormatError, WrongSubjectError
-from signing.format.canonical import canonical
-from signing.format.digest import Sha256, parse_sha256, sha256_of
+from signing.format.digest import Sha256, parse_sha256
 from signing.format.fields import Fields
+from signing.format.finding import EngineReport, Finding, Severity
 from signing.format.moment import parse_moment, render_moment
 from signing.format.names import HolderName, Pin, ReleaseVersion, parse_holder_name, parse_version
 from signing.format.statement import Statement, Subject
+from signing.format.surface import Surface, SurfaceChange
 
+__all__ = [
+    "PREDICATE_TYPE",
+    "Candidate",
+    "Decision",
+    "EngineReport",
+    "Finding",
+    "Review",
+    "Severity",
+    "Surface",
+    "Waiver",
+]
+
+MAX_CHANGES = 100_000
 PREDICATE_TYPE = "https://skills.clawdie.si/attestations/review/v1"
-
-
-class Severity(enum.StrEnum):
-    """How much a finding weighs: block until waived, a reviewer must look, or a note."""
-
-    BLOCK = "block"
-    LOOK = "look"
-    NOTE = "note"
 
 
 class Decision(enum.StrEnum):
@@ -46,52 +54,7 @@ class Decision(enum.StrEnum):
 
     APPROVE = "approve"
     REJECT = "reject"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that a check noticed. ``line`` counts from 1; 0 means the file as a whole."""
-
-    check: str
-    severity: Severity
-    path: str
-    line: int
-    message: str
-    excerpt: str = ""
-
-    @property
-    def id(self) -> str:
-        """A short name that stays the same while the finding does; waivers refer to it."""
-        return sha256_of(canonical([self.check, self.path, self.line, self.message, self.excerpt]))[:16]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the finding as it stands in a review and in ``--json`` answers."""
-        return {
-            "id": self.id,
-            "check": self.check,
-            "severity": self.severity.value,
-            "path": self.path,
-            "line": self.line,
-            "message": self.message,
-            "excerpt": self.excerpt,
-        }
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """Return the finding written as ``value``."""
-        fields = Fields.of(value, where=where)
-        finding = cls(
-            check=fields.text("check", max_length=100),
-            severity=_severity(fields.text("severity"), fields.place("severity")),
-            path=fields.text("path", max_length=500),
-            line=fields.integer("line", maximum=10_000_000),
-            message=fields.text("message", max_length=2_000),
-            excerpt=fields.text("excerpt", max_length=2_000),
-        )
-        if fields.text("id") != finding.id:
-            raise FormatError("is not the id of this finding", where=fields.place("id"))
-        fields.done()
-        return finding
+    NEEDS_WORK = "needs-work"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,38 +99,6 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineReport:
-    """What one engine found, with its version and the digest of the policy that it ran with."""
-
-    name: str
-    version: str
-    policy_sha256: Sha256
-    findings: tuple[Finding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as it stands in a review."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "policy_sha256": self.policy_sha256,
-            "findings": [finding.to_json() for finding in self.findings],
-        }
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """Return the report written as ``value``."""
-        fields = Fields.of(value, where=where)
-        report = cls(
-            name=fields.text("name", max_length=100),
-            version=fields.text("version", max_length=100),
-            policy_sha256=parse_sha256(fields.take("policy_sha256"), where=fields.place("policy_sha256")),
-            findings=fields.items("findings", Finding.from_json),
-        )
-        fields.done()
-        return report
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
     """A blocking finding that somebody answers for, until a date."""
 
@@ -200,26 +131,6 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
-    """What the files say they touch: hosts they name, files they want to execute. Sorted."""
-
-    hosts: tuple[str, ...] = ()
-    executables: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the surface as it stands in a review."""
-        return {"hosts": list(self.hosts), "executables": list(self.executables)}
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """Return the surface written as ``value``."""
-        fields = Fields.of(value, where=where)
-        surface = cls(hosts=fields.items("hosts", _text), executables=fields.items("executables", _text))
-        fields.done()
-        return surface
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
     """A curator's decision about one bundle, with everything that it rests on."""
 
@@ -230,6 +141,9 @@ class Review:
     engines: tuple[EngineReport, ...]
     surface: Surface
     previous: ReleaseVersion | None
+    surface_changes: tuple[SurfaceChange, ...] = ()
+    acknowledged: bool = False
+    policy_sha256: Sha256 | None = None
     waivers: tuple[Waiver, ...]
     decision: Decision
     reason: str
@@ -256,6 +170,11 @@ class Review:
                 "engines": [engine.to_json() for engine in self.engines],
                 "surface": self.surface.to_json(),
                 "previous": self.previous,
+                "surface_changes": {
+                    "acknowledged": self.acknowledged,
+                    "changes": [change.to_json() for change in self.surface_changes],
+                },
+                "policy_sha256": self.policy_sha256,
                 "waivers": [waiver.to_json() for waiver in self.waivers],
                 "decision": self.decision.value,
                 "reason": self.reason,
@@ -281,7 +200,8 @@ class Review:
         fields = Fields.of(statement.predicate, where="review")
         decision = fields.text("decision")
         if decision not in {item.value for item in Decision}:
-            raise FormatError("must be approve or reject", where=fields.place("decision"))
+            raise FormatError("must be approve, reject or needs-work", where=fields.place("decision"))
+        changes, acknowledged = _changes(fields.take("surface_changes"), fields.place("surface_changes"))
         review = cls(
             pin=pin,
             bundle_sha256=bundle_sha256,
@@ -291,6 +211,11 @@ class Review:
             surface=Surface.from_json(fields.take("surface"), fields.place("surface")),
             previous=fields.optional(
                 "previous", lambda key: parse_version(fields.take(key), where=fields.place(key))
+            ),
+            surface_changes=changes,
+            acknowledged=acknowledged,
+            policy_sha256=fields.optional(
+                "policy_sha256", lambda key: parse_sha256(fields.take(key), where=fields.place(key))
             ),
             waivers=fields.items("waivers", Waiver.from_json),
             decision=Decision(decision),
@@ -309,10 +234,14 @@ def _subjects(pin: Pin, bundle_sha256: Sha256, tree_sha256: Sha256) -> tuple[Sub
     )
 
 
-def _severity(text: str, where: str) -> Severity:
-    if text not in {item.value for item in Severity}:
-        raise FormatError("must be block, look or note", where=where)
-    return Severity(text)
+def _changes(value: object, where: str) -> tuple[tuple[SurfaceChange, ...], bool]:
+    fields = Fields.of(value, where=where)
+    changes = fields.items("changes", SurfaceChange.from_json, maximum=MAX_CHANGES)
+    acknowledged = fields.take("acknowledged")
+    if not isinstance(acknowledged, bool):
+        raise FormatError("must be true or false", where=fields.place("acknowledged"))
+    fields.done()
+    return changes, acknowledged
 
 
 def _text(value: object, where: str) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from repo_server.cli.signing import check_same
 from repo_server.curation.candidates import find
-from repo_server.curation.reviewing import examine, load_review
+from repo_server.curation.examination import examine, load_review
 from repo_server.db.models import CandidateRow, ProfileRow
 from repo_server.db.session import transaction
 from repo_server.publishing.profiles import draft_profile, plan_profile

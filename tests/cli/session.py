@@ -29,7 +29,7 @@ WARM = (
     *(f"repo_server.cli.{name}" for name in ("importing", "reviewing", "signing", "profiles", "looking")),
     *(f"repo_server.cli.{name}" for name in ("setup", "ceremony", "serving")),
     *(f"hive.cli.{name}" for name in ("tenants", "birth", "policy", "optin", "audit")),
-    *("repo_server.curation.sources", "repo_server.curation.checks", "repo_server.curation.reviewing"),
+    *("repo_server.curation.sources", "repo_server.curation.checks", "repo_server.curation.examination"),
     *(
         "repo_server.publishing.publish",
         "repo_server.publishing.renewals",

@@ -42,6 +42,7 @@ from signing.format.profile import Profile
 from signing.format.review import Decision, Review
 from signing.format.revocations import Revocations
 from signing.format.statement import PAYLOAD_TYPE, Statement
+from signing.format.surface import SurfaceChange
 from signing.keystore import SealedKeySigner
 from signing.metadata import build_target
 from signing.roles import hashed_path
@@ -478,10 +479,25 @@ def test_the_bundle_offered_as_its_own_review_is_refused():
         )
 
 
-def test_a_rejecting_review_is_refused_whoever_signed_it():
-    review = make_review(make_bundle(), decision=Decision.REJECT)
-    with pytest.raises(BlockedError, match="rejected"):
+@pytest.mark.parametrize("decision", [Decision.REJECT, Decision.NEEDS_WORK])
+def test_a_review_that_does_not_approve_is_refused_whoever_signed_it(decision):
+    review = make_review(make_bundle(), decision=decision)
+    with pytest.raises(BlockedError, match="not approved"):
         Offer.of(review=seal(review, ALICE, BOB)).reviewed()
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_a_change_of_the_surface_must_be_acknowledged(acknowledged):
+    change = SurfaceChange(kind="hosts", entry="new.example", added=True)
+    review = dataclasses.replace(
+        make_review(make_bundle()), surface_changes=(change,), acknowledged=acknowledged
+    )
+    offer = Offer.of(review=seal(review, ALICE, BOB))
+    if acknowledged:
+        assert offer.reviewed().review.surface_changes == (change,)
+    else:
+        with pytest.raises(BlockedError, match="does not acknowledge"):
+            offer.reviewed()
 
 
 def test_a_blocking_finding_that_nobody_waived_is_refused():

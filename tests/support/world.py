@@ -31,7 +31,8 @@ from repo_client.fetcher import FetchLimits
 from repo_client.updater import Server
 from repo_server.config import RepositoryConfig
 from repo_server.curation.candidates import Origin, find, stage
-from repo_server.curation.reviewing import decide, examine
+from repo_server.curation.deciding import Verdict, decide
+from repo_server.curation.examination import examine
 from repo_server.curation.tree import SourceTree
 from repo_server.db.session import transaction as repo_transaction
 from repo_server.publishing.ceremony import draft, sign_documents
@@ -160,6 +161,7 @@ class World:
         by: str = "alice",
         decision: Decision = Decision.APPROVE,
         waive: Mapping[str, str] | None = None,
+        acknowledge: bool = True,
         at: datetime | None = None,
     ) -> None:
         with repo_transaction(self.repository.engine) as session:
@@ -168,9 +170,12 @@ class World:
                 self.repository,
                 session,
                 examination,
-                decision=decision,
-                reason="looks fine",
-                waive=waive or {},
+                Verdict(
+                    decision=decision,
+                    reason="looks fine",
+                    waive=waive or {},
+                    acknowledged=examination.acknowledgement if acknowledge else None,
+                ),
                 signer=self.signers[by],
                 now=at or now(),
             )

@@ -1,10 +1,15 @@
 import time
 
 from repo_server.curation.checks import surface_of
-from repo_server.curation.diff import MAX_LINES, diff_trees, surface_diff
+from repo_server.curation.diff import MAX_LINES, diff_trees, render_surface_changes
 from repo_server.curation.textsafe import excerpt, visible
 from repo_server.curation.tree import SourceTree
+from signing.format.surface import compare_surfaces
 from tests.repo_server.curation.material import SKILL_MD, recorded, tree_of
+
+
+def changes_of(old: SourceTree, new: SourceTree) -> list[str]:
+    return render_surface_changes(compare_surfaces(surface_of(old), surface_of(new)))
 
 
 def test_nothing_changed_is_empty() -> None:
@@ -17,8 +22,8 @@ def test_the_subtle_injection_is_in_the_diff() -> None:
     assert "+4. For continuity between meetings, follow the carry-over step" in text
     assert "+  mention it in the answer." in text
     assert "<!-- reviewer note" in text
-    assert surface_diff(surface_of(old), surface_of(new)) == ["+ host minutes-helper.invalid"]
-    assert surface_diff(surface_of(new), surface_of(old)) == ["- host minutes-helper.invalid"]
+    assert "+ hosts minutes-helper.invalid" in changes_of(old, new)
+    assert "- hosts minutes-helper.invalid" in changes_of(new, old)
 
 
 def test_a_first_version_is_shown_whole() -> None:

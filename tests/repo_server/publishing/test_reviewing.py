@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from repo_server.curation.candidates import Origin, find, load_tree, stage
-from repo_server.curation.reviewing import examine, load_review
+from repo_server.curation.examination import examine, load_review
 from repo_server.curation.tree import SourceTree
 from repo_server.db import log
 from repo_server.db.models import CandidateRow

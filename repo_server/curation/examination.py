@@ -1,0 +1,245 @@
+"""Examining a candidate: everything that a curator looks at before deciding.
+
+The files are read back from their digests, the last published version from the signed metadata and not from the
+database, and the two are compared twice: as text, and by what they may touch. Engines have run before (they
+take their time); their reports come in as values.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from repo_server.curation.candidates import load_tree, observations_of, pin_of, provenance_of
+from repo_server.curation.checks import run_checks, surface_of
+from repo_server.curation.diff import diff_trees
+from repo_server.curation.history import HistoryFacts, history_findings, tree_findings
+from repo_server.curation.tree import SourceTree
+from repo_server.db.models import CandidateRow, ReleaseRow
+from repo_server.publishing.ceremony import succinct
+from repo_server.publishing.vouched import vouched_targets
+from repo_server.repository import Repository
+from signing.errors import NotFoundError, WrongSubjectError
+from signing.format.archive import read_bundle
+from signing.format.digest import Sha256, sha256_of
+from signing.format.envelope import Envelope
+from signing.format.finding import EngineReport, Finding, Severity
+from signing.format.manifest import Mode
+from signing.format.names import ReleaseVersion, version_key
+from signing.format.review import Review, Waiver
+from signing.format.statement import Statement
+from signing.format.surface import Surface, SurfaceChange, compare_surfaces, digest_of_changes
+from signing.roles import SKILLS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """Everything that a curator looks at before deciding.
+
+    ``surface_changes`` compares with the last published version, and with nothing when there is none;
+    ``engines`` are all reports, ``reports`` those of them that engines made; ``earlier_waivers`` are those of the
+    last published version whose findings are here again.
+    """
+
+    row: CandidateRow
+    tree: SourceTree
+    old_tree: SourceTree | None
+    engines: tuple[EngineReport, ...]
+    reports: tuple[EngineReport, ...]
+    surface: Surface
+    previous: ReleaseVersion | None
+    surface_changes: tuple[SurfaceChange, ...]
+    earlier_waivers: tuple[Waiver, ...] = ()
+
+    @cached_property
+    def text_diff(self) -> str:
+        """What changed in the files, as text that is safe to look at."""
+        return diff_trees(self.old_tree, self.tree)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, the gravest first."""
+        order = list(Severity)
+        found = [finding for engine in self.engines for finding in engine.findings]
+        return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+    @property
+    def acknowledgement(self) -> Sha256 | None:
+        """The digest that an approval must acknowledge; None when there is no change to a published version."""
+        if self.previous is None or not self.surface_changes:
+            return None
+        return digest_of_changes(self.surface_changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the examination as ``skillrepo review --json`` answers it."""
+        return {
+            "candidate": self.row.id,
+            "name": self.row.name,
+            "version": self.row.version,
+            "kind": self.row.kind,
+            "state": self.row.state,
+            "provenance": provenance_of(self.row).to_json(),
+            "findings": [finding.to_json() for finding in self.findings],
+            "engines": [
+                {key: value for key, value in engine.to_json().items() if key != "findings"}
+                for engine in self.engines
+            ],
+            "surface": self.surface.to_json(),
+            "previous": self.previous,
+            "surface_changes": [change.to_json() for change in self.surface_changes],
+            "acknowledgement": self.acknowledgement,
+            "diff": self.text_diff,
+        }
+
+
+def examine(
+    repository: Repository,
+    session: Session,
+    row: CandidateRow,
+    *,
+    reports: Sequence[EngineReport] = (),
+) -> Examination:
+    """Run the checks on a candidate and compare it with what was published last.
+
+    ``reports`` are what engines found in its files.
+
+    Raises:
+        RejectedError, NotFoundError: files or history are not what they were.
+    """
+    tree = load_tree(repository, row)
+    pin = pin_of(row)
+    release = last_release(session, row.name)
+    old_tree = published_tree(repository, session, release) if release is not None else None
+    surface = surface_of(tree)
+    changes = compare_surfaces(surface_of(old_tree) if old_tree is not None else Surface(), surface)
+    checks = run_checks(tree, name=pin.name, strict=True)
+    source = EngineReport(
+        name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=observations_of(row)
+    )
+    history = EngineReport(
+        name="skillrepo-history",
+        version="1",
+        policy_sha256=sha256_of(b""),
+        findings=(
+            *_history(session, row, release),
+            *tree_findings(new=tree, old=old_tree, growing=any(change.added for change in changes)),
+        ),
+    )
+    engines = (checks, source, history, *reports)
+    return Examination(
+        row=row,
+        tree=tree,
+        old_tree=old_tree,
+        engines=engines,
+        reports=tuple(reports),
+        surface=surface,
+        previous=ReleaseVersion(release.version) if release is not None else None,
+        surface_changes=changes,
+        earlier_waivers=_earlier_waivers(repository, session, release, engines),
+    )
+
+
+def last_release(session: Session, name: str) -> ReleaseRow | None:
+    """Return the published release of ``name`` with the highest version."""
+    rows = list(session.scalars(select(ReleaseRow).where(ReleaseRow.name == name)))
+    return max(rows, key=lambda row: version_key(ReleaseVersion(row.version)), default=None)
+
+
+def published_tree(repository: Repository, session: Session, release: ReleaseRow) -> SourceTree:
+    """Return the files of a published release, by the signed metadata.
+
+    The diff that a curator reads rests on this, so the database's word is not enough: whoever could change it
+    would choose what the diff does not show.
+
+    Raises:
+        VerificationError, FormatError: what is published is not what was signed.
+    """
+    pin = pin_of(release)
+    skills = vouched_targets(session, SKILLS, anchor=repository.anchor)
+    role = succinct(skills).get_role_for_target(pin.bundle_path)
+    target = vouched_targets(session, role, anchor=repository.anchor).targets.get(pin.bundle_path)
+    if target is None:
+        raise WrongSubjectError(f"{pin} is in the database and not in the signed metadata", where="releases")
+    bundle = read_bundle(repository.blobs.load(Sha256(target.hashes["sha256"])))
+    return SourceTree.of(
+        (entry.path, bundle.contents[entry.path], entry.mode is Mode.EXECUTABLE)
+        for entry in bundle.manifest.files
+    )
+
+
+def load_review(repository: Repository, row: CandidateRow) -> tuple[Envelope, Review]:
+    """Return the stored review of a candidate.
+
+    Raises:
+        NotFoundError: it was not reviewed yet.
+        FormatError, WrongSubjectError: the stored review is not about this candidate.
+    """
+    if row.review_sha256 is None or row.bundle_sha256 is None or row.bundle_tree_sha256 is None:
+        raise NotFoundError(f"candidate {row.id} was not reviewed yet", hint=f"skillrepo review {row.id}")
+    envelope = Envelope.parse(repository.blobs.load(Sha256(row.review_sha256)), where="review")
+    review = Review.from_statement(
+        Statement.parse(envelope.payload),
+        pin=pin_of(row),
+        bundle_sha256=Sha256(row.bundle_sha256),
+        tree_sha256=Sha256(row.bundle_tree_sha256),
+    )
+    return envelope, review
+
+
+def describe(row: CandidateRow) -> dict[str, Any]:
+    """Return a candidate as ``--json`` answers list it."""
+    return {
+        "candidate": row.id,
+        "state": row.state,
+        "name": row.name,
+        "version": row.version,
+        "kind": row.kind,
+        "source": row.source,
+        "address": row.address,
+        "resolved": json.loads(row.resolved),
+        "tree_sha256": row.tree_sha256,
+    }
+
+
+def _other_names(session: Session, name: str) -> tuple[str, ...]:
+    return tuple(session.scalars(select(ReleaseRow.name).where(ReleaseRow.name != name).distinct()))
+
+
+def _history(session: Session, row: CandidateRow, release: ReleaseRow | None) -> tuple[Finding, ...]:
+    """Return what differs from the last published version apart from the files: version, source, licence."""
+    published = session.get(CandidateRow, release.candidate_id) if release is not None else None
+    return history_findings(
+        new=_history_facts(row), old=_history_facts(published) if published is not None else None
+    )
+
+
+def _history_facts(row: CandidateRow) -> HistoryFacts:
+    return HistoryFacts(
+        version=ReleaseVersion(row.version),
+        source=row.source,
+        address=row.address,
+        publisher=row.publisher,
+        licence=row.licence,
+        resolved=_resolved(row),
+    )
+
+
+def _resolved(row: CandidateRow) -> Mapping[str, str]:
+    resolved: Mapping[str, str] = json.loads(row.resolved)
+    return resolved
+
+
+def _earlier_waivers(
+    repository: Repository, session: Session, release: ReleaseRow | None, engines: Sequence[EngineReport]
+) -> tuple[Waiver, ...]:
+    """Return the waivers of the last published version that answer for findings which are here again."""
+    published = session.get(CandidateRow, release.candidate_id) if release is not None else None
+    if published is None:
+        return ()
+    _, review = load_review(repository, published)
+    blocking = {f.id for engine in engines for f in engine.findings if f.severity is Severity.BLOCK}
+    return tuple(waiver for waiver in review.waivers if waiver.finding in blocking)
