@@ -3,39 +3,55 @@
     dev = true                                # throw-away keys; every command says so
     skills_hosts = ["skills.clawdie.si"]
     pkg_hosts = ["pkg.clawdie.si"]
-    clawhub_url = "https://clawhub.ai"
+
+    [sources]                                 # only what is not where everybody's is
+    clawhub = "https://clawhub.example"
+    github-api = "https://git.example/api/v3"
+
+    [engines]                                 # other people's scanners, installed by skillrepo engine install
+    use = ["cisco"]
 
 Who may sign what does not stand here: that is signed metadata.
 """
 
 import json
+import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
+from repo_server.curation.engines.settings import EngineSettings
 from signing.errors import FormatError, NotFoundError
 
 NAME: Final = "repository.toml"
-_CLAWHUB: Final = "https://clawhub.ai"
+_KEY: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryConfig:
-    """Settings of one repository."""
+    """Settings of one repository. ``sources`` is the base URL of each server of a source that is not the usual one."""
 
     dev: bool = False
     skills_hosts: tuple[str, ...] = ("skills.clawdie.si",)
     pkg_hosts: tuple[str, ...] = ("pkg.clawdie.si",)
-    clawhub_url: str = _CLAWHUB
+    sources: Mapping[str, str] = field(default_factory=dict)
+    engines: EngineSettings = field(default_factory=EngineSettings)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
 
     def render(self) -> str:
         """Return the settings as TOML."""
+        sources = "".join(f"{key} = {json.dumps(url)}\n" for key, url in sorted(self.sources.items()))
         return (
             f"dev = {str(self.dev).lower()}\n"
             f"skills_hosts = {_list(self.skills_hosts)}\n"
             f"pkg_hosts = {_list(self.pkg_hosts)}\n"
-            f"clawhub_url = {json.dumps(self.clawhub_url)}\n"
+            + (f"\n[sources]\n{sources}" if sources else "")
+            + self.engines.render()
         )
 
     @classmethod
@@ -56,7 +72,8 @@ class RepositoryConfig:
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError("not TOML", where=NAME) from error
-        known: dict[str, type] = {"dev": bool, "skills_hosts": list, "pkg_hosts": list, "clawhub_url": str}
+        known: dict[str, type] = {"dev": bool, "skills_hosts": list, "pkg_hosts": list}
+        known |= {"sources": dict, "engines": dict}
         for key, value in values.items():
             if key not in known or not isinstance(value, known[key]):
                 raise FormatError(f"unknown or wrong setting {key!r}", where=NAME)
@@ -65,9 +82,20 @@ class RepositoryConfig:
             dev=values.get("dev", False),
             skills_hosts=tuple(values.get("skills_hosts", default.skills_hosts)),
             pkg_hosts=tuple(values.get("pkg_hosts", default.pkg_hosts)),
-            clawhub_url=values.get("clawhub_url", default.clawhub_url),
+            sources=_sources(values.get("sources", {})),
+            engines=EngineSettings.from_toml(values.get("engines", {}), where=f"{NAME}: engines"),
         )
 
 
 def _list(items: tuple[str, ...]) -> str:
     return json.dumps(list(items))  # a list of strings is spelled alike in JSON and TOML
+
+
+def _sources(values: dict[str, Any]) -> dict[str, str]:
+    """Return the table of base URLs; whether a source reads a key is known only where sources are used."""
+    for key, url in values.items():
+        if not _KEY.fullmatch(key) or not isinstance(url, str) or not url.startswith(("https://", "http://")):
+            raise FormatError(
+                f"wrong setting {key!r}", where=f"{NAME}: sources", hint='write name = "https://host"'
+            )
+    return values

@@ -90,6 +90,53 @@ def test_imports_point_in_one_direction(package: str) -> None:
     assert wrong == []
 
 
+# Loaded inside the functions that verify or make Sigstore evidence, by the commands that need it.
+LATE = ("sigstore", "sigstore_models", "rfc3161_client", "cryptography", "jwt", "pydantic")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_sigstore_is_imported_by_those_who_ask_only(package: str) -> None:
+    wrong = [
+        (name_of(path), name)
+        for path in modules(package)
+        for name in imported(_at_import(ast.parse(path.read_text())))
+        if name.partition(".")[0] in LATE
+    ]
+    assert wrong == []
+
+
+def _at_import(tree: ast.Module) -> ast.Module:
+    """What runs when a module is imported: neither the bodies of functions nor what is for type checkers."""
+
+    class Prune(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        def visit_If(self, node: ast.If) -> ast.AST | None:
+            typed = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            return None if typed else self.generic_visit(node)
+
+    return Prune().visit(tree)
+
+
+@pytest.mark.parametrize(
+    ("packages", "late"),
+    [(("signing", "repo_client", "hive"), ("sigstore", "cryptography.x509")), (PACKAGES, ("sigstore",))],
+    ids=["run-time-path", "everything"],
+)
+def test_importing_every_module_loads_no_sigstore(packages: tuple[str, ...], late: tuple[str, ...]) -> None:
+    names = [name_of(path) for package in packages for path in modules(package)]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        f"print([name for name in {late!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_formats_need_the_standard_library_and_packaging_only() -> None:
     wrong = [
         (name_of(path), name)

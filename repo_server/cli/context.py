@@ -39,17 +39,42 @@ def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = Fal
     folder = ctx.find_root().obj["repo"]
     if folder is None:
         raise UsageError("no repository named", hint="give --repo DIR or set SKILLREPO_REPO")
+    if isinstance(folder, str):
+        raise UsageError(
+            "this is done on the machine that has the repository", hint="run it there, with --repo DIR"
+        )
     anchor = _signers_anchor(ctx, Path(folder)) if to_sign else None
-    repository = Repository.open(folder, database=ctx.find_root().obj["database"], anchor=anchor)
+    repository = Repository.open(
+        folder,
+        database=ctx.find_root().obj["database"],
+        anchor=anchor,
+        signers_folder=signers_folder(ctx) if to_sign else None,
+    )
     if repository.config.dev:
         console.note("development repository: everybody's keys are throw-away keys on this machine")
     return repository
 
 
 def open_desk(ctx: click.Context, console: Console, *, to_sign: bool = False) -> Desk:
-    """Return the desk of the repository that the options name: see `open_repository`."""
+    """Return the desk of the repository that the options name: a folder, or one behind https.
+
+    Raises:
+        SkillRepoError: see `open_repository`, and `repo_server.desk.remote.RemoteDesk`.
+    """
+    if isinstance(ctx.find_root().obj["repo"], str):
+        from repo_server.cli.remote import open_remote_desk
+
+        return open_remote_desk(ctx, console)
     repository = open_repository(ctx, console, to_sign=to_sign)
     return LocalDesk(repository, lambda: open_online_signer(ctx, repository))
+
+
+def signers_folder(ctx: click.Context) -> Path | None:
+    """Return the folder on the signer's own side: that of the trust anchor brought along, or of the keys."""
+    options = ctx.find_root().obj
+    if options["trust_anchor"] is not None:
+        return Path(options["trust_anchor"]).parent
+    return Path(options["keys"]) if options["keys"] is not None else None
 
 
 def _signers_anchor(ctx: click.Context, folder: Path) -> bytes | None:
@@ -60,7 +85,7 @@ def _signers_anchor(ctx: click.Context, folder: Path) -> bytes | None:
     """
     options = ctx.find_root().obj
     if options["trust_anchor"] is not None:
-        return _read_anchor(Path(options["trust_anchor"]))
+        return read_anchor(Path(options["trust_anchor"]))
     keys = options["keys"]
     if keys is None or Path(keys).resolve() == (folder / "keys").resolve():
         return None
@@ -70,10 +95,15 @@ def _signers_anchor(ctx: click.Context, folder: Path) -> bytes | None:
             f"no trust anchor beside your keys ({beside})",
             hint="put the trust anchor that you know to be right there, or name it by --trust-anchor FILE",
         )
-    return _read_anchor(beside)
+    return read_anchor(beside)
 
 
-def _read_anchor(path: Path) -> bytes:
+def read_anchor(path: Path) -> bytes:
+    """Return the trust anchor in the file ``path``.
+
+    Raises:
+        KeyAccessError: it cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             return stream.read(_MAX_ANCHOR)
@@ -97,7 +127,7 @@ def open_online_signer(ctx: click.Context, repository: Repository) -> SealedKeyS
     path = repository.keys / f"{ONLINE}{KEY_SUFFIX}"
     own_file = ctx.find_root().obj["online_passphrase_file"]
     if own_file is not None:
-        return load_key(path, passphrase=lambda _: _read_file(own_file))
+        return load_key(path, passphrase=lambda _: read_passphrase(own_file))
     return load_signer(ctx, path, dev=repository.config.dev)
 
 
@@ -124,9 +154,9 @@ def passphrase_for(
             options["passphrase_read"] = _read(options["passphrase_fd"], "the descriptor")
         return str(options["passphrase_read"])
     if options["passphrase_file"] is not None:
-        return _read_file(options["passphrase_file"])
+        return read_passphrase(options["passphrase_file"])
     if beside is not None and (beside.parent / DEV_PASSPHRASE).exists():
-        return _read_file(beside.parent / DEV_PASSPHRASE)
+        return read_passphrase(beside.parent / DEV_PASSPHRASE)
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise KeyAccessError(
             f"the passphrase of {holder}'s key is needed and there is no terminal to ask at",
@@ -156,7 +186,12 @@ def acting_as(given: str | None, repository: Repository, kind: str) -> str:
     raise UsageError("who are you?", hint=f"name your key by --as NAME (NAME{KEY_SUFFIX} in --keys DIR)")
 
 
-def _read_file(path: Path) -> str:
+def read_passphrase(path: Path) -> str:
+    """Return the passphrase (or token) in the file ``path``, which nobody else may read.
+
+    Raises:
+        KeyAccessError: there is none, it cannot be read, or others may read it.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

@@ -6,7 +6,7 @@ take their time); their reports come in as values.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,14 +14,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from repo_server.attesting.upstream import identity_findings
 from repo_server.curation.candidates import load_tree, observations_of, pin_of, provenance_of
 from repo_server.curation.checks import run_checks, surface_of
 from repo_server.curation.diff import diff_trees
 from repo_server.curation.history import HistoryFacts, history_findings, tree_findings
 from repo_server.curation.tree import SourceTree
+from repo_server.curation.withdrawn import withdrawn_findings
 from repo_server.db.models import CandidateRow, ReleaseRow
 from repo_server.publishing.ceremony import succinct
 from repo_server.publishing.vouched import vouched_targets
+from repo_server.publishing.withdrawals import in_force
 from repo_server.repository import Repository
 from signing.errors import NotFoundError, WrongSubjectError
 from signing.format.archive import read_bundle
@@ -29,8 +32,8 @@ from signing.format.digest import Sha256, sha256_of
 from signing.format.envelope import Envelope
 from signing.format.finding import EngineReport, Finding, Severity
 from signing.format.manifest import Mode
-from signing.format.names import ReleaseVersion, version_key
-from signing.format.review import Review, Waiver
+from signing.format.names import ReleaseVersion, TargetPath, version_key
+from signing.format.review import Candidate, Review, Waiver
 from signing.format.statement import Statement
 from signing.format.surface import Surface, SurfaceChange, compare_surfaces, digest_of_changes
 from signing.roles import SKILLS
@@ -114,6 +117,7 @@ def examine(
     pin = pin_of(row)
     release = last_release(session, row.name)
     old_tree = published_tree(repository, session, release) if release is not None else None
+    last = published_review(repository, session, release) if release is not None else None
     surface = surface_of(tree)
     changes = compare_surfaces(surface_of(old_tree) if old_tree is not None else Surface(), surface)
     checks = run_checks(tree, name=pin.name, strict=True)
@@ -125,7 +129,8 @@ def examine(
         version="1",
         policy_sha256=sha256_of(b""),
         findings=(
-            *_history(session, row, release),
+            *_history(row, last),
+            *withdrawn_findings(pin, f"{row.source}:{row.publisher}", in_force(repository, session)),
             *tree_findings(new=tree, old=old_tree, growing=any(change.added for change in changes)),
         ),
     )
@@ -139,7 +144,7 @@ def examine(
         surface=surface,
         previous=ReleaseVersion(release.version) if release is not None else None,
         surface_changes=changes,
-        earlier_waivers=_earlier_waivers(repository, session, release, engines),
+        earlier_waivers=_earlier_waivers(last, engines),
     )
 
 
@@ -158,16 +163,27 @@ def published_tree(repository: Repository, session: Session, release: ReleaseRow
     Raises:
         VerificationError, FormatError: what is published is not what was signed.
     """
-    pin = pin_of(release)
-    skills = vouched_targets(session, SKILLS, anchor=repository.anchor)
-    role = succinct(skills).get_role_for_target(pin.bundle_path)
-    target = vouched_targets(session, role, anchor=repository.anchor).targets.get(pin.bundle_path)
-    if target is None:
-        raise WrongSubjectError(f"{pin} is in the database and not in the signed metadata", where="releases")
-    bundle = read_bundle(repository.blobs.load(Sha256(target.hashes["sha256"])))
+    bundle = read_bundle(_published(repository, session, pin_of(release).bundle_path))
     return SourceTree.of(
         (entry.path, bundle.contents[entry.path], entry.mode is Mode.EXECUTABLE)
         for entry in bundle.manifest.files
+    )
+
+
+def published_review(repository: Repository, session: Session, release: ReleaseRow) -> Review:
+    """Return the review of a published release, by the signed metadata.
+
+    Raises:
+        VerificationError, FormatError: what is published is not what was signed.
+    """
+    pin = pin_of(release)
+    archive = _published(repository, session, pin.bundle_path)
+    envelope = Envelope.parse(_published(repository, session, pin.review_path), where="review")
+    return Review.from_statement(
+        Statement.parse(envelope.payload),
+        pin=pin,
+        bundle_sha256=sha256_of(archive),
+        tree_sha256=read_bundle(archive).manifest.tree_digest,
     )
 
 
@@ -209,37 +225,36 @@ def _other_names(session: Session, name: str) -> tuple[str, ...]:
     return tuple(session.scalars(select(ReleaseRow.name).where(ReleaseRow.name != name).distinct()))
 
 
-def _history(session: Session, row: CandidateRow, release: ReleaseRow | None) -> tuple[Finding, ...]:
-    """Return what differs from the last published version apart from the files: version, source, licence."""
-    published = session.get(CandidateRow, release.candidate_id) if release is not None else None
-    return history_findings(
-        new=_history_facts(row), old=_history_facts(published) if published is not None else None
+def _published(repository: Repository, session: Session, path: TargetPath) -> bytes:
+    skills = vouched_targets(session, SKILLS, anchor=repository.anchor)
+    role = succinct(skills).get_role_for_target(path)
+    target = vouched_targets(session, role, anchor=repository.anchor).targets.get(path)
+    if target is None:
+        raise WrongSubjectError("is in the database and not in the signed metadata", where=path)
+    return repository.blobs.load(Sha256(target.hashes["sha256"]))
+
+
+def _history(row: CandidateRow, last: Review | None) -> tuple[Finding, ...]:
+    """Return what differs from the last published version apart from the files: version, source, signer, licence."""
+    new = provenance_of(row)
+    old = _history_facts(last.pin.version, last.candidate) if last is not None else None
+    return (
+        *history_findings(new=_history_facts(ReleaseVersion(row.version), new), old=old),
+        *identity_findings(new.resolved, last.candidate.resolved if last is not None else None),
     )
 
 
-def _history_facts(row: CandidateRow) -> HistoryFacts:
+def _history_facts(version: ReleaseVersion, known: Candidate) -> HistoryFacts:
     return HistoryFacts(
-        version=ReleaseVersion(row.version),
-        source=row.source,
-        address=row.address,
-        publisher=row.publisher,
-        licence=row.licence,
-        resolved=_resolved(row),
+        version=version,
+        source=known.source,
+        address=known.address,
+        publisher=known.publisher,
+        licence=known.licence,
     )
 
 
-def _resolved(row: CandidateRow) -> Mapping[str, str]:
-    resolved: Mapping[str, str] = json.loads(row.resolved)
-    return resolved
-
-
-def _earlier_waivers(
-    repository: Repository, session: Session, release: ReleaseRow | None, engines: Sequence[EngineReport]
-) -> tuple[Waiver, ...]:
+def _earlier_waivers(last: Review | None, engines: Sequence[EngineReport]) -> tuple[Waiver, ...]:
     """Return the waivers of the last published version that answer for findings which are here again."""
-    published = session.get(CandidateRow, release.candidate_id) if release is not None else None
-    if published is None:
-        return ()
-    _, review = load_review(repository, published)
     blocking = {f.id for engine in engines for f in engine.findings if f.severity is Severity.BLOCK}
-    return tuple(waiver for waiver in review.waivers if waiver.finding in blocking)
+    return tuple(waiver for waiver in last.waivers if waiver.finding in blocking) if last is not None else ()

@@ -6,8 +6,8 @@ a file that was not there before, however bland the sentence that sends the agen
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from repo_server.curation.reading import reading_of
 from repo_server.curation.textsafe import excerpt, visible
@@ -29,7 +29,6 @@ class HistoryFacts:
     publisher: str
     licence: str
     address: str = ""
-    resolved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:

@@ -157,6 +157,35 @@ class ProfileRow(Base):
     created_at: Mapped[datetime]
 
 
+class AttestationRow(Base):
+    """Evidence that a CI identity stands behind a candidate's bundle; verified again whenever it matters."""
+
+    __tablename__ = "attestations"
+    __table_args__ = (ForeignKeyConstraint(["candidate_id"], ["candidates.id"]),)
+
+    candidate_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    evidence_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)  # blob: a Sigstore bundle
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    identity: Mapped[str] = mapped_column(Text)
+    issuer: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class TokenRow(Base):
+    """Who may talk to the desk over HTTP: the digest of a token, never the token."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))  # sha256 of the whole token
+    name: Mapped[str] = mapped_column(String(64))  # whom it was made for
+    scope: Mapped[str] = mapped_column(String(120))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
 class LogRow(Base):
     """One record of the hash-chained log."""
 

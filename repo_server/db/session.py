@@ -13,10 +13,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
+from repo_server.db.models import Base
 from signing.errors import ConflictError, HostError
 
-HEAD: Final = "0001"
+HEAD: Final = "0003"
 _BUSY_SECONDS: Final = 30
 
 
@@ -40,6 +42,15 @@ def open_engine(url: str) -> Engine:
         raise HostError(
             f"cannot open the database: {error.__class__.__name__}", hint="check its address"
         ) from error
+    return engine
+
+
+def open_scratch_engine() -> Engine:
+    """Return an engine on an empty database in memory, with the schema of this version; it ends with the engine."""
+    # One connection: each new one to an SQLite database in memory would see an empty database of its own.
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    _prepare_sqlite(engine)
+    Base.metadata.create_all(engine)
     return engine
 
 

@@ -4,7 +4,7 @@ A curator's key signs only after this module, on the curator's side, has read th
 their bytes, compared both with each other, and compared the proposed metadata with the published one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,13 @@ from securesystemslib.signer import Signer
 from sqlalchemy.orm import Session
 from tuf.api.metadata import TargetFile
 
+from repo_server.attesting.ci import VerifiedAttestation
+from repo_server.attesting.kept import verified_attestations
 from repo_server.curation.candidates import pin_of
 from repo_server.curation.examination import load_review
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
+from repo_server.policy import check_policy
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
 from repo_server.publishing.state import current_targets
 from repo_server.repository import Repository
@@ -62,7 +65,8 @@ def load_reviewed(
 
     Raises:
         NotFoundError: not reviewed. ConflictError: rejected or published.
-        ThresholdError: no curator's signature on the review. BlockedError: it does not approve.
+        ThresholdError: no curator's signature on the review, or fewer than the policy demands.
+        BlockedError: it does not approve. PolicyError: it does not meet the policy.
         WrongSubjectError, DigestMismatchError, FormatError: archive and review do not agree.
     """
     if row.state in {CandidateState.REJECTED, CandidateState.PUBLISHED}:
@@ -77,6 +81,7 @@ def load_reviewed(
     if not signers:
         raise ThresholdError("review", signed=0, threshold=1)
     check_approval(review, now=now)
+    _check_policy(repository, session, row, review, [holder_of(key) for key in signers], now=now)
     archive = repository.blobs.load(review.bundle_sha256)
     bundle = read_bundle(archive)
     pin = pin_of(row)
@@ -100,6 +105,23 @@ def load_reviewed(
         },
         anchor=repository.anchor,
     )
+
+
+def _check_policy(
+    repository: Repository,
+    session: Session,
+    row: CandidateRow,
+    review: Review,
+    reviewers: Sequence[str],
+    *,
+    now: datetime,
+) -> None:
+    policy = repository.policy
+    demand = policy.ci if policy is not None and policy.ci is not None and policy.ci.required else None
+    identities: Sequence[VerifiedAttestation] = ()
+    if demand is not None:
+        identities = verified_attestations(repository, session, row, review=review, demand=demand, now=now)
+    check_policy(policy, review=review, reviewers=reviewers, identities=identities, now=now)
 
 
 def plan_signature(
