@@ -32,7 +32,9 @@ _DEV_KEY = re.compile(r"(?:(?:curator|operator|root)-[1-9]|online)\.(?:key|pub)\
     "--ceremony", type=click.Path(path_type=Path), help="Folder of a finished ceremony (skillrepo root)."
 )
 @click.option("--online", type=click.Path(path_type=Path), help="Key file of the online key; it is copied.")
-@click.option("--clawhub-url", default="https://clawhub.ai", show_default=True, help="Where ClawHub answers.")
+@click.option(
+    "--source", "mirrors", multiple=True, metavar="NAME=URL", help="Where a source answers, if elsewhere."
+)
 @console_option
 @click.pass_context
 def init(
@@ -43,13 +45,13 @@ def init(
     bins: int,
     ceremony: Path | None,
     online: Path | None,
-    clawhub_url: str,
+    mirrors: tuple[str, ...],
     console: Console,
 ) -> None:
     """Make a repository in DIR: with --dev at once, else from a finished ceremony."""
     if dev == (ceremony is not None):
         raise UsageError("how?", hint="init DIR --dev, or init DIR --ceremony FOLDER --online KEYFILE")
-    config = RepositoryConfig(dev=dev, clawhub_url=clawhub_url)
+    config = RepositoryConfig(dev=dev, sources=_mirrors(mirrors))
     database = ctx.find_root().obj["database"]
     if dev:
         document = _init_dev(folder, curators=curators, bins=bins, config=config, database=database)
@@ -66,6 +68,15 @@ def init(
         f"repository in {folder}\ntrust anchor: {document['trust_anchor']}  (give it to clients by a way they trust)\n"
         f"next: skillrepo --repo {folder} import PATH",
     )
+
+
+def _mirrors(given: tuple[str, ...]) -> dict[str, str]:
+    """Return the base URLs of ``NAME=URL`` words."""
+    from repo_server.curation.sources import check_bases
+
+    mirrors = {key: url for key, _, url in (word.partition("=") for word in given)}
+    check_bases(mirrors)
+    return mirrors
 
 
 def _init_dev(

@@ -21,13 +21,14 @@ from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
 from repo_server.publishing.proposals import drop_proposals
 from repo_server.repository import Repository
-from signing.errors import ConflictError, DigestMismatchError, NotFoundError
+from signing.errors import ConflictError, DigestMismatchError, FormatError, NotFoundError
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.manifest import Kind, Mode
 from signing.format.names import Pin, ReleaseVersion, SkillName, version_key
-from signing.format.review import Candidate, Finding
+from signing.format.review import Candidate, Finding, Severity
 
+_LOCAL: Final = frozenset({"folder", "archive"})
 _ENDED: Final = frozenset({CandidateState.PUBLISHED.value, CandidateState.REJECTED.value})
 
 
@@ -75,7 +76,8 @@ def stage(
         session.add(row)
     row.resolved = canonical(dict(origin.resolved)).decode()
     row.publisher, row.licence = origin.publisher, origin.licence
-    row.observations = canonical([finding.to_json() for finding in origin.observations]).decode()
+    observations = (*origin.observations, *_changed_bytes(session, row))
+    row.observations = canonical([finding.to_json() for finding in observations]).decode()
     if not known:
         log.append(session, event="candidate.imported", facts=facts, now=now)
     elif row.state == CandidateState.REJECTED or _said(row) != before:
@@ -125,11 +127,17 @@ def load_tree(repository: Repository, row: CandidateRow) -> SourceTree:
             hint="the database was altered; do not decide about this candidate, look at skillrepo log",
         )
     listed = parse_canonical(repository.blobs.load(Sha256(row.tree_sha256)), where="tree")
+    try:
+        files = [(item["path"], parse_sha256(item["sha256"]), item["mode"]) for item in listed]
+    except (TypeError, LookupError) as error:
+        raise FormatError("not a list of files", where="tree") from error
     entries: list[Entry] = [
-        (item["path"], repository.blobs.load(parse_sha256(item["sha256"])), item["mode"] == Mode.EXECUTABLE)
-        for item in listed
+        (path, repository.blobs.load(digest), mode == Mode.EXECUTABLE) for path, digest, mode in files
     ]
-    return SourceTree.of(entries)
+    tree = SourceTree.of(entries)
+    if tree.digest != row.tree_sha256:
+        raise DigestMismatchError(f"the files of candidate {row.id} are not those of its list", where="tree")
+    return tree
 
 
 def pin_of(row: CandidateRow | ReleaseRow) -> Pin:
@@ -166,6 +174,37 @@ def _identity(*parts: str) -> str:
 def _said(row: CandidateRow) -> tuple[str, ...]:
     """Return what the source said of a candidate, apart from its bytes."""
     return (row.resolved, row.publisher, row.licence, row.observations)
+
+
+def _changed_bytes(session: Session, row: CandidateRow) -> tuple[Finding, ...]:
+    """Return the alarm that the source gave other files for this version before, if it did.
+
+    From the same address that blocks: a version is one set of bytes, and whoever exchanges them may hope that the
+    first was reviewed. From another address of the same publisher (another commit) somebody must look. What lies on
+    this machine is changed by the curator, and has no address worth the name.
+    """
+    if row.source in _LOCAL:
+        return ()
+    earlier = select(CandidateRow).where(
+        CandidateRow.source == row.source,
+        CandidateRow.name == row.name,
+        CandidateRow.version == row.version,
+        CandidateRow.tree_sha256 != row.tree_sha256,
+        CandidateRow.imported_at < row.imported_at,
+    )
+    with session.no_autoflush:  # the row is not complete yet
+        others = session.scalars(earlier.order_by(CandidateRow.imported_at, CandidateRow.id)).all()
+    for other in others:
+        same = other.address == row.address
+        if same or other.publisher == row.publisher:
+            message = (
+                f"{row.name}=={row.version} had other files when it was imported before (candidate {other.id}"
+                f"{'' if same else ', from another address'}); find out who changed them, and why under one version"
+            )
+            severity = Severity.BLOCK if same else Severity.LOOK
+            check = "source.version-changed-bytes"
+            return (Finding(check=check, severity=severity, path="", line=0, message=message),)
+    return ()
 
 
 def _store_tree(repository: Repository, tree: SourceTree) -> None:

@@ -24,6 +24,7 @@ class Limits:
     max_archive_bytes: int = MAX_ARCHIVE_BYTES
     seconds: float = 60
     redirects: int = 3
+    max_hits: int = 50
 
 
 class Deadline:

@@ -133,7 +133,7 @@ def _hive(desk: Desk, warm: WarmDesk, anchor: str, url: str) -> None:
 
 def test_every_source_that_a_candidate_may_come_from(desk: Desk) -> None:
     with LoopbackClawHub() as hub, WarmDesk(desk) as warm:
-        warm.run("skillrepo", "init", "r", "--dev", "--bins", "2", "--clawhub-url", hub.url, status=0)
+        warm.run("skillrepo", "init", "r", "--dev", "--bins", "2", "--source", f"clawhub={hub.url}", status=0)
         found = {
             "zip": _imported(warm, _zip(desk.folder), "--version", "1.0"),
             "tar": _imported(warm, _tar(desk.folder), "--version", "1.0"),
@@ -153,6 +153,26 @@ def test_every_source_that_a_candidate_may_come_from(desk: Desk) -> None:
     states = {item["state"] for item in desk.json("skillrepo", "--repo", "r", "status")["candidates"]}
     assert states == {"staged"}
     assert not list((desk.folder / "r/public/skills/targets").rglob("*csv-summarizer*"))
+
+
+def test_search_and_import_from_what_it_finds(desk: Desk) -> None:
+    with LoopbackClawHub() as hub, WarmDesk(desk) as warm:
+        skillrepo = ("skillrepo", "--repo", "r")
+        warm.run("skillrepo", "init", "r", "--dev", "--bins", "2", "--source", f"clawhub={hub.url}", status=0)
+        found = warm.json(*skillrepo, "search", "clawhub", "notes")
+        assert [hit["name"] for hit in found["hits"]] == ["meeting-notes-polisher", "release-notes-writer"]
+        assert len(warm.json(*skillrepo, "search", "clawhub:", "notes", "--limit", "1")["hits"]) == 1
+        text = warm.run(*skillrepo, "search", "clawhub", "notes", status=0).stdout
+        assert text.startswith(
+            "clawhub:@quiet-desk/meeting-notes-polisher@1.1.0\n    @quiet-desk  downloads 1200"
+        )
+        candidate = _imported(warm, found["hits"][1]["address"])
+        assert candidate["version"] == "2.1.0"
+        assert {"source.unsigned"} <= {finding["check"] for finding in candidate["findings"]}
+        unknown = warm.json(*skillrepo, "search", "npm", "notes", status=2)
+        assert "clawhub" in unknown["error"]["hint"]
+        warm.run("skillrepo", "init", "q", "--dev", "--source", "clawhub-url=https://x.example", status=10)
+        assert not (desk.folder / "q").exists()
 
 
 def _imported(desk: WarmDesk, source: str, *more: str) -> dict[str, Any]:

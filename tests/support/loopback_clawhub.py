@@ -1,7 +1,7 @@
-"""A ClawHub of one's own: the recorded answers in tests/data/clawhub, served on 127.0.0.1.
+"""A ClawHub of one's own: the recorded answers in tests/data/marketplaces/clawhub, served on 127.0.0.1.
 
     with LoopbackClawHub() as hub:
-        settings = SourceSettings(clawhub=hub.url, allow_loopback_http=True)
+        settings = SourceSettings(bases={"clawhub": hub.url})
 
 It can misbehave in one way at a time (`Fault`), and remembers what was asked of it (`hub.requests`).
 """
@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-DATA = Path(__file__).parent.parent / "data" / "clawhub"
+from tests.support.scenes import Scene
+
+MARKETPLACES = Path(__file__).parent.parent / "data" / "marketplaces"
+DATA = MARKETPLACES / "clawhub"
+EXPECTED = json.loads((MARKETPLACES / "expected.json").read_text("utf-8"))["skills"]
+HANDED_OFF = "589c9fd95ec3832b17aa923709364f2bcd3cbfc5"  # a commit that loopback_github has
 
 
 class Fault(enum.StrEnum):
@@ -44,7 +49,12 @@ class Fault(enum.StrEnum):
     WRONG_META = "wrong-meta"
     WRONG_OWNER = "wrong-owner"
     NO_LICENCE = "no-licence"
-    HANDOFF = "handoff"
+    HANDOFF = "handoff"  # the skill has no version here, only a commit on GitHub
+    API_ELSEWHERE = "api-elsewhere"
+    OTHER_ARTIFACT = "other-artifact"
+    OTHER_FINGERPRINT = "other-fingerprint"
+    OTHER_VERSION = "other-version"  # the files are known as those of another version
+    NO_EVIDENCE = "no-evidence"
     ZIP_BOMB = "zip-bomb"
 
 
@@ -78,22 +88,52 @@ class LoopbackClawHub:
         """Return status, content type and body, as the registry would give them."""
         if self.fault in _ERRORS:
             return _ERRORS[self.fault]()
-        if self.fault is Fault.HTML:
-            return 200, "text/html; charset=utf-8", b"<!doctype html><title>Welcome</title>"
-        if self.fault is Fault.NOT_JSON:
-            return 200, "application/json", b'{"skill": '
+        if self.fault in _NONSENSE:
+            return _NONSENSE[self.fault]
+        if path == "/api/v1/resolve":
+            return 200, "application/json", json.dumps(self._resolved(query)).encode()
+        if path.endswith("/scan"):
+            return self._scanned(path, query)
         name = _recorded_name(path, query)
         if path == "/api/v1/download" and self.fault is Fault.HANDOFF:
             name = "GET_api_v1_download.github-backed-skill.handoff.json"
-        file = DATA / name
+        if path.endswith("/verify") and self.fault is Fault.NO_EVIDENCE:
+            name = "none"
+        return self._recorded(path, query, DATA / name)
+
+    def _recorded(self, path: str, query: dict[str, str], file: Path) -> tuple[int, str, bytes]:
         if path == "/api/v1/download" and self._withheld(query.get("slug", "")):
             return _ERRORS[Fault.WITHHELD]()
         if not file.is_file() or not self._owned(path, query):
-            return 404, "text/plain; charset=utf-8", (DATA / "ERROR_404.txt").read_bytes()
+            return _NOT_FOUND
         if file.suffix == ".zip":
             return 200, "application/zip", self._spoil_zip(file.read_bytes())
         document = json.loads(file.read_text("utf-8").replace("__BASE_URL__", self.url))
+        if path.endswith("/verify") and document["version"] != query.get("version"):
+            return _NOT_FOUND
         return 200, "application/json", json.dumps(self._spoil(document)).encode()
+
+    @staticmethod
+    def _scanned(path: str, query: dict[str, str]) -> tuple[int, str, bytes]:
+        """Return what the version's detail says about security, in the shape that the scan has."""
+        file = (
+            DATA
+            / f"{_recorded_name(path.replace('/scan', '/versions'), {})[:-5]}_{query.get('version')}.json"
+        )
+        if not file.is_file():
+            return _NOT_FOUND
+        security = json.loads(file.read_text("utf-8"))["version"]["security"]
+        return 200, "application/json", json.dumps({"security": security | {"hasScanResult": True}}).encode()
+
+    def _resolved(self, query: dict[str, str]) -> dict[str, Any]:
+        slug = query["slug"]
+        versions = {
+            facts["clawhub_fingerprint"]: name.partition("@")[2]
+            for name, facts in EXPECTED.items()
+            if name.startswith(f"{slug}@")
+        }
+        found = "0.0.1" if self.fault is Fault.OTHER_VERSION else versions.get(query["hash"])
+        return {"slug": slug, "match": {"version": found} if found else None, "latestVersion": None}
 
     def _owned(self, path: str, query: dict[str, str]) -> bool:
         """Return whether the skill belongs to the owner that was asked for, if one was."""
@@ -124,6 +164,15 @@ class LoopbackClawHub:
             version["license"] = None
         if self.fault is Fault.WRONG_OWNER and "owner" in document:
             document["owner"]["handle"] = "northwlnd-tools"
+        if self.fault is Fault.HANDOFF:
+            document |= {"latestVersion": None} if "latestVersion" in document else {}
+            document |= {"commit": HANDED_OFF} if "commit" in document else {}
+        if self.fault is Fault.API_ELSEWHERE and "apiBase" in document:
+            document["apiBase"] = self.url.replace("127.0.0.1", "localhost")
+        if self.fault is Fault.OTHER_ARTIFACT and "artifact" in document:
+            document["artifact"]["files"][0]["sha256"] = "0" * 64
+        if self.fault is Fault.OTHER_FINGERPRINT and "artifact" in document:
+            document["artifact"]["sourceFingerprint"] = "0" * 64
         return document
 
     def _spoil_zip(self, data: bytes) -> bytes:
@@ -142,9 +191,11 @@ def _recorded_name(path: str, query: dict[str, str]) -> str:
     name = "GET_" + path.strip("/").replace("/", "_")
     if path == "/api/v1/download":
         return f"{name}.{query.get('slug', '')}.{query.get('version', '')}.zip".replace("/", "_")
+    if path == "/api/v1/search":
+        return f"{name}.q-{query.get('q', '')}.json"
     if path == "/api/v1/skills":
         return f"{name}.page2.cursor-{query['cursor']}.json" if "cursor" in query else f"{name}.page1.json"
-    return f"{name}.json"
+    return f"{name.removesuffix('.json')}.json"
 
 
 def _rewritten(data: bytes, change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> bytes:
@@ -168,6 +219,13 @@ _ERRORS: dict[Fault, Callable[[], tuple[int, str, bytes]]] = {
     Fault.WITHHELD: _text_error(403, "Blocked by moderation"),
     Fault.AMBIGUOUS: lambda: (409, "application/json", (DATA / "ERROR_409_ambiguous_slug.json").read_bytes()),
 }
+
+
+_NONSENSE = {
+    Fault.HTML: (200, "text/html; charset=utf-8", b"<!doctype html><title>Welcome</title>"),
+    Fault.NOT_JSON: (200, "application/json", b'{"skill": '),
+}
+_NOT_FOUND = (404, "text/plain; charset=utf-8", (DATA / "ERROR_404.txt").read_bytes())
 
 
 def _handler_for(hub: LoopbackClawHub) -> type[BaseHTTPRequestHandler]:
@@ -246,3 +304,10 @@ def _handler_for(hub: LoopbackClawHub) -> type[BaseHTTPRequestHandler]:
             return True
 
     return Handler
+
+
+SCENE = Scene(
+    server=LoopbackClawHub,
+    address="clawhub:@northwind-tools/csv-summarizer",
+    optional=("/.well-known/clawhub.json",),
+)

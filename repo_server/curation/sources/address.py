@@ -1,14 +1,13 @@
-"""Addresses of candidates, as a curator types them.
+"""Addresses that need no marketplace, as a curator types them, and what all addresses have in common.
 
     skills/web-search                                a folder
     web-search.zip  web-search.tar.gz  x.tgz         an archive
     git+https://host/repo.git@COMMIT#skills/x        a folder of a git commit (40 hex digits)
     git+ssh://git@host/repo@COMMIT                   the same over ssh
     git+/srv/repo@COMMIT  git+file:///srv/repo@…     the same from a repository on this machine
-    clawhub:@owner/slug@1.0.1                        a skill on ClawHub; without a version: the latest
 
-An address names one thing. A branch or a tag can name another thing tomorrow, so a commit is demanded; a slug
-without its owner can be somebody else's, so the owner is.
+Addresses of the other sources (``clawhub:@owner/slug``) are read by their own modules. An address names one thing.
+A branch or a tag can name another thing tomorrow, so what is recorded holds a commit or a version.
 """
 
 import re
@@ -21,10 +20,7 @@ from signing.errors import FormatError
 from signing.format.manifest import parse_member_path
 
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
-_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?", re.ASCII)
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.+-]{0,62}[0-9A-Za-z])?", re.ASCII)
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?://|[^/\\])", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-f:]+", re.ASCII)
 _ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz")
 _WHERE = "address"
@@ -80,44 +76,9 @@ class GitAddress:
         return f"git+{url}@{self.commit}" + (f"#{self.path}" if self.path else "")
 
 
-@dataclass(frozen=True, slots=True)
-class ClawHubAddress:
-    """A skill on ClawHub, of one owner; the latest version when ``version`` is None."""
-
-    owner: str
-    slug: str
-    version: str | None
-
-    def __str__(self) -> str:
-        return f"clawhub:@{self.owner}/{self.slug}" + (f"@{self.version}" if self.version else "")
-
-
-Address = FolderAddress | ArchiveAddress | GitAddress | ClawHubAddress
-
-
 def _last(path: str) -> str:
     """Return the last part of a local path, resolved so that ``.`` has a name too."""
     return visible(Path(path.removeprefix("file://")).resolve().name, keep="") or "root"
-
-
-def parse_address(text: str) -> Address:
-    """Return ``text`` as an address.
-
-    Raises:
-        FormatError: not one of the forms above.
-    """
-    _check_text(text)
-    if text.startswith("clawhub:"):
-        return _clawhub(text.removeprefix("clawhub:"))
-    if text.startswith("git+"):
-        return _git(text.removeprefix("git+"))
-    if _SCHEME.match(text):
-        raise FormatError(
-            f"{text.partition(':')[0]}: is not a source",
-            where=_WHERE,
-            hint="use a path, git+https://host/repo@COMMIT#folder, or clawhub:@owner/slug",
-        )
-    return folder_address(text)
 
 
 def folder_address(path: str) -> FolderAddress | ArchiveAddress:
@@ -128,7 +89,7 @@ def folder_address(path: str) -> FolderAddress | ArchiveAddress:
     Raises:
         FormatError: it cannot be shown.
     """
-    _check_text(path)
+    check_text(path)
     return ArchiveAddress(path) if path.lower().endswith(_ARCHIVE_ENDINGS) else FolderAddress(path)
 
 
@@ -143,7 +104,12 @@ def parse_upstream_version(text: str, *, where: str) -> str:
     return text
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Check that ``text`` can be an address: UTF-8, not endless, nothing in it that cannot be seen.
+
+    Raises:
+        FormatError: it cannot.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -154,21 +120,12 @@ def _check_text(text: str) -> None:
         raise FormatError("is empty, too long, or holds characters that cannot be seen", where=_WHERE)
 
 
-def _clawhub(text: str) -> ClawHubAddress:
-    owner, slash, rest = text.removeprefix("@").partition("/")
-    slug, at, version = rest.partition("@")
-    if not text.startswith("@") or not slash:
-        raise FormatError(
-            "a ClawHub skill is addressed by its owner too",
-            where=_WHERE,
-            hint="write clawhub:@owner/slug; the same slug can belong to several publishers",
-        )
-    if not _OWNER.fullmatch(owner) or not _SLUG.fullmatch(slug) or (at and not _VERSION.fullmatch(version)):
-        raise FormatError("is not clawhub:@owner/slug or clawhub:@owner/slug@version", where=_WHERE)
-    return ClawHubAddress(owner, slug, version or None)
+def parse_git_address(text: str) -> GitAddress:
+    """Return what follows ``git+`` as an address.
 
-
-def _git(text: str) -> GitAddress:
+    Raises:
+        FormatError: not ``URL@COMMIT`` or ``URL@COMMIT#folder``.
+    """
     target, _, path = text.partition("#")
     url, at, commit = target.rpartition("@")
     if not at or not _COMMIT.fullmatch(commit):

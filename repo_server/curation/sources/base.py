@@ -1,10 +1,29 @@
-"""What every source gives back, whatever it had to do for it."""
+"""What every source promises, and what it gives back.
 
-from collections.abc import Mapping
+A source is one module of this package. Its name is the scheme with ``_`` for ``-``, and it defines ``SOURCE``:
+
+    class SkillsSh:
+        scheme: Final = "skills-sh"
+        example: Final = "skills-sh:owner/repo/skill"
+        bases: Final = MappingProxyType({"skills-sh": "https://skills.sh", "github-api": "https://api.github.com"})
+
+        def parse(self, rest: str) -> SkillsShAddress: ...
+        def fetch(self, address, *, limits, settings, now) -> Fetched: ...
+        def search(self, query, *, limits, settings) -> tuple[Hit, ...]: ...
+
+    SOURCE: Final = SkillsSh()
+
+``bases`` is the complete list of servers that the source may ask or be redirected to; each can be moved to a mirror
+under its key in ``[sources]`` of repository.toml. Nothing that an answer says is trusted: not for where to go next,
+not for what is shown on a terminal, not for what the files are.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from packaging.version import InvalidVersion, Version
 
@@ -12,20 +31,45 @@ from repo_server.curation.frontmatter import FrontMatter, read_front_matter
 from repo_server.curation.limits import Limits
 from repo_server.curation.textsafe import visible
 from repo_server.curation.tree import SourceTree
-from signing.errors import FormatError
+from signing.errors import FormatError, SkillRepoError, UsageError
+from signing.format.finding import Finding, Severity
 from signing.format.names import parse_version
-from signing.format.review import Finding, Severity
 
 _MAX_FACT = 400
 _MAX_PLAIN_FACT = 200
+_MAX_LISTED = 20
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+@runtime_checkable
+class Address(Protocol):
+    """What names one candidate: a frozen value whose text can be read again."""
+
+    def __str__(self) -> str:
+        """Return the address as a curator types it; parsed again, it is equal to this one."""
+
+    @property
+    def recorded(self) -> str:
+        """The address as a signed, public review names it: without what is only this machine's business."""
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """Where the marketplaces are. ``allow_loopback_http`` permits plain HTTP to this machine, nowhere else."""
+    """Where the sources' servers are when not where each source says, and who hears of progress."""
 
-    clawhub: str = "https://clawhub.ai"
-    allow_loopback_http: bool = False
+    bases: Mapping[str, str] = field(default_factory=dict)
+    tell: Callable[[str], None] = field(default=_silent, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bases", MappingProxyType(dict(self.bases)))
+
+    def bases_of(self, defaults: Mapping[str, str]) -> dict[str, str]:
+        """Return ``defaults`` with every base URL that is set differently here."""
+        return {key: self.bases.get(key, url) for key, url in defaults.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +94,65 @@ class Fetched:
         object.__setattr__(self, "resolved", MappingProxyType(dict(self.resolved)))
 
 
-class Source(Protocol):
-    """One way to get a tree: a module with this function for its own kind of address."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One answer to a search. ``address`` can be imported; empty when upstream's name for it cannot be one of ours.
 
-    def __call__(self, *, limits: Limits, settings: SourceSettings, now: datetime) -> Fetched:
+    The texts are the upstream's: bounded and visible here, believed by nobody.
+    """
+
+    address: str
+    name: str
+    summary: str = ""
+    publisher: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("address", "name", "summary", "publisher"):
+            object.__setattr__(self, name, fact(getattr(self, name)))
+        facts = {plain_fact(key): fact(value) for key, value in self.facts.items()}
+        object.__setattr__(self, "facts", MappingProxyType(facts))
+
+
+class Source(Protocol):
+    """One way to get a tree."""
+
+    @property
+    def scheme(self) -> str:
+        """What stands before the colon."""
+
+    @property
+    def example(self) -> str:
+        """An address to imitate, for help and errors."""
+
+    @property
+    def bases(self) -> Mapping[str, str]:
+        """Every server that may be asked: the key of its setting, and its base URL by default.
+
+        The URL is empty where the address names the server.
+        """
+
+    def parse(self, rest: str) -> Any:
+        """Return the address that follows the colon.
+
+        Raises:
+            FormatError: it is none.
+        """
+
+    def fetch(self, address: Any, *, limits: Limits, settings: SourceSettings, now: datetime) -> Fetched:
         """Return what stands at the address.
 
         Raises:
             RejectedError: it is not acceptable.
             NotFoundError, ConflictError, TransportError, HostError: it could not be had.
+        """
+
+    def search(self, query: str, *, limits: Limits, settings: SourceSettings) -> tuple[Hit, ...]:
+        """Return what upstream finds, in its order, at most ``limits.max_hits``.
+
+        Raises:
+            UsageError: this source has no search.
+            RejectedError, TransportError: the answer is not one, or there is none.
         """
 
 
@@ -84,12 +178,64 @@ def claims_of(tree: SourceTree) -> Claims:
     )
 
 
+def no_search(source: Source, hint: str) -> UsageError:
+    """Return the error of a source that cannot search."""
+    return UsageError(f"{source.scheme} has no search", hint=hint)
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn whatever happens when an answer has another shape than documented into FormatError.
+
+    Whoever answers for a marketplace may answer anything; each place in an answer is checked where it is read, and
+    this is for the ones that were forgotten.
+    """
+    try:
+        yield
+    except SkillRepoError:
+        raise
+    except _UNREADABLE as error:
+        raise FormatError(
+            f"answers with something unreadable ({type(error).__name__})", where=fact(where)
+        ) from error
+
+
 def suggest_version(text: str) -> str | None:
     """Return ``text`` in our spelling of versions, or None. Only a suggestion, so it may be repaired."""
     try:
         return parse_version(str(Version(text[:40])))
     except (InvalidVersion, FormatError):
         return None
+
+
+def object_at(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the object at ``key`` of an answer; an empty one when there is none."""
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def objects_at(document: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the objects in the list at ``key`` of an answer.
+
+    Raises:
+        FormatError: there is no list, or it holds something else.
+    """
+    value = document.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise FormatError(f"answers without a list of {key}", where=key)
+    return value
+
+
+def text_at(document: Mapping[str, Any], key: str) -> str:
+    """Return the text at ``key`` of an answer; an empty one when there is none."""
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def number_at(document: Mapping[str, Any], key: str) -> int | None:
+    """Return the whole number at ``key`` of an answer, or None."""
+    value = document.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def fact(text: str) -> str:
@@ -105,6 +251,16 @@ def plain_fact(text: str) -> str:
 def observation(check: str, severity: Severity, message: str) -> Finding:
     """Return something that a source says or lacks, as a finding about the skill as a whole."""
     return Finding(check=f"source.{check}", severity=severity, path="", line=0, message=message)
+
+
+def left_out(things: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return the observation that upstream ships ``things`` which are not part of the candidate, if it does."""
+    if not things:
+        return ()
+    shown = ", ".join(fact(thing) for thing in things[:_MAX_LISTED])
+    more = f" and {len(things) - _MAX_LISTED} more" if len(things) > _MAX_LISTED else ""
+    message = f"upstream ships more than the skill, which was not taken: {shown}{more}"[:1_900]
+    return (observation("left-out", Severity.LOOK, message),)
 
 
 def no_licence() -> Finding:

@@ -11,7 +11,9 @@ user is not read, no credentials are asked for, and redirects are not followed.
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +37,8 @@ _MAX_LISTING = 1 << 20
 _MAX_ANSWER = 1 << 16
 _DISK_FACTOR = 16  # a repository around a skill may be larger than the skill, within reason
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+_REF = re.compile(r"refs/(?:heads|tags)/[\w./+@-]+", re.ASCII)
+_REFUSED = ("unadvertised object", "not valid", "not allowed")
 _ABSENT = ("not our ref", "couldn't find remote ref", "could not find remote ref", "unadvertised object")
 
 
@@ -47,22 +51,19 @@ def fetch(address: GitAddress, *, limits: Limits, now: datetime) -> Fetched:
         TransportError: the repository cannot be reached, or not in time.
         HostError: there is no git on this machine.
     """
+    with opened(address, limits=limits) as repository:
+        return repository.fetched(now)
+
+
+@contextmanager
+def opened(address: GitAddress, *, limits: Limits) -> Iterator["Repository"]:
+    """Fetch the commit and yield it, for whoever has to look around in it first.
+
+    Raises:
+        SkillRepoError: see `fetch`.
+    """
     with tempfile.TemporaryDirectory(prefix="skillrepo-git-") as scratch:
-        repository = _Repository.fetch(address, Path(scratch), limits)
-        tree_id = repository.tree_id()
-        tree = SourceTree.of(repository.read(repository.blobs(tree_id)))
-    claims = claims_of(tree)
-    return Fetched(
-        tree=tree,
-        source="git",
-        address=address.recorded,
-        resolved={"commit": address.commit, "tree": tree_id, "files_sha256": tree.digest},
-        publisher="" if address.local else fact(_publisher(address.url)),
-        licence=claims.licence,
-        suggested_version=claims.version,
-        observations=claims.observations,
-        fetched_at=now,
-    )
+        yield Repository.fetch(address, Path(scratch), limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,15 @@ class _Blob:
     executable: bool
 
 
-class _Repository:
-    """A bare repository that holds one commit."""
+class Repository:
+    """A bare repository that holds one commit. Made by `opened`."""
 
     def __init__(self, address: GitAddress, runner: Runner, limits: Limits) -> None:
         self._address, self._runner, self._limits = address, runner, limits
 
     @classmethod
-    def fetch(cls, address: GitAddress, scratch: Path, limits: Limits) -> "_Repository":
+    def fetch(cls, address: GitAddress, scratch: Path, limits: Limits) -> "Repository":
+        """Fetch the commit into ``scratch``."""
         runner = Runner(
             folder=scratch,
             environment=_environment(scratch, local=address.local),
@@ -91,20 +93,86 @@ class _Repository:
         url = os.path.abspath(address.url) if address.local and "://" not in address.url else address.url  # noqa: PTH100 - Path would not keep what git should see
         # An empty template: git's own would put sample hooks and whatever the machine's owner added.
         repository._git("init", "--quiet", "--bare", "--template=", "repository")
-        fetched = repository._try(
-            *(
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--depth=1",
-                "--no-recurse-submodules",
-                "--no-write-fetch-head",
-            ),
-            *("--", url, address.commit),
-        )
+        fetched = repository._fetch(url, address.commit, shallow=True)
+        if fetched.status != 0 and any(phrase in fetched.errors for phrase in _REFUSED):
+            fetched = repository._fetch_advertised(url)
         if fetched.status != 0:
             raise repository._fetch_error(fetched)
         return repository
+
+    def at(self, path: str) -> "Repository":
+        """Return the same commit, seen from the folder ``path``."""
+        return Repository(replace(self._address, path=path), self._runner, self._limits)
+
+    def fetched(self, now: datetime) -> Fetched:
+        """Return the folder as a source's answer."""
+        tree_id = self.tree_id()
+        tree = SourceTree.of(self.read(self.blobs(tree_id)))
+        claims = claims_of(tree)
+        return Fetched(
+            tree=tree,
+            source="git",
+            address=self._address.recorded,
+            resolved={"commit": self._address.commit, "tree": tree_id, "files_sha256": tree.digest},
+            publisher="" if self._address.local else fact(_publisher(self._address.url)),
+            licence=claims.licence,
+            suggested_version=claims.version,
+            observations=claims.observations,
+            fetched_at=now,
+        )
+
+    def paths(self) -> list[str]:
+        """Return the paths of all files in the folder, links and submodules too."""
+        names = self._git(
+            "ls-tree", "-r", "-z", "--name-only", "--full-tree", self.tree_id(), max_output=_MAX_LISTING
+        )
+        return [name.decode("utf-8", "surrogateescape") for name in names.split(b"\0") if name]
+
+    def file(self, path: str, *, max_bytes: int) -> bytes:
+        """Return the content of the file ``path``, relative to the folder.
+
+        Raises:
+            NotFoundError: there is no such file. FormatError: it is no file, or larger than ``max_bytes``.
+        """
+        listing = self._git("ls-tree", "-z", "-l", "--full-tree", self.tree_id(), "--", path)
+        records = [record for record in listing.split(b"\0") if record]
+        if len(records) != 1:
+            raise NotFoundError(
+                f"there is no {fact(path)} in commit {self._address.commit[:12]}", where="git"
+            )
+        blob = _blob(records[0])
+        if blob.size > max_bytes:
+            raise FormatError(f"larger than {max_bytes} bytes", where=ascii(blob.path))
+        return self.read([blob])[0][1]
+
+    def _fetch(self, url: str, *wanted: str, shallow: bool) -> Outcome:
+        return self._try(
+            *("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
+            *(("--depth=1",) if shallow else ()),
+            *("--", url, *wanted),
+        )
+
+    def _fetch_advertised(self, url: str) -> Outcome:
+        """Fetch what a server offers that gives no commit by its id, as far as time and disk allow.
+
+        A commit that no branch and no tag leads to is not there, which is how it should be.
+        """
+        listed = self._try("ls-remote", "--quiet", "--", url, max_output=_MAX_LISTING)
+        if listed.status != 0:
+            return listed
+        tips = (line.split("\t") for line in listed.output.decode("utf-8", "replace").splitlines())
+        names = [
+            tip[1].removesuffix("^{}") for tip in tips if tip[0] == self._address.commit and len(tip) > 1
+        ]
+        if names and _REF.fullmatch(names[0]):
+            fetched = self._fetch(url, names[0], shallow=True)
+        else:
+            fetched = self._fetch(
+                url, "+refs/heads/*:refs/found/heads/*", "+refs/tags/*:refs/found/tags/*", shallow=False
+            )
+        if fetched.status == 0 and self._try("cat-file", "-e", self._address.commit).status != 0:
+            return replace(fetched, status=1, errors="not our ref: no branch and no tag leads to it")
+        return fetched
 
     def tree_id(self) -> str:
         """Return the id of the tree that the address names."""

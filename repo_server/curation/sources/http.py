@@ -1,19 +1,22 @@
-"""GET, and nothing else, from one origin, under limits (edge).
+"""GET, and nothing else, from the servers that a source declares, under limits (edge).
+
+    with Web(settings.bases_of(SOURCE.bases), limits=limits, settings=settings) as web:
+        skill = web.json(web.at("clawhub", "/api/v1/skills/x"), {"ownerHandle": "o"}, what="clawhub skill")
+        archive = web.get(web.at("clawhub", "/api/v1/download"), max_bytes=limits.max_archive_bytes).body
 
 `requests` alone follows redirects to anywhere, reads proxies and passwords from the environment, unpacks
-compressed bodies without bound, and lets a server that sends one byte now and then go on for ever. Here: one
-origin (scheme, host and port), HTTPS except to this machine, at most a few redirects and only inside it, a bound
-on every body, and one deadline for everything, after which the sockets are shut down under whoever waits.
+compressed bodies without bound, and lets a server that sends one byte now and then go on for ever. Here: a list of
+origins (scheme, host and port), HTTPS except to this machine, at most a few redirects and only inside that list, a
+bound on every body, and one deadline for everything, after which the sockets are shut down under whoever waits. What is not an
+answer 200 becomes an error in `answers`, the same for all sources.
 """
 
 import http.client
 import ipaddress
-import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -22,62 +25,44 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from repo_server.curation.limits import Deadline, Limits
+from repo_server.curation.sources.answers import Answer, check_status
+from repo_server.curation.sources.base import SourceSettings, plain_fact
 from repo_server.curation.textsafe import excerpt
 from signing.errors import FormatError, TransportError, UsageError
+
+__all__ = ["MAX_JSON_BYTES", "Answer", "Web"]
 
 MAX_JSON_BYTES = 4 << 20
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 20.0
 _CHUNK = 1 << 16
+_TELL_BYTES = 2 << 20
 _HEADERS = {"User-Agent": "skillrepo", "Accept-Encoding": "identity", "Accept": "*/*"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A complete answer. Header names are in lower case."""
+class Web:
+    """Some servers, asked until the deadline. Use as a context manager."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self, what: str) -> dict[str, Any]:
-        """Return the body as a JSON object.
+    def __init__(
+        self, bases: Mapping[str, str], *, limits: Limits, settings: SourceSettings | None = None
+    ) -> None:
+        """Prepare to ask the servers of ``bases`` (a key each, and its base URL).
 
         Raises:
-            FormatError: it is something else, such as an HTML page.
+            UsageError: one is not https, and not this machine.
         """
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "text/html" or self.body.lstrip()[:1] == b"<":
-            raise FormatError(
-                "answers with a web page, not with JSON", where=what, hint="is the base URL right?"
-            )
-        try:
-            # Not signing.format.canonical: foreign registries may write floats, which nobody signs here.
-            value = json.loads(self.body.decode("utf-8"), object_pairs_hook=_without_duplicates)
-            # "\ud800" is JSON for half a character, which can be written nowhere.
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-        except FormatError as error:
-            raise FormatError(error.message, where=what) from error
-        except (ValueError, RecursionError) as error:
-            raise FormatError("answers with something that is not JSON", where=what) from error
-        if not isinstance(value, dict):
-            raise FormatError("answers with JSON that is not an object", where=what)
-        return value
-
-
-class Origin:
-    """One server, asked until the deadline. Use as a context manager."""
-
-    def __init__(self, base: str, *, limits: Limits, deadline: Deadline, allow_loopback_http: bool) -> None:
-        self._base = base.rstrip("/")
-        self._limits, self._deadline = limits, deadline
-        self._origin = _origin(self._base)
-        _check_base(self._origin, allow_loopback_http=allow_loopback_http)
+        self._bases = {key: url.rstrip("/") for key, url in bases.items()}
+        self._origins = {_origin(url) for url in self._bases.values()}
+        for origin in self._origins:
+            _check_base(origin)
+        self._limits, self._deadline = limits, Deadline.after(limits.seconds)
+        self._tell: Callable[[str], None] = (settings or SourceSettings()).tell
         self._sockets = _SocketKeeper()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxies, no .netrc, no certificate bundles from the environment
-        self._session.mount(f"{self._origin[0]}://", self._sockets)
+        for scheme in ("http", "https"):
+            self._session.mount(f"{scheme}://", self._sockets)
 
     def __enter__(self) -> Self:
         return self
@@ -85,26 +70,57 @@ class Origin:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def get(self, path: str, parameters: Mapping[str, str] | None = None, *, max_bytes: int) -> Answer:
-        """Return the answer to GET ``path``.
+    def at(self, key: str, path: str) -> str:
+        """Return the URL of ``path`` (which begins with a slash and is quoted) below the base ``key``."""
+        return self._bases[key] + path
+
+    def allows(self, url: str) -> bool:
+        """Return whether ``url`` is on one of the servers."""
+        try:
+            return _origin(url) in self._origins
+        except TransportError:
+            return False
+
+    def json(
+        self,
+        url: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        what: str,
+        max_bytes: int = MAX_JSON_BYTES,
+    ) -> dict[str, Any]:
+        """Return the JSON object at ``url``; ``what`` names it in errors.
 
         Raises:
-            TransportError: unreachable, too slow, or redirected elsewhere.
-            FormatError: more than ``max_bytes``, fewer than announced, or encoded.
+            SkillRepoError: see `get`; FormatError also for anything but a JSON object.
         """
-        url = requests.Request("GET", self._base + path, params=dict(parameters or {})).prepare().url or ""
-        for _ in range(self._limits.redirects + 1):
-            answer = self._one(url, max_bytes)
-            if answer.status not in _REDIRECTS:
-                return answer
-            url = urljoin(url, answer.headers.get("location", ""))
-            if _origin(url) != self._origin:
-                raise TransportError(
-                    "redirects to another server", where=self._base, hint="nothing was sent there"
-                )
-        raise TransportError(f"redirects more than {self._limits.redirects} times", where=self._base)
+        return self.get(url, parameters, what=what, max_bytes=max_bytes).json(what)
 
-    def _one(self, url: str, max_bytes: int) -> Answer:
+    def get(
+        self, url: str, parameters: Mapping[str, str] | None = None, *, what: str = "", max_bytes: int
+    ) -> Answer:
+        """Return the answer 200 to GET ``url``; ``what`` names it in errors.
+
+        Raises:
+            TransportError: unreachable, too slow, overloaded, failing, or not (or redirected to what is not) on
+                one of the servers.
+            NotFoundError, ConflictError, PolicyError: see the table in `answers`.
+            FormatError: another status, more than ``max_bytes``, fewer than announced, or encoded.
+        """
+        where = what or _shown(url)
+        url = _prepared(url, parameters)
+        for _ in range(self._limits.redirects + 1):
+            if not self.allows(url):
+                hint = "nothing was sent there; a mirror is named in [sources] of repository.toml"
+                raise TransportError(f"leads to another server: {_shown(url)}", where=where, hint=hint)
+            answer = self._one(url, where, max_bytes)
+            if answer.status not in _REDIRECTS:
+                check_status(answer, where)
+                return answer
+            url = _prepared(urljoin(url, answer.headers.get("location", "")))
+        raise TransportError(f"redirects more than {self._limits.redirects} times", where=where)
+
+    def _one(self, url: str, where: str, max_bytes: int) -> Answer:
         timeouts = (
             min(_CONNECT_SECONDS, self._deadline.remaining()),
             min(_READ_SECONDS, self._deadline.remaining()),
@@ -117,36 +133,42 @@ class Origin:
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                body = self._body(response, headers, max_bytes)
+                body = self._body(response, headers, where, max_bytes)
                 return Answer(status=response.status_code, headers=headers, body=body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if self._deadline.passed:
                 raise self._deadline.error() from error
-            raise TransportError(f"cannot be reached ({type(error).__name__})", where=self._base) from error
+            message = f"{_shown(url)} cannot be reached ({type(error).__name__})"
+            raise TransportError(message, where=where) from error
 
-    def _body(self, response: requests.Response, headers: Mapping[str, str], max_bytes: int) -> bytes:
+    def _body(
+        self, response: requests.Response, headers: Mapping[str, str], where: str, max_bytes: int
+    ) -> bytes:
         if headers.get("content-encoding", "identity").lower() != "identity":
-            raise FormatError("answers compressed, which was not asked for", where=self._base)
+            raise FormatError("answers compressed, which was not asked for", where=where)
         pieces: list[bytes] = []
-        size = 0
+        size = told = 0
         try:
             # read1 gives what has arrived; read would wait until a whole chunk has.
             while piece := response.raw.read1(_CHUNK, decode_content=False):
                 size += len(piece)
                 if size > max_bytes:
-                    raise FormatError(f"answers with more than {max_bytes} bytes", where=self._base)
+                    raise FormatError(f"answers with more than {max_bytes} bytes", where=where)
                 pieces.append(piece)
                 self._deadline.remaining()
+                if size - told >= _TELL_BYTES:
+                    told = size
+                    self._tell(f"{where}: {size >> 20} MiB so far")
         except urllib3.exceptions.ProtocolError as error:
             self._deadline.remaining()
             if not any(isinstance(cause, http.client.IncompleteRead) for cause in error.args):
                 raise
-            raise FormatError("answer ends too early", where=self._base) from error
+            raise FormatError("answer ends too early", where=where) from error
         self._deadline.remaining()
         announced = headers.get("content-length", str(size))
         if announced != str(size):
             message = f"answer ends after {size} bytes, announced were {excerpt(announced)}"
-            raise FormatError(message, where=self._base)
+            raise FormatError(message, where=where)
         return b"".join(pieces)
 
     @contextmanager
@@ -191,23 +213,44 @@ class _SocketKeeper(HTTPAdapter):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
+def _prepared(url: str, parameters: Mapping[str, str] | None = None) -> str:
+    """Return ``url`` as it will be asked for, so that what is judged is what is asked.
+
+    Raises:
+        TransportError: it is none.
+    """
+    try:
+        return requests.Request("GET", url, params=dict(parameters or {})).prepare().url or ""
+    except (requests.RequestException, ValueError) as error:
+        raise TransportError("not a URL, or a redirect to something that is none") from error
+
+
 def _origin(url: str) -> tuple[str, str, int | None]:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise TransportError("not a URL, or a redirect to something that is none") from error
-    return parts.scheme, parts.hostname or "", port
+    if parts.username is not None or parts.password is not None:
+        raise TransportError("a URL with a user name in it is not followed")
+    return parts.scheme, parts.hostname or "", port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _check_base(origin: tuple[str, str, int | None], *, allow_loopback_http: bool) -> None:
+def _shown(url: str) -> str:
+    """Return scheme, host and port of ``url``, for messages."""
+    try:
+        scheme, host, _ = _origin(url)
+    except TransportError:
+        return "no URL"
+    return f"{plain_fact(scheme)}://{plain_fact(host)}"
+
+
+def _check_base(origin: tuple[str, str, int | None]) -> None:
     scheme, host, _ = origin
     if not host or scheme not in {"http", "https"}:
-        raise UsageError("the base URL of a marketplace must be https://host")
-    if scheme == "http" and not (allow_loopback_http and _is_loopback(host)):
-        raise UsageError(
-            f"plain http to {host} is not accepted", hint="use https; http is for 127.0.0.1 in tests"
-        )
+        raise UsageError("the base URL of a source must be https://host")
+    if scheme == "http" and not _is_loopback(host):
+        raise UsageError(f"plain http to {plain_fact(host)} is not accepted", hint="use https")
 
 
 def _is_loopback(host: str) -> bool:
@@ -215,10 +258,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise FormatError("answers with JSON in which a key appears twice")
-    return values

@@ -11,7 +11,7 @@ from signing.format.review import EngineReport, Severity
 
 DATA = Path(__file__).parents[2] / "data"
 HOSTILE = DATA / "hostile"
-CLAWHUB = DATA / "clawhub"
+CLAWHUB = DATA / "marketplaces" / "clawhub"
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 SKILL_MD = b"---\nname: x\ndescription: ok\nlicense: MIT\n---\n\n# X\n"
 DEPLOY = DATA / "skills" / "deploy-quickstart"

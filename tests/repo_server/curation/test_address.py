@@ -1,14 +1,22 @@
+from pathlib import Path
+
 import pytest
 
 from repo_server.curation.sources import (
     ArchiveAddress,
-    ClawHubAddress,
     FolderAddress,
     GitAddress,
     parse_address,
+    source_of,
+    sources,
 )
-from signing.errors import FormatError
+from repo_server.curation.sources.clawhub import ClawHubAddress
+from repo_server.curation.sources.github import GitHubAddress
+from repo_server.curation.sources.github_api import RepositoryName
+from repo_server.curation.sources.skills_sh import SkillsShAddress
+from signing.errors import FormatError, UsageError
 
+O_R = RepositoryName("o", "r.x")
 C = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -30,6 +38,12 @@ C = "0123456789abcdef0123456789abcdef01234567"
         (f"git+file:///srv/r@{C}", GitAddress("file:///srv/r", C, "", local=True)),
         ("clawhub:@o/s", ClawHubAddress("o", "s", None)),
         ("clawhub:@o-1/s.x@1.0.1", ClawHubAddress("o-1", "s.x", "1.0.1")),
+        ("github:o/r.x", GitHubAddress(O_R, "", None)),
+        ("github:o/r.x@v1.2", GitHubAddress(O_R, "", "v1.2")),
+        ("github:o/r.x/skills/a b@feature/y", GitHubAddress(O_R, "skills/a b", "feature/y")),
+        (f"github:o/r.x/.agents/skills/x@{C}", GitHubAddress(O_R, ".agents/skills/x", C)),
+        ("skills-sh:o/r.x/skill", SkillsShAddress(O_R, "skill", None)),
+        (f"skills-sh:o/r.x/skill@{C}", SkillsShAddress(O_R, "skill", C)),
     ],
 )
 def test_addresses_are_read_and_printed_again(text: str, address: object) -> None:
@@ -51,6 +65,18 @@ def test_addresses_are_read_and_printed_again(text: str, address: object) -> Non
             "clawhub:@\u043e/s",
         ),
         *("clawhub:@o/s?x=1", "clawhub:@o/s@1/../2", "clawhub:@o/S"),
+        *("github:o", "github:o/", "github:/r", "github:o/..", "github:o/r/", "github:o/r//x", "github:o/r@"),
+        *("github:o/r/../x", "github:o/r/a\\b", "github:o/r@a..b", "github:o/r@-x", "github:o/r@a b"),
+        *(
+            "github:-o/r",
+            "github:o/r?x",
+            "github:o/r#x",
+            "github:o/r@x.lock",
+            "github:\u043e/r",
+            "github:o/r@x@y",
+        ),
+        *("skills-sh:o/r", "skills-sh:o/r/", "skills-sh:o/r/s/t", "skills-sh:o/r/s@", "skills-sh:o/r/.."),
+        *("http:x", "base:x", "gitobjects:x", "GITHUB:o/r", "Clawhub:@o/s", "folder:x"),
         *("git+https://h.example/r", "git+https://h.example/r@main", f"git+https://h.example/r@{C[:12]}"),
         *(
             f"git+https://h.example/r@{C.upper()}",
@@ -103,3 +129,30 @@ def test_hints_say_what_to_write() -> None:
     with pytest.raises(FormatError) as caught:
         parse_address("clawhub:csv-summarizer")
     assert "clawhub:@owner/slug" in caught.value.hint
+
+
+def test_an_unknown_source_is_told_the_known_ones() -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_address("npm:thing")
+    assert "clawhub:@owner/slug@1.0.1" in caught.value.hint
+    assert "github:owner/repo" in caught.value.hint
+    with pytest.raises(UsageError) as asked:
+        source_of("npm")
+    assert "skills-sh" in asked.value.hint
+
+
+def test_nothing_but_a_listed_module_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr("importlib.import_module", imported.append)
+    for scheme in ("os", "..candidates", "repo_server", "__init__", "sources", "x.y", "well_known", ""):
+        with pytest.raises((FormatError, UsageError)):
+            source_of(scheme)
+    assert not any(name.rpartition(".")[2] in {"os", "candidates", "repo_server"} for name in imported)
+
+
+def test_every_source_and_every_server_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sources.md").read_text("utf-8")
+    for scheme, source in sources().items():
+        assert f"`{scheme}:" in page
+        for key in source.bases:
+            assert f"`{key}`" in page, key

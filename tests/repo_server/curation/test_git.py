@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repo_server.curation.limits import Limits
-from repo_server.curation.sources.git import _environment, _said
+from repo_server.curation.sources.git import _CONFIG, _environment, _said
 from repo_server.curation.sources.process import Outcome
 from signing.errors import FormatError, HostError, NotFoundError, TransportError
 from signing.format.manifest import Mode
@@ -217,3 +217,33 @@ def _gone(pid: int) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+@pytest.mark.parametrize("tip", [True, False], ids=["tip of a tag", "in the history"])
+def test_a_server_that_gives_no_commit_by_its_id(
+    repository: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, tip: bool
+) -> None:
+    first = commit(repository)
+    if tip:
+        run(repository, "tag", "v1")
+    (repository / "skills" / "x" / "SKILL.md").write_bytes(b"later")
+    commit(repository)
+    # The first protocol: a server names its branches and tags, and gives nothing else.
+    monkeypatch.setattr("repo_server.curation.sources.git._CONFIG", (*_CONFIG, "protocol.version=0"))
+    result = fetched(f"git+{repository.as_uri()}@{first}#skills/x")
+    assert result.tree.skill_md == SKILL_MD
+    assert result.resolved["commit"] == first
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_commit_that_nothing_leads_to_is_not_there(
+    repository: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(repository)
+    (repository / "skills" / "x" / "SKILL.md").write_bytes(b"gone")
+    gone = commit(repository)
+    run(repository, "reset", "--quiet", "--hard", "HEAD~1")
+    monkeypatch.setattr("repo_server.curation.sources.git._CONFIG", (*_CONFIG, "protocol.version=0"))
+    with pytest.raises(NotFoundError, match="no branch and no tag leads to it"):
+        fetched(f"git+{repository.as_uri()}@{gone}#skills/x")
+    assert list(scratch.iterdir()) == []

@@ -1,14 +1,15 @@
 """Whatever a registry answers, it is a skill or one of our errors, and nothing of it reaches a terminal raw."""
 
 import json
-from typing import Any, Self
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repo_server.curation.sources import FolderAddress, clawhub, folder_address, parse_address
-from repo_server.curation.sources.http import Answer
+from repo_server.curation.sources import FolderAddress, folder_address, parse_address
+from repo_server.curation.sources.http import Answer, Web
 from signing.errors import FormatError, SkillRepoError
 from tests.repo_server.curation.material import CLAWHUB, fetched
 
@@ -25,50 +26,59 @@ VALUES = st.recursive(
 )
 
 
-class FakeOrigin:
-    changes: dict[str, Any]
+class FakeRegistry:
+    """Answers as recorded, with one place changed; stands where the network would be asked."""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
+    changes: ClassVar[dict[str, Any]] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def get(self, path: str, parameters: object = None, *, max_bytes: int) -> Answer:
+    @classmethod
+    def answer(cls, url: str, *_: object) -> Answer:
+        path = urlsplit(url).path
         kind = path.rpartition("/")[2]
         headers = {"content-type": "application/json"}
-        if kind == "download" and kind not in self.changes:
+        if kind == "download" and kind not in cls.changes:
             name = "GET_api_v1_download.csv-summarizer.1.0.1.zip"
             return Answer(status=200, headers=headers, body=(CLAWHUB / name).read_bytes())
-        if kind == "versions":
-            status, document = 200, self.changes.get("versions")
-        else:
-            recorded = CLAWHUB / f"GET_{path.strip('/').replace('/', '_')}.json"
-            status = 200 if recorded.is_file() or kind in self.changes else 404
-            document = json.loads(recorded.read_text()) if recorded.is_file() else {}
-            change = self.changes.get(kind)
-            if isinstance(change, tuple):
-                keys, value = change
-                target = document
-                for key in keys[:-1]:
-                    target = target[key]
-                target[keys[-1]] = value
-            elif kind in self.changes:
-                document = change
+        if kind == "clawhub.json" and kind not in cls.changes:
+            return Answer(status=404, headers=headers, body=b"")
+        recorded = CLAWHUB / f"GET_{path.strip('/').replace('/', '_')}.json"
+        status = 200 if recorded.is_file() or kind in cls.changes else 404
+        document = json.loads(recorded.read_text()) if recorded.is_file() else {}
+        change = cls.changes.get(kind)
+        if isinstance(change, tuple):
+            keys, value = change
+            target = document
+            for key in keys[:-1]:
+                target = target[key]
+            target[keys[-1]] = value
+        elif kind in cls.changes:
+            document = change
         return Answer(status=status, headers=headers, body=json.dumps(document).encode())
 
 
 @pytest.fixture
-def origin(monkeypatch: pytest.MonkeyPatch) -> type[FakeOrigin]:
-    monkeypatch.setattr(clawhub, "Origin", FakeOrigin)
-    return FakeOrigin
+def registry(monkeypatch: pytest.MonkeyPatch) -> type[FakeRegistry]:
+    monkeypatch.setattr(Web, "_one", FakeRegistry.answer)
+    return FakeRegistry
 
 
 PLACES = [
-    *((kind, None) for kind in ("csv-summarizer", "1.0.1", "download", "versions")),
+    *(
+        (kind, None)
+        for kind in (
+            "csv-summarizer",
+            "1.0.1",
+            "download",
+            "versions",
+            "verify",
+            "scan",
+            "resolve",
+            "clawhub.json",
+        )
+    ),
+    *(("verify", [key]) for key in ("artifact", "security", "reasons", "signature", "provenance", "version")),
+    ("verify", ["security", "signals"]),
+    ("verify", ["artifact", "files"]),
     *(
         ("csv-summarizer", keys)
         for keys in (["owner"], ["latestVersion"], ["latestVersion", "version"], ["moderation"])
@@ -79,9 +89,9 @@ PLACES = [
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(PLACES), value=VALUES)
-def test_any_answer_is_a_skill_or_our_error(origin: type[FakeOrigin], place: Any, value: Any) -> None:
+def test_any_answer_is_a_skill_or_our_error(registry: type[FakeRegistry], place: Any, value: Any) -> None:
     kind, keys = place
-    origin.changes = {kind: (keys, value) if keys else value}
+    registry.changes = {kind: (keys, value) if keys else value}
     try:
         result = fetched(f"{CSV}@9.9.9" if kind == "versions" else CSV)
     except SkillRepoError as error:
@@ -93,17 +103,17 @@ def test_any_answer_is_a_skill_or_our_error(origin: type[FakeOrigin], place: Any
     assert all(text.isascii() for text in said)
 
 
-def test_a_version_is_checked_before_it_is_used(origin: type[FakeOrigin]) -> None:
+def test_a_version_is_checked_before_it_is_used(registry: type[FakeRegistry]) -> None:
     for version in ("1.0\x1b[2J", "../../x", "1\ud800", "\u0661"):
-        origin.changes = {"csv-summarizer": (["latestVersion", "version"], version)}
+        registry.changes = {"csv-summarizer": (["latestVersion", "version"], version)}
         with pytest.raises(FormatError) as caught:
             fetched(CSV)
         assert str(caught.value).isprintable()
 
 
-def test_a_list_of_versions_that_is_none(origin: type[FakeOrigin]) -> None:
-    origin.changes = {"versions": {"items": 5}}
-    with pytest.raises(FormatError, match="no list of versions"):
+def test_a_list_of_versions_that_is_none(registry: type[FakeRegistry]) -> None:
+    registry.changes = {"versions": {"items": 5}}
+    with pytest.raises(FormatError, match="without a list of items"):
         fetched(f"{CSV}@9.9.9")
 
 
