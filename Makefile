@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format lock bench clean help
+.PHONY: demo test test-slow lint format lock skills-cli bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -34,6 +34,9 @@ lint: $(STAMP)  ## ruff, formatting, mypy --strict
 format: $(STAMP)  ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+skills-cli: $(STAMP)  ## npm's skills, which ordinary agents install by, for tests/agents
+	npm install --prefix $(VENV)/share/skills-cli --no-save --no-package-lock --ignore-scripts --no-audit --no-fund skills@1.5.18
 
 bench: $(STAMP)  ## measurements, each against its floor in the same run
 	$(BIN)/python benchmarks/startup.py

@@ -4,7 +4,10 @@
 
 Only an `Admission` can be materialised (`hive.jails.materialise`), and only `admit` makes one. The function is
 pure and denies by default: evidence of a type that no rule below names is refused, and so is evidence that is
-too old, about something else than the lock pins, revoked, or external for a tenant of the paid tier.
+too old, about something else than the lock pins, withdrawn, or external for a tenant of the paid tier.
+
+Revoked and quarantined is refused to everybody. Yanked is refused too, but for a profile that pinned it before
+it was yanked: the curator's entry names those profiles by digest, and the record then says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +23,6 @@ from signing.errors import (
     CouldNotVerifyError,
     NotEntitledError,
     NotFirstPartyError,
-    RevokedError,
     ThresholdError,
     WrongSubjectError,
 )
@@ -30,7 +32,9 @@ from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.moment import render_moment
 from signing.format.names import Pin
+from signing.format.withdrawal import Withdrawal, Withdrawn
 from signing.sealed import unchangeable
+from signing.withdrawals import refusal
 
 Evidence = VerifiedRelease | ExternalBundle
 
@@ -91,12 +95,21 @@ def admit(
 
     Raises:
         NotFirstPartyError: external, and the tier or the lack of a valid opt-in forbids it.
-        RevokedError, WrongSubjectError, ThresholdError, CouldNotVerifyError, NotEntitledError.
+        RevokedError, QuarantinedError, YankedError: withdrawn.
+        WrongSubjectError, ThresholdError, CouldNotVerifyError, NotEntitledError.
     """
     if profile.profile.pin != tenant.profile:
         raise WrongSubjectError(f"{profile.profile.pin} is not the profile of {tenant.tenant_id}")
     _check_fresh(profile.target.checked_at, policy, now, f"the profile {profile.profile.pin}")
-    verdict = judge(evidence, tenant=tenant, revocations=revocations, opt_ins=opt_ins, policy=policy, now=now)
+    verdict = judge(
+        evidence,
+        tenant=tenant,
+        profile_sha256=profile.target.sha256,
+        revocations=revocations,
+        opt_ins=opt_ins,
+        policy=policy,
+        now=now,
+    )
     if isinstance(evidence, VerifiedRelease):
         _check_pinned(evidence, kind, profile)
         bundle = evidence.bundle.bundle
@@ -119,6 +132,7 @@ def judge(
     evidence: Evidence,
     *,
     tenant: Tenant,
+    profile_sha256: Sha256 | None,
     revocations: VerifiedRevocations,
     opt_ins: Sequence[OptIn],
     policy: Policy,
@@ -126,26 +140,28 @@ def judge(
 ) -> Mapping[str, Any]:
     """Return why ``evidence`` is good enough for ``tenant``, whatever its profile pins; or raise.
 
-    The half of `admit` that ``hive policy test`` asks about. It lets nothing into a jail.
+    The half of `admit` that ``hive policy test`` asks about. It lets nothing into a jail. ``profile_sha256`` is
+    the profile by which it is to come in; None: one that is still to be signed.
 
     Raises:
-        NotFirstPartyError, RevokedError, ThresholdError, CouldNotVerifyError: as for `admit`.
+        NotFirstPartyError, RevokedError, QuarantinedError, YankedError, ThresholdError, CouldNotVerifyError:
+            as for `admit`.
     """
     _check_fresh(revocations.target.checked_at, policy, now, "the list of revocations")
     match evidence:
         case VerifiedRelease():
             reasons, bundle = _first_party(evidence, policy, now), evidence.bundle.bundle
+            archive = evidence.bundle.target.sha256
         case ExternalBundle():
             reasons, bundle = _external(evidence, tenant, opt_ins, now), evidence.bundle
+            archive = evidence.sha256
         case _:  # default deny: whatever else is handed in, it is not evidence
             _deny(evidence)
     tree = bundle.manifest.tree_digest
-    if (entry := revocations.revocations.find(evidence.pin, tree)) is not None:
-        raise RevokedError(
-            f"{evidence.pin} was revoked by {entry.by}: {entry.reason}",
-            hint="pin another version in a new version of the profile",
-            pin=str(evidence.pin),
-        )
+    withdrawals = revocations.covering(evidence.pin, bundle_sha256=archive, tree_sha256=tree)
+    for entry in withdrawals:
+        if not _kept(entry, evidence, profile_sha256):
+            raise refusal(entry, evidence.pin)
     return MappingProxyType(
         {
             "tenant": tenant.tenant_id,
@@ -156,9 +172,27 @@ def judge(
             "policy_sha256": policy.sha256,
             "revocations_version": revocations.target.role_version,
             "verdict": "admitted",
+            **({"yanked": [_recorded(entry) for entry in withdrawals]} if withdrawals else {}),
             **reasons,
         }
     )
+
+
+def _kept(entry: Withdrawal, evidence: Evidence, profile_sha256: Sha256 | None) -> bool:
+    """Return whether this profile may go on with what ``entry`` withdraws.
+
+    An external bundle is pinned by no profile: consent to it does not outlive its withdrawal.
+    """
+    return (
+        entry.state is Withdrawn.YANKED
+        and isinstance(evidence, VerifiedRelease)
+        and profile_sha256 is not None
+        and entry.keeps(profile_sha256)
+    )
+
+
+def _recorded(entry: Withdrawal) -> dict[str, str]:
+    return {"withdrawal": entry.id, "by": entry.by, "at": render_moment(entry.at), "reason": entry.reason}
 
 
 def _deny(evidence: object) -> NoReturn:

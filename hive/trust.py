@@ -1,8 +1,9 @@
-"""What this host trusts, remembered in its database: one anchor, and the highest versions it has seen.
+"""What this host trusts, remembered in its database: one anchor, and the newest state that it has seen.
 
 The first birth pins the anchor that the operator configured by file. From then on another anchor, by whatever
 option or variable, is refused until the operator replaces it in a recorded act (``hive trust replace``); and a
-repository state older than one already seen is refused even if the client's own memory was lost.
+repository state older than one already seen, or with a list that lost an entry, is refused even if the client's
+own memory was lost.
 """
 
 from datetime import datetime
@@ -14,6 +15,7 @@ from hive.db.models import TrustRow
 from repo_client.client import Standing
 from signing.errors import CouldNotVerifyError, RollbackError
 from signing.format.digest import Sha256
+from signing.withdrawals import check_continues
 
 _ROW = 1
 
@@ -36,7 +38,8 @@ def remember(session: Session, standing: Standing) -> None:
     """Raise the highest versions seen to those of ``standing``; the first call pins the anchor.
 
     Raises:
-        CouldNotVerifyError: another anchor. RollbackError: an older state than one already seen.
+        CouldNotVerifyError: another anchor.
+        RollbackError: an older state than one already seen, or a list of withdrawals that lost an entry.
     """
     check_anchor(session, standing.anchor_sha256)
     row = session.get(TrustRow, _ROW)
@@ -47,6 +50,8 @@ def remember(session: Session, standing: Standing) -> None:
             root_version=0,
             timestamp_version=0,
             snapshot_version=0,
+            withdrawals=0,
+            withdrawals_head="",
         )
         session.add(row)
     if standing.root > row.root_version and standing.online_sha256 != row.online_sha256:
@@ -60,7 +65,11 @@ def remember(session: Session, standing: Standing) -> None:
             f"root, timestamp and snapshot are at versions {offered}, this host has seen {seen}",
             hint="do not go on: the server (or a mirror) serves a state older than one already seen",
         )
+    if row.withdrawals:
+        check_continues(standing.revocations, count=row.withdrawals, head=Sha256(row.withdrawals_head))
     row.root_version, row.timestamp_version, row.snapshot_version = offered
+    row.withdrawals = len(standing.revocations.entries)
+    row.withdrawals_head = standing.revocations.head()
     session.flush()
 
 
@@ -72,7 +81,8 @@ def replace(session: Session, anchor_sha256: Sha256, *, reason: str, now: dateti
         row = TrustRow(id=_ROW)
         session.add(row)
     row.anchor_sha256, row.online_sha256 = anchor_sha256, ""
-    row.root_version = row.timestamp_version = row.snapshot_version = 0
+    row.root_version = row.timestamp_version = row.snapshot_version = row.withdrawals = 0
+    row.withdrawals_head = ""
     facts = {"before": before, "anchor_sha256": anchor_sha256, "reason": reason}
     audit.append(session, event="trust.replaced", facts=facts, now=now)
     return before

@@ -109,6 +109,8 @@ def get(ctx: click.Context, pin: str, dest: Path, console: Console) -> None:
     if not server:
         raise UsageError("no server", hint="give --server URL or set SKILLREPO_SERVER")
     document = get_release(_metadata_dir(ctx), server=server, pin=pin, dest=dest)
+    for warning in document["warnings"]:
+        console.note(f"WARNING: {warning}")
     console.answer(
         document,
         f"{document['path']}\n  reviewed by {', '.join(document['reviewers'])}; signed by"

@@ -15,8 +15,10 @@ from datetime import datetime
 from pathlib import Path
 
 from repo_client.fetcher import FetchLimits
+from repo_client.memory import remember_withdrawals
 from repo_client.store import TreeStore
 from repo_client.updater import Server, Update, refreshed
+from signing.errors import FormatError
 from signing.evidence import (
     VerifiedBundle,
     VerifiedProfile,
@@ -30,36 +32,43 @@ from signing.evidence import (
 )
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import REVOCATIONS_PATH, Pin, TargetPath
+from signing.format.revocations import MAX_LIST_BYTES, Revocations
 from signing.trusted import TrustedMetadata, VouchedTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Which repository state a session looks at: the anchor, and the versions under it."""
+    """Which repository state a session looks at: the anchor, the versions under it, and its list of withdrawals."""
 
     anchor_sha256: Sha256
     root: int
     timestamp: int
     snapshot: int
     online_sha256: Sha256
+    revocations: Revocations = field(repr=False)
 
 
 class Session:
     """One look at the repository; made by `RepoClient.session`."""
 
-    def __init__(self, update: Update, store: TreeStore, now: datetime, anchor_sha256: Sha256) -> None:
+    def __init__(
+        self, update: Update, store: TreeStore, now: datetime, *, anchor_sha256: Sha256, memory: Path
+    ) -> None:
         self._anchor_sha256 = anchor_sha256
         self._update = update
         self._store = store
         self._now = now
+        self._memory = memory
         self._trusted: TrustedMetadata | None = None
+        self._revocations: VerifiedRevocations | None = None
 
     def standing(self) -> Standing:
         """Return which repository state this is, for a memory of one's own and for records.
 
         Raises:
-            VerificationError, FormatError: it cannot be trusted.
+            NotFoundError, VerificationError, FormatError: it cannot be had or trusted.
         """
+        revocations = self.revocations()
         state = self._state(REVOCATIONS_PATH)
         versions = state.versions
         return Standing(
@@ -68,6 +77,7 @@ class Session:
             timestamp=versions["timestamp"],
             snapshot=versions["snapshot"],
             online_sha256=state.online_sha256,
+            revocations=revocations.revocations,
         )
 
     def expect(self, pins: Iterable[Pin]) -> None:
@@ -91,9 +101,18 @@ class Session:
 
         Raises:
             NotFoundError, VerificationError, FormatError: it cannot be had or trusted.
+            RollbackError: it lacks an entry that was seen here before.
         """
-        target = self._vouch(REVOCATIONS_PATH)
-        return verify_revocations(self._update.fetch(target), target=target)
+        if self._revocations is None:
+            target = self._vouch(REVOCATIONS_PATH)
+            if target.length > MAX_LIST_BYTES:
+                raise FormatError(f"longer than {MAX_LIST_BYTES} bytes", where=target.path)
+            found = verify_revocations(
+                self._update.fetch(target), target=target, trusted=self._state(REVOCATIONS_PATH)
+            )
+            remember_withdrawals(self._memory, found.revocations)
+            self._revocations = found
+        return self._revocations
 
     def release(self, pin: Pin) -> VerifiedRelease:
         """Return bundle and review of the release ``pin``.
@@ -157,4 +176,10 @@ class RepoClient:
         with refreshed(
             self.metadata_dir, server=self.server, anchor=self.anchor, limits=self.limits
         ) as update:
-            yield Session(update, TreeStore.create(self.store_dir), now, self.anchor_sha256)
+            yield Session(
+                update,
+                TreeStore.create(self.store_dir),
+                now,
+                anchor_sha256=self.anchor_sha256,
+                memory=self.metadata_dir,
+            )

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +15,23 @@ from repo_client.anchor import load_anchor
 from repo_client.client import RepoClient
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from repo_client.handles import Directory
+from repo_client.memory import remember_withdrawals
 from repo_client.trees import write_tree
-from repo_client.updater import Server, locked, make_durable, translated_errors
+from repo_client.updater import Server, locked, make_durable, translated_errors, trusted_in
 from signing.errors import (
     ConflictError,
     CouldNotVerifyError,
     FormatError,
     HostError,
     NotFoundError,
-    RevokedError,
 )
-from signing.format.names import Pin
+from signing.evidence import VerifiedRevocations, verify_revocations
+from signing.format.digest import parse_sha256
+from signing.format.names import REVOCATIONS_PATH, Pin
+from signing.format.revocations import MAX_LIST_BYTES
+from signing.format.withdrawal import Withdrawn
 from signing.metadata import parse
+from signing.withdrawals import refusal
 
 ANCHOR_NAME: Final = "trust-anchor.json"
 
@@ -77,11 +82,15 @@ def download_targets(
 ) -> list[Path]:
     """Fetch and verify the targets ``names`` into ``target_dir``, with one updater for all.
 
+    A bundle is looked up in the list of withdrawals too.
+
     Raises:
         NotFoundError: a name is not published; VerificationError, TransportError: it cannot be trusted or had.
+        RevokedError, QuarantinedError: a bundle is withdrawn; none of ``names`` is fetched then.
     """
     _make_folder(target_dir)
     written = []
+    anchor = _anchor(folder)
     with locked(folder), translated_errors():
         fetcher = _fetcher(metadata_url, target_url)
         try:
@@ -91,9 +100,16 @@ def download_targets(
                 target_dir=str(target_dir),
                 target_base_url=target_url,
                 fetcher=fetcher,
-                bootstrap=_anchor(folder),
+                bootstrap=anchor,
             )
             updater.refresh()
+            bundles = {
+                pin: info
+                for name in names
+                if (pin := _pin_of(name)) and (info := updater.get_targetinfo(name))
+            }
+            if bundles:
+                _check_not_withdrawn(bundles, _revocations(updater, folder, anchor))
             for name in names:
                 info = updater.get_targetinfo(name)
                 if info is None:
@@ -107,8 +123,10 @@ def download_targets(
 def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str, Any]:
     """Fetch and verify ``pin`` and unpack it to ``dest/NAME``; return what vouches for it.
 
+    What is yanked is given to whoever names exactly this version; the answer's ``warnings`` say so.
+
     Raises:
-        RevokedError: it is withdrawn.
+        RevokedError, QuarantinedError: it is withdrawn.
         ConflictError: ``dest/NAME`` exists.
         VerificationError, FormatError, NotFoundError, TransportError: it cannot be trusted or had.
     """
@@ -120,10 +138,14 @@ def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str,
         store_dir=folder / "store",
     )
     with client.session(datetime.now(UTC)) as session:
+        revocations = session.revocations()
         release = session.release(wanted)
-        revoked = session.revocations().revocations.find(wanted, release.bundle.tree_sha256)
-    if revoked is not None:
-        raise RevokedError(f"{wanted} was revoked: {revoked.reason}", hint="choose another version")
+    withdrawals = revocations.covering(
+        wanted, bundle_sha256=release.bundle.target.sha256, tree_sha256=release.bundle.tree_sha256
+    )
+    for entry in withdrawals:
+        if entry.state is not Withdrawn.YANKED:
+            raise refusal(entry, wanted)
     _make_folder(dest)
     with Directory.open(dest) as parent:
         if parent.find(wanted.name) is not None:
@@ -139,7 +161,39 @@ def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str,
         "reviewers": list(release.review.reviewers),
         "role": release.bundle.target.role,
         "role_version": release.bundle.target.role_version,
+        "warnings": [str(refusal(entry, wanted)) for entry in withdrawals],
     }
+
+
+def _pin_of(name: str) -> Pin | None:
+    """Return the release whose bundle the target ``name`` is, or None."""
+    parts = name.split("/")
+    try:
+        pin = Pin.parse(f"{parts[1]}=={parts[2]}")
+    except (FormatError, IndexError):
+        return None
+    return pin if pin.bundle_path == name else None
+
+
+def _revocations(updater: Updater, folder: Path, anchor: bytes) -> VerifiedRevocations:
+    info = updater.get_targetinfo(REVOCATIONS_PATH)
+    if info is None or info.length > MAX_LIST_BYTES:
+        raise CouldNotVerifyError("there is no list of withdrawals that can be read")
+    trusted = trusted_in(folder, anchor=anchor, now=datetime.now(UTC))
+    with tempfile.TemporaryDirectory(prefix="skillrepo-client-") as private:
+        data = Path(updater.download_target(info, str(Path(private) / "list"))).read_bytes()
+    found = verify_revocations(data, target=trusted.vouch(REVOCATIONS_PATH), trusted=trusted)
+    remember_withdrawals(folder, found.revocations)
+    return found
+
+
+def _check_not_withdrawn(bundles: Mapping[Pin, TargetFile], revocations: VerifiedRevocations) -> None:
+    for pin, info in bundles.items():
+        bundle = parse_sha256(info.hashes.get("sha256"), where=info.path)
+        tree = parse_sha256((info.custom or {}).get("tree_sha256"), where=info.path)
+        for entry in revocations.covering(pin, bundle_sha256=bundle, tree_sha256=tree):
+            if entry.state is not Withdrawn.YANKED:
+                raise refusal(entry, pin)
 
 
 def _download(updater: Updater, info: TargetFile, target_dir: Path) -> Path:

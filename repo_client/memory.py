@@ -1,10 +1,12 @@
-"""What a metadata folder has seen, in one durable file of our own (edge).
+"""What a metadata folder has seen, in two durable files of our own (edge).
 
-    {"online":"6b…","root":2,"snapshot":7,"timestamp":31}
+    seen               {"online":"6b…","root":2,"snapshot":7,"timestamp":31}
+    seen-withdrawals   {"count":3,"head":"e1…"}
 
 python-tuf remembers by its own files, and writes them without a sync: a power cut can leave ``timestamp.json``
-empty, and an empty file is no memory at all. This file is written whole and durably or not at all, so a state
-older than one already seen is refused even then.
+empty, and an empty file is no memory at all. These files are written whole and durably or not at all, so a
+state older than one already seen is refused even then. The second one notices what no version number shows: a
+newer list of withdrawals that lost an entry.
 """
 
 import json
@@ -17,10 +19,14 @@ from repo_client.entries import MissingPathError
 from repo_client.handles import Directory
 from signing.errors import CouldNotVerifyError, RollbackError, SkillRepoError
 from signing.format.canonical import canonical, parse_canonical
+from signing.format.digest import Sha256, parse_sha256
+from signing.format.revocations import Revocations
 from signing.metadata import parse
 from signing.trusted import online_digest
+from signing.withdrawals import check_continues
 
 _NAME: Final = "seen"
+_WITHDRAWALS: Final = "seen-withdrawals"
 _MAX_BYTES: Final = 1024
 _ROLES: Final = ("root", "snapshot", "timestamp")
 
@@ -54,6 +60,24 @@ def remember(folder: Path) -> None:
             handle.write_file(_NAME, canonical({**offered, "online": online}), mode=0o600)
 
 
+def remember_withdrawals(folder: Path, revocations: Revocations) -> None:
+    """Compare the list with the longest one seen here, and remember it.
+
+    Raises:
+        RollbackError: an entry that was seen is gone or altered.
+        CouldNotVerifyError: the memory cannot be read.
+        HostError: it cannot be written.
+    """
+    with Directory.open(folder) as handle:
+        seen = _load_withdrawals(handle)
+        if seen is not None:
+            check_continues(revocations, count=seen[0], head=seen[1])
+        offered = (len(revocations.entries), revocations.head())
+        if offered != seen:
+            memory = canonical({"count": offered[0], "head": offered[1]})
+            handle.write_file(_WITHDRAWALS, memory, mode=0o600)
+
+
 def root_version(folder: Path) -> int:
     """Return the version of the root that ``folder`` trusts.
 
@@ -72,10 +96,26 @@ def _load(handle: Directory) -> tuple[dict[str, int], str]:
         value: Any = parse_canonical(data, where=_NAME)
         return {role: int(value[role]) for role in _ROLES}, str(value["online"])
     except (SkillRepoError, KeyError, TypeError, ValueError) as error:
-        raise CouldNotVerifyError(
-            f"the memory of what was seen ({handle.label}/{_NAME}) is damaged",
-            hint="restore it from a backup; deleting it gives up the protection against old states",
-        ) from error
+        raise _damaged(handle, _NAME) from error
+
+
+def _load_withdrawals(handle: Directory) -> tuple[int, Sha256] | None:
+    try:
+        data = handle.read_file(_WITHDRAWALS, max_bytes=_MAX_BYTES)
+    except MissingPathError:
+        return None
+    try:
+        value: Any = parse_canonical(data, where=_WITHDRAWALS)
+        return int(value["count"]), parse_sha256(value["head"])
+    except (SkillRepoError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(handle, _WITHDRAWALS) from error
+
+
+def _damaged(handle: Directory, name: str) -> CouldNotVerifyError:
+    return CouldNotVerifyError(
+        f"the memory of what was seen ({handle.label}/{name}) is damaged",
+        hint="restore it from a backup; deleting it gives up the protection against old states",
+    )
 
 
 def _root(folder: Path) -> Root:

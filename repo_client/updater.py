@@ -110,9 +110,7 @@ class Update:
         Raises:
             VerificationError, FormatError: see `signing.trusted.verify_metadata`.
         """
-        make_durable(self._folder)
-        files = _current(_files(self._folder))
-        return verify_metadata(self._anchor, roots=_roots(self._folder), files=files, now=now)
+        return trusted_in(self._folder, anchor=self._anchor, now=now)
 
     def fetch(self, target: VouchedTarget) -> bytes:
         """Return the bytes served for ``target``: at most its length, and not yet compared with its digest.
@@ -131,6 +129,16 @@ class Update:
                 f"{target.path} is signed but missing on the server",
                 hint="publish again (skillrepo publish writes what is missing)",
             ) from error
+
+
+def trusted_in(folder: Path, *, anchor: bytes, now: datetime) -> TrustedMetadata:
+    """Return what ``anchor`` vouches for at ``now``, from the bytes in ``folder``, which are durable then.
+
+    Raises:
+        VerificationError, FormatError: see `signing.trusted.verify_metadata`.
+    """
+    make_durable(folder)
+    return verify_metadata(anchor, roots=_roots(folder), files=_current(_files(folder)), now=now)
 
 
 @contextlib.contextmanager

@@ -26,10 +26,12 @@ from signing.format.profile import Profile
 from signing.format.review import Decision, Review
 from signing.format.revocations import Revocations
 from signing.format.statement import PAYLOAD_TYPE, Statement
+from signing.format.withdrawal import Withdrawal
 from signing.keys import envelope_signers, holder_of
 from signing.roles import SKILLS
 from signing.sealed import unchangeable
 from signing.trusted import TrustedMetadata, VouchedTarget
+from signing.withdrawals import Curators
 
 
 class _Seal:
@@ -110,11 +112,18 @@ class VerifiedProfile(_Sealed):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRevocations(_Sealed):
-    """The complete, fresh list of what is withdrawn."""
+    """The complete, fresh list of what is withdrawn, and the curators who alone can lift something from it."""
 
     revocations: Revocations
+    curators: Curators
     target: VouchedTarget
     seal: InitVar[_Seal]
+
+    def covering(self, pin: Pin, *, bundle_sha256: Sha256, tree_sha256: Sha256) -> tuple[Withdrawal, ...]:
+        """Return the withdrawals in force that cover a release, the gravest first."""
+        return self.curators.covering(
+            self.revocations, pin, bundle_sha256=bundle_sha256, tree_sha256=tree_sha256
+        )
 
 
 def verify_bundle(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
@@ -237,16 +246,24 @@ def verify_profile(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedP
     return VerifiedProfile(profile=profile, target=target, seal=_SEAL)
 
 
-def verify_revocations(data: bytes, *, target: VouchedTarget) -> VerifiedRevocations:
+def verify_revocations(
+    data: bytes, *, target: VouchedTarget, trusted: TrustedMetadata
+) -> VerifiedRevocations:
     """Return the list of revocations written as ``data``.
 
     Raises:
         DigestMismatchError, WrongSubjectError, FormatError: as for `verify_bundle`.
+        CouldNotVerifyError: ``trusted`` names no curators.
     """
     check_target(data, target)
     if target.path != REVOCATIONS_PATH:
         raise WrongSubjectError("is not the list of revocations", where=target.path)
-    return VerifiedRevocations(revocations=Revocations.parse(data), target=target, seal=_SEAL)
+    return VerifiedRevocations(
+        revocations=Revocations.parse(data),
+        curators=Curators.of(trusted.targets),
+        target=target,
+        seal=_SEAL,
+    )
 
 
 def check_target(data: bytes, target: VouchedTarget) -> None:

@@ -56,6 +56,7 @@ def test(ctx: click.Context, bundle: str, tier: str, console: Console) -> None:
     verdict = judge(
         evidence,
         tenant=_somebody(Tier(tier), pin, now),
+        profile_sha256=None,  # the next profile to be signed
         revocations=revocations,
         opt_ins=(),
         policy=POLICY,

@@ -32,6 +32,7 @@ def show(ctx: click.Context, console: Console) -> None:
             "root_version": row.root_version,
             "timestamp_version": row.timestamp_version,
             "snapshot_version": row.snapshot_version,
+            "withdrawals": row.withdrawals,
         }
     console.answer(document, "\n".join(f"{key:18} {value}" for key, value in document.items()))
 

@@ -67,7 +67,7 @@ class TenantRow(Base):
 
 
 class TrustRow(Base):
-    """What this host trusts and has seen: the anchor, and the highest versions. One row.
+    """What this host trusts and has seen: the anchor, the highest versions, the list of withdrawals. One row.
 
     The client's folder remembers the same; this row still does when another folder is used, and it makes the
     anchor a decision that is recorded, not whatever a variable says.
@@ -81,6 +81,8 @@ class TrustRow(Base):
     root_version: Mapped[int]
     timestamp_version: Mapped[int]
     snapshot_version: Mapped[int]
+    withdrawals: Mapped[int]
+    withdrawals_head: Mapped[str] = mapped_column(String(64))
 
 
 class BirthRow(Base):

@@ -6,17 +6,23 @@ import click
 
 from signing.console import LazyGroup, run
 
-_CURATE, _PUBLISH, _LOOK, _KEYS = "Curate", "Publish", "Look", "Set up"
+_CURATE, _PUBLISH, _WITHDRAW, _LOOK, _KEYS = "Curate", "Publish", "Withdraw", "Look", "Set up"
 _COMMANDS = {
     "import": (
         "repo_server.cli.importing:import_",
-        "Bring a candidate in: folder, archive, git, ClawHub.",
+        "Bring a candidate in: folder, archive, git, marketplaces.",
         _CURATE,
     ),
+    "search": ("repo_server.cli.importing:search", "Ask a marketplace what it has.", _CURATE),
     "review": ("repo_server.cli.reviewing:review", "Examine a candidate and decide; signed.", _CURATE),
     "sign": ("repo_server.cli.signing:sign", "Add your signature to a reviewed release.", _CURATE),
     "profile": ("repo_server.cli.profiles:profile", "Draft and sign pinned birth sets.", _CURATE),
     "export": ("repo_server.cli.importing:export", "Write a candidate's unsigned bundle to a file.", _CURATE),
+    "attest": (
+        "repo_server.cli.attesting:attest",
+        "Let a CI's identity stand behind a reviewed bundle.",
+        _CURATE,
+    ),
     "publish": ("repo_server.cli.signing:publish", "Publish what is completely signed.", _PUBLISH),
     "refresh": (
         "repo_server.cli.signing:refresh",
@@ -25,6 +31,14 @@ _COMMANDS = {
     ),
     "renew": ("repo_server.cli.signing:renew", "Sign a role for another term before it expires.", _PUBLISH),
     "serve": ("repo_server.cli.serving:serve", "Run the Flask service.", _PUBLISH),
+    "yank": ("repo_server.cli.withdrawing:yank", "Withdraw from new use.", _WITHDRAW),
+    "quarantine": ("repo_server.cli.withdrawing:quarantine", "Block while it is examined.", _WITHDRAW),
+    "revoke": ("repo_server.cli.withdrawing:revoke", "Withdraw everywhere, also where installed.", _WITHDRAW),
+    "reinstate": (
+        "repo_server.cli.withdrawing:reinstate",
+        "Lift a withdrawal, with enough curators.",
+        _WITHDRAW,
+    ),
     "status": (
         "repo_server.cli.looking:status",
         "What is staged, signed, published, about to expire.",
@@ -32,15 +46,32 @@ _COMMANDS = {
     ),
     "show": ("repo_server.cli.looking:show", "One skill, release or candidate.", _LOOK),
     "log": ("repo_server.cli.looking:log", "Who did what; --verify checks the chain.", _LOOK),
+    "engine": ("repo_server.cli.engines:engine", "Install and remove other people's scanners.", _KEYS),
     "init": ("repo_server.cli.setup:init", "Make a repository.", _KEYS),
     "key": ("repo_server.cli.setup:key", "Make and show keys.", _KEYS),
     "root": ("repo_server.cli.ceremony:root", "The ceremony: draft, sign, merge, status.", _KEYS),
+    "token": ("repo_server.cli.tokens:token", "Let curators elsewhere talk to this repository.", _KEYS),
 }
+
+
+class RepoPlace(click.ParamType[Path | str]):
+    """Where a repository is: a folder, as a path, or a URL, as text."""
+
+    name = "DIR|URL"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Return what ``value`` names; whether it is a good URL is found out when it is used."""
+        del param, ctx
+        text = str(value)
+        return text if text.startswith(("https://", "http://")) else Path(text)
 
 
 @click.group(cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--repo", type=click.Path(path_type=Path), envvar="SKILLREPO_REPO", help="Folder of the repository."
+    "--repo",
+    type=RepoPlace(),
+    envvar="SKILLREPO_REPO",
+    help="Folder of the repository, or https://HOST of one elsewhere.",
 )
 @click.option(
     "--db", "database", envvar="SKILLREPO_DB", help="Database URL, when it is not DIR/repository.db."
@@ -68,6 +99,18 @@ _COMMANDS = {
     type=click.Path(path_type=Path),
     envvar="SKILLREPO_ONLINE_PASSPHRASE_FILE",
     help="File with the passphrase of the online key, when it is another one.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    envvar="SKILLREPO_TOKEN_FILE",
+    help="File with the token for a repository behind https (skillrepo token new).",
+)
+@click.option(
+    "--mirror",
+    type=click.Path(path_type=Path),
+    envvar="SKILLREPO_MIRROR",
+    help="Folder for what is fetched from a repository behind https; default: in the user's cache.",
 )
 @click.option("--passphrase-fd", type=int, help="Open descriptor to read the passphrase from.")
 @click.option("--json", "json_output", is_flag=True, help="Answer with one JSON object.")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from repo_server.cli.context import clock, open_repository, signers_folder
+from repo_server.cli.context import clock, open_desk, signers_folder
 from signing.console import Console, console_option
 from signing.errors import KeyAccessError, UsageError
 
@@ -56,9 +56,11 @@ def attest(
     from repo_server.curation.candidates import find
     from repo_server.db.session import snapshot, transaction
     from repo_server.policy import check_recorded, policy_for
+    from signing.format.digest import Sha256
 
     del ci  # the only way so far; the flag says what the signature is worth
-    repository = open_repository(ctx, console, to_sign=True)
+    desk = open_desk(ctx, console, to_sign=True)
+    repository = desk.repository
     policy = policy_for(repository.folder, signers_folder(ctx))
     with snapshot(repository.engine) as session:
         plan = attestable(repository, session, find(session, candidate), now=clock())
@@ -84,6 +86,7 @@ def attest(
         kept, verified = accept_attestation(
             repository, session, row, evidence, signer=signer, trusted_root=trusted_root, now=clock()
         )
+    desk.hand_in_attestation(plan.candidate, Sha256(kept.evidence_sha256))
     console.answer(
         {
             "candidate": plan.candidate,

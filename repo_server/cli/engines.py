@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repo_server.cli.context import open_repository
+from repo_server.cli.context import open_desk
 from signing.console import Console, console_option
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def install(ctx: click.Context, name: str, chosen: Path | None, console: Console
     from repo_server.curation.engines.installing import install as install_engine
 
     item, folder = _installable(name), _folder(ctx, chosen, console)
-    console.note(f"installing {item.package} {item.version} in {folder / name}; this takes up to a minute or two")
+    console.note(
+        f"installing {item.package} {item.version} in {folder / name}; this takes up to a minute or two"
+    )
     place = install_engine(item, folder)
     console.answer(
         {"engine": name, "version": item.version, "folder": str(place), "lock_sha256": item.lock_sha256},
@@ -100,4 +102,4 @@ def _installable(name: str) -> "Installable":
 def _folder(ctx: click.Context, chosen: Path | None, console: Console) -> Path:
     if chosen is not None:
         return Path(os.path.abspath(chosen))  # noqa: PTH100 - a link to another disk stays a link
-    return open_repository(ctx, console).engine_settings.folder
+    return open_desk(ctx, console).repository.engine_settings.folder

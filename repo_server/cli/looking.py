@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from repo_server.cli.context import clock, open_repository
+from repo_server.cli.context import clock, open_desk
 from signing.console import Console, console_option
 from signing.errors import NotFoundError
 from signing.format.moment import render_moment
@@ -19,23 +19,45 @@ def status(ctx: click.Context, console: Console) -> None:
     from repo_server.db.session import snapshot
     from repo_server.publishing.overview import overview
 
-    repository = open_repository(ctx, console)
+    repository = open_desk(ctx, console).repository
     with snapshot(repository.engine) as session:
-        document = overview(session, dev=repository.config.dev, now=clock())
+        document = overview(repository, session, now=clock())
+    console.answer(document, "\n".join(_status_lines(document)))
+
+
+def _status_lines(document: dict[str, Any]) -> list[str]:
     lines = []
     for item in document["candidates"]:
         waiting = f"  waits for {', '.join(item['missing'])}" if item["missing"] else ""
-        lines.append(f"{item['candidate']}  {item['state']:9} {item['name']}=={item['version']}{waiting}")
+        lines.append(f"{item['candidate']}  {item['state']:10} {item['name']}=={item['version']}{waiting}")
     lines += [
-        f"{'':12}  {item['state']:9} profile {item['name']}=={item['version']}"
+        f"{'':32}  {item['state']:10} profile {item['name']}=={item['version']}"
         for item in document["profiles"]
+    ]
+    for item in document["waiting"]:
+        if not item["subject"].startswith("candidate:"):
+            whom = ", ".join(item["missing"]) or "publication"
+            lines.append(f"waiting   {item['subject']}  for {whom}")
+    for item in document["withdrawals"]:
+        severity = f", {item['severity']}" if item["severity"] else ""
+        lines.append(
+            f"{item['id'][:12]}  {item['state']}{severity}  {item['scope']}  {item['at']} by {item['by']}:"
+            f" {item['reason']}"
+        )
+        if item["lifting"]:
+            who, need = ", ".join(item["lifting"]), item["threshold"] - len(item["lifting"])
+            lines.append(
+                f"{'':12}  {who} would lift this; {need} more curator(s) needed: skillrepo reinstate"
+            )
+    lines += [
+        f"waiver    {item['release']}: {item['finding']} by {item['by']} ends {item['until']}: {item['reason']}"
+        for item in document["waivers"]
     ]
     lines += [
         f"role {role:12} version {item['version']:4}  expires {item['expires']}"
         for role, item in document["roles"].items()
     ]
-    lines += [f"PROBLEM: {problem}" for problem in document["problems"]]
-    console.answer(document, "\n".join(lines))
+    return [*lines, *(f"PROBLEM: {problem}" for problem in document["problems"])]
 
 
 @click.command()
@@ -49,8 +71,9 @@ def show(ctx: click.Context, what: str, console: Console) -> None:
     from repo_server.db.models import CandidateRow
     from repo_server.db.session import snapshot
     from repo_server.publishing.overview import releases_of
+    from repo_server.publishing.standing import withdrawals_of
 
-    repository = open_repository(ctx, console)
+    repository = open_desk(ctx, console).repository
     with snapshot(repository.engine) as session:
         name, separator, version = what.partition("==")
         found = releases_of(session, name)
@@ -71,6 +94,9 @@ def show(ctx: click.Context, what: str, console: Console) -> None:
                         "version": release.version,
                         "kind": release.kind,
                         "state": release.state,
+                        "withdrawals": [
+                            entry.to_json() for entry in withdrawals_of(repository, session, release)
+                        ],
                         "published_at": render_moment(release.published_at),
                         "bundle_sha256": release.bundle_sha256,
                         "tree_sha256": release.tree_sha256,
@@ -83,15 +109,23 @@ def show(ctx: click.Context, what: str, console: Console) -> None:
 
 
 @click.command()
+@click.argument("about", metavar="[NAME|CANDIDATE|EVENT]", required=False)
+@click.option(
+    "--since", help="Only what happened since: 2026-11-22, 2026-11-22T12:00:00Z, or 12h, 7d, 4w ago."
+)
 @click.option("--verify", is_flag=True, help="Check the hash chain and print its head.")
 @console_option
 @click.pass_context
-def log(ctx: click.Context, verify: bool, console: Console) -> None:
-    """Show who did what, oldest first."""
+def log(ctx: click.Context, about: str | None, since: str | None, verify: bool, console: Console) -> None:
+    """Show who did what, oldest first: all of it, or what is about one name, candidate or kind of event."""
     from repo_server.db import log as records
     from repo_server.db.session import snapshot
+    from repo_server.publishing.log_view import about_filter, parse_since, render_record
 
-    repository = open_repository(ctx, console)
+    desk = open_desk(ctx, console)
+    desk.fetch_log()
+    repository = desk.repository
+    start = parse_since(since, now=clock()) if since is not None else None
     with snapshot(repository.engine) as session:
         if verify:
             head = records.check(session)
@@ -99,10 +133,10 @@ def log(ctx: click.Context, verify: bool, console: Console) -> None:
             console.answer(document, f"{head.sequence} records, chain intact, head {head.digest}")
             return
         found = records.read(session)
-    lines = []
-    for record in found:
-        facts = "  ".join(f"{key}={value}" for key, value in sorted(record.facts.items()) if value)
-        lines.append(f"{record.sequence:5}  {render_moment(record.time)}  {record.event:20} {facts}")
+        if about is not None:
+            wanted = about_filter(session, about)
+            found = [record for record in found if wanted(record)]
+    found = [record for record in found if start is None or record.time >= start]
     console.answer(
         {
             "records": [
@@ -110,7 +144,7 @@ def log(ctx: click.Context, verify: bool, console: Console) -> None:
                 for r in found
             ]
         },
-        "\n".join(lines),
+        "\n".join(render_record(record) for record in found),
     )
 
 
@@ -122,6 +156,10 @@ def _text(document: dict[str, Any]) -> str:
         review = item["review"]
         lines += [
             f"{document['name']}=={item['version']}  ({item['kind']}, {item['state']})",
+            *(
+                f"  {entry['state'].upper():9} {entry['at']} by {entry['by']}: {entry['reason']}"
+                for entry in item["withdrawals"]
+            ),
             f"  from      {review['candidate']['address']}",
             f"  reviewed  {review['reviewed_at']} by {', '.join(item['reviewers'])}: {review['reason']}",
             f"  bundle    sha256 {item['bundle_sha256']}",

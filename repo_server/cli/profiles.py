@@ -8,8 +8,7 @@ from repo_server.cli.context import (
     acting_as,
     clock,
     confirm,
-    open_online_signer,
-    open_repository,
+    open_desk,
     open_signer,
 )
 from repo_server.cli.signing import (
@@ -49,7 +48,8 @@ def new(
     from repo_server.db.session import transaction
     from repo_server.publishing.profiles import draft_profile
 
-    repository = open_repository(ctx, console)
+    desk = open_desk(ctx, console)
+    repository = desk.repository
     with transaction(repository.engine) as session:
         made = draft_profile(
             repository,
@@ -60,6 +60,7 @@ def new(
             capabilities=[parse_capability(text, "--capability") for text in capabilities],
             now=clock(),
         )
+    desk.hand_in_profile(made.pin)
     lines = [f"  {kind} {item.pin}  tree {item.tree_sha256[:16]}…" for kind, item in made.items()]
     console.answer(
         {
@@ -83,12 +84,19 @@ def sign(ctx: click.Context, pin: str, holder: str | None, yes: bool, console: C
     Nothing is left to decide then: a profile pins only what is published.
     """
     from repo_server.db.session import transaction
-    from repo_server.publishing.profiles import load_profile, plan_profile, render_profile, sign_profile
-    from repo_server.publishing.publish import publish
+    from repo_server.publishing.profiles import (
+        load_profile,
+        plan_profile,
+        render_profile,
+        sign_profile,
+        subject_of,
+    )
 
-    repository = open_repository(ctx, console, to_sign=True)
+    desk = open_desk(ctx, console, to_sign=True)
+    repository = desk.repository
     name = acting_as(holder, repository, "operator")
     wanted = Pin.parse(pin)
+    desk.prepare_proposals(subject_of(wanted))
     with transaction(repository.engine) as session:
         changes = plan_profile(repository, session, wanted, now=clock())
         made = load_profile(repository, session, wanted)
@@ -100,15 +108,17 @@ def sign(ctx: click.Context, pin: str, holder: str | None, yes: bool, console: C
         planned = plan_profile(repository, session, wanted, now=clock())
         check_same(shown, [load_profile(repository, session, wanted), *what_changes(planned)])
         changes = sign_profile(repository, session, wanted, signer, now=clock())
+    desk.hand_in_signatures(subject_of(wanted), keyid=signer.public_key.keyid)
     document = standing_document(changes)
     published = False
     if document["complete"]:
         try:
-            online = open_online_signer(ctx, repository)
+            done = desk.publish(now=clock())
         except KeyAccessError as error:
             console.note(f"not published here: {error}")
         else:
-            published = wanted in publish(repository, online, now=clock()).profiles
+            mine = {"kind": "profile", "name": wanted.name, "version": wanted.version}
+            published = mine in done["published"]
     ending = f"published {wanted}" if published else standing_text(changes)
     console.answer(
         {"profile": pin, "published": published, **document}, f"signed by {name}: {wanted}\n{ending}"
@@ -121,10 +131,5 @@ def sign(ctx: click.Context, pin: str, holder: str | None, yes: bool, console: C
 @click.pass_context
 def drop(ctx: click.Context, pin: str, console: Console) -> None:
     """Give up a drafted profile and the signatures on it; a published one stays."""
-    from repo_server.db.session import transaction
-    from repo_server.publishing.profiles import drop_profile
-
-    repository = open_repository(ctx, console)
-    with transaction(repository.engine) as session:
-        drop_profile(session, Pin.parse(pin), now=clock())
+    open_desk(ctx, console).drop_profile(Pin.parse(pin), now=clock())
     console.answer({"profile": pin, "dropped": True}, f"dropped {pin}")

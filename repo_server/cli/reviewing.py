@@ -17,8 +17,13 @@ from signing.format.review import Decision
 
 if TYPE_CHECKING:
     from repo_server.curation.deciding import Verdict
+    from repo_server.curation.engines import EngineSettings
     from repo_server.curation.examination import Examination
+    from repo_server.curation.rendering import ReviewPage
     from repo_server.desk import Desk
+    from repo_server.policy import Policy
+    from repo_server.repository import Repository
+    from signing.format.review import Review
 
 _SHORT = 12  # characters of an acknowledgement that are enough
 
@@ -63,7 +68,7 @@ class _Given:
 @click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator whose key signs the decision.")
 @console_option
 @click.pass_context
-def review(ctx: click.Context, candidate: str | None, console: Console, /, **options: Any) -> None:
+def review(ctx: click.Context, candidate: str | None, console: Console, **options: Any) -> None:
     """Examine CANDIDATE: findings, surface, diff to the last published version. Then decide, with a reason."""
     if options["path_list"] is not None:
         review_list(options["path_list"], console, json_lines=options["json_lines"], ci=options["ci"])
@@ -89,12 +94,13 @@ def review(ctx: click.Context, candidate: str | None, console: Console, /, **opt
     desk = open_desk(ctx, console, to_sign=given.decision is not None or asks)
     examination = _examine(desk, candidate, console)
     _check_tree(examination, options["tree"])
-    _write_pages(examination, options["html"], options["sarif"])
+    page = _page(desk, examination)
+    _write_pages(page, options["html"], options["sarif"])
     if asks:
-        _show(examination, pager=True)
+        _show(page, pager=True)
         given = _ask(examination, given)
     elif given.decision is None and not console.as_json:
-        _show(examination, pager=False)
+        _show(page, pager=False)
     if given.decision is None:
         console.answer(_document(examination), _next(examination))
         if options["ci"]:
@@ -113,7 +119,7 @@ def _examine(desk: "Desk", candidate: str, console: Console) -> "Examination":
     with snapshot(repository.engine) as session:  # looking must not keep others from writing
         row = find(session, candidate)
         tree = load_tree(repository, row)
-    reports = run_engines(repository, tree, note=console.note)
+    reports = run_engines(_engines(repository), tree, note=console.note)
     with snapshot(repository.engine) as session:
         return examine(repository, session, find(session, row.id), reports=reports)
 
@@ -132,8 +138,9 @@ def _decide(
     from repo_server.db.session import transaction
     from signing.format.digest import Sha256
 
-    verdict = _verdict(seen, given)
     repository = desk.repository
+    policy = repository.policy
+    verdict = _verdict(seen, given, policy)
     signer = open_signer(ctx, repository, acting_as(holder, repository, "curator"))
     replaces = Sha256(seen.row.review_sha256) if seen.row.review_sha256 is not None else None
     with transaction(repository.engine) as session:
@@ -148,7 +155,7 @@ def _decide(
             verdict,
             signer=signer,
             now=clock(),
-            policy_sha256=repository.policy_sha256,
+            policy_sha256=policy.digest if policy is not None else None,
         )
         state, digest = row.state, row.review_sha256
     desk.hand_in_review(seen.row.id, replaces=replaces)
@@ -169,8 +176,16 @@ def _decide(
     )
 
 
-def _verdict(examination: "Examination", given: _Given) -> "Verdict":
+def _engines(repository: "Repository") -> "EngineSettings":
+    """Return which engines are to look: those in the settings, and those that the policy demands."""
+    settings, policy = repository.engine_settings, repository.policy
+    demanded = policy.required_engines if policy is not None else ()
+    return replace(settings, use=tuple(dict.fromkeys((*settings.use, *demanded))))
+
+
+def _verdict(examination: "Examination", given: _Given, policy: "Policy | None") -> "Verdict":
     from repo_server.curation.deciding import Verdict
+    from repo_server.curation.waiving import WAIVER_LIFE
     from signing.format.digest import Sha256
 
     if not given.reason:
@@ -188,11 +203,14 @@ def _verdict(examination: "Examination", given: _Given) -> "Verdict":
                 hint="review it again, and read what it may touch that the last version could not",
             )
         acknowledged = Sha256(expected)
+    until = given.waive_until
+    if until is None and policy is not None and policy.waiver_life is not None:
+        until = clock() + min(policy.waiver_life, WAIVER_LIFE)
     return Verdict(
-        decision=Decision(given.decision),
+        decision=Decision(given.decision or ""),
         reason=given.reason,
         waive=waive,
-        waive_until=given.waive_until,
+        waive_until=until,
         acknowledged=acknowledged,
     )
 
@@ -240,12 +258,13 @@ def _check_tree(examination: "Examination", wanted: str | None) -> None:
 
 def _check_waived(desk: "Desk", examination: "Examination") -> None:
     """Raise BlockedError when something blocks that no valid waiver of the stored review answers for."""
-    from repo_server.curation.examination import load_review
-
-    waived: set[str] = set()
-    if examination.row.review_sha256 is not None:
-        _, made = load_review(desk.repository, examination.row)
-        waived = {waiver.finding for waiver in made.waivers if waiver.until > clock()}
+    now = clock()
+    waived = {
+        waiver.finding
+        for made in _decided(desk, examination)
+        for waiver in made.waivers
+        if waiver.until > now
+    }
     check_ci(finding for finding in examination.findings if finding.id not in waived)
 
 
@@ -267,21 +286,32 @@ def _next(examination: "Examination") -> str:
     )
 
 
-def _show(examination: "Examination", *, pager: bool) -> None:
-    from repo_server.cli.screens import paged
-    from repo_server.curation.rendering import page_of, render_terminal
-
-    with paged(pager=pager) as screen:
-        render_terminal(page_of(examination), screen)
-
-
-def _write_pages(examination: "Examination", html: Path | None, sarif: Path | None) -> None:
-    if html is None and sarif is None:
-        return
-    from repo_server.cli.screens import write_html, write_sarif
+def _page(desk: "Desk", examination: "Examination") -> "ReviewPage":
     from repo_server.curation.rendering import page_of
 
-    page = page_of(examination)
+    return page_of(examination, reviews=_decided(desk, examination), now=clock())
+
+
+def _decided(desk: "Desk", examination: "Examination") -> "tuple[Review, ...]":
+    """Return the decision that stands, if there is one."""
+    from repo_server.curation.examination import load_review
+
+    if examination.row.review_sha256 is None:
+        return ()
+    return (load_review(desk.repository, examination.row)[1],)
+
+
+def _show(page: "ReviewPage", *, pager: bool) -> None:
+    from repo_server.cli.screens import paged
+    from repo_server.curation.rendering import render_terminal
+
+    with paged(pager=pager) as screen:
+        render_terminal(page, screen)
+
+
+def _write_pages(page: "ReviewPage", html: Path | None, sarif: Path | None) -> None:
+    from repo_server.cli.screens import write_html, write_sarif
+
     if html is not None:
         write_html(html, page)
     if sarif is not None:

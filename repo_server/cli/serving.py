@@ -1,13 +1,21 @@
 """`skillrepo serve`."""
 
+import logging
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
+from securesystemslib.signer import Signer
 
-from repo_server.cli.context import open_repository
+from repo_server.cli.context import DEV_PASSPHRASE, ONLINE, open_repository, read_passphrase
 from repo_server.db.session import transaction
 from repo_server.publishing.projection import project
+from repo_server.repository import Repository
 from signing.console import Console, console_option
+from signing.errors import KeyAccessError
+from signing.keystore import KEY_SUFFIX, load_key
 
 
 @click.command()
@@ -17,15 +25,19 @@ from signing.console import Console, console_option
 @click.option(
     "--server", type=click.Choice(["granian", "waitress"]), help="Default: granian where it is installed."
 )
+@click.option("--desk", is_flag=True, help="Answer curators elsewhere too (skillrepo --repo https://…).")
 @console_option
 @click.pass_context
 def serve(
-    ctx: click.Context, host: str, port: int, workers: int, server: str | None, console: Console
+    ctx: click.Context, host: str, port: int, workers: int, server: str | None, desk: bool, console: Console
 ) -> None:
     """Serve the skills site and the package site until SIGTERM or SIGINT.
 
-    On a loopback address the skills site answers at / and at /skills/, the package site at /pkg/.
+    On a loopback address the skills site answers at / and at /skills/, the package site at /pkg/. With --desk,
+    curators who show a token (skillrepo token new) stage, review, sign and publish over HTTP; publishing takes the
+    online key with --online-passphrase-file, and without that is done on this machine. TLS is the proxy's part.
     """
+    from repo_server.web.app import MAX_BODY_BYTES, MAX_DESK_BODY_BYTES
     from repo_server.web.local import create_local_app
     from repo_server.web.serve import ServerKind
     from repo_server.web.serve import serve as run_server
@@ -36,6 +48,44 @@ def serve(
     repository.engine.dispose()  # no connection crosses into the workers
     if completed:
         console.note(f"completed {completed} file(s) of the published tree")
-    factory = partial(create_local_app, repository.folder, database=ctx.find_root().obj["database"])
+    options = ctx.find_root().obj
+    key = repository.keys / f"{ONLINE}{KEY_SUFFIX}"
+    online = partial(open_online_key, key, _passphrase_file(options, repository)) if desk else None
+    factory = partial(create_local_app, repository.folder, database=options["database"], online=online)
     kind = ServerKind(server) if server is not None else None
-    run_server(factory, host=host, port=port, workers=workers, server=kind)
+    run_server(
+        factory,
+        host=host,
+        port=port,
+        workers=workers,
+        server=kind,
+        max_body_bytes=MAX_DESK_BODY_BYTES if desk else MAX_BODY_BYTES,
+    )
+
+
+def open_online_key(key: Path, passphrase_file: Path | None) -> Signer:
+    """Return the online key, opened anew each time that something is published: it is not kept in memory.
+
+    Raises:
+        KeyAccessError: it, or its passphrase, is not on this machine.
+    """
+    if passphrase_file is None or not key.exists():
+        raise KeyAccessError(
+            "the online key is not at hand on the server",
+            hint="skillrepo publish on the server's own machine; or serve --desk with --online-passphrase-file",
+        )
+    try:
+        return load_key(key, passphrase=lambda _: read_passphrase(passphrase_file))
+    except KeyAccessError as error:  # which file, and what is wrong with it, is the server's business
+        logging.getLogger(__name__).exception("the online key cannot be opened")
+        raise KeyAccessError(
+            "the online key cannot be opened on the server", hint="its log says why"
+        ) from error
+
+
+def _passphrase_file(options: Mapping[str, Any], repository: Repository) -> Path | None:
+    own: Path | None = options["online_passphrase_file"] or options["passphrase_file"]
+    beside = repository.keys / DEV_PASSPHRASE
+    if own is None and repository.config.dev and beside.exists():
+        return beside
+    return own.resolve() if own is not None else None

@@ -83,7 +83,11 @@ def publish(ctx: click.Context, console: Console) -> None:
         for item in document["published"]
     ]
     lines += [f"renewed {role}" for role in document["renewed"]]
+    lines += [f"{item['state']} {item['scope']}  ({item['id'][:12]})" for item in document["withdrawals"]]
     lines += [f"waiting   {item['subject']}: {', '.join(item['missing'])}" for item in document["pending"]]
+    lines += [
+        f"BLOCKED   {item['subject']}: {item['code']}: {item['message']}" for item in document["blocked"]
+    ]
     if document["snapshot_version"] is not None:
         lines.append(f"snapshot {document['snapshot_version']}, timestamp {document['timestamp_version']}")
     console.answer(document, "\n".join(lines) or "nothing waits to be published")
@@ -101,10 +105,12 @@ def renew(ctx: click.Context, role: str, holder: str | None, yes: bool, console:
     revocations needs one curator, every 30 days; the others need as many as releases and profiles do.
     """
     from repo_server.db.session import transaction
-    from repo_server.publishing.renewals import give_renewal, plan_renewal, renewed_content
+    from repo_server.publishing.renewals import give_renewal, plan_renewal, renewed_content, subject_of
 
-    repository = open_repository(ctx, console, to_sign=True)
+    desk = open_desk(ctx, console, to_sign=True)
+    repository = desk.repository
     name = acting_as(holder, repository, "operator" if role == PROFILES else "curator")
+    desk.prepare_proposals(subject_of(role))
     with transaction(repository.engine) as session:
         changes = plan_renewal(repository, session, role, now=clock())
         shown = what_changes(changes)
@@ -117,6 +123,7 @@ def renew(ctx: click.Context, role: str, holder: str | None, yes: bool, console:
     with transaction(repository.engine) as session:
         check_same(shown, what_changes(plan_renewal(repository, session, role, now=clock())))
         changes = give_renewal(repository, session, role, signer, now=clock())
+    desk.hand_in_signatures(subject_of(role), keyid=signer.public_key.keyid)
     console.answer(
         {
             "role": role,

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from repo_server.curation.candidates import load_tree, pin_of, provenance_of
 from repo_server.curation.examination import Examination, load_review
+from repo_server.curation.waiving import WAIVER_LIFE, is_waivable, needs_waiver
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
 from repo_server.publishing.proposals import drop_proposals
@@ -35,7 +36,6 @@ from signing.evidence import check_approval
 from signing.format.archive import render_bundle
 from signing.format.digest import Sha256, sha256_of
 from signing.format.envelope import Envelope, EnvelopeSignature
-from signing.format.finding import Severity
 from signing.format.manifest import Kind
 from signing.format.names import HolderName, Pin
 from signing.format.review import Decision, Review, Waiver
@@ -44,10 +44,7 @@ from signing.keys import envelope_signers, holder_of
 from signing.keystore import SealedKeySigner
 from signing.roles import SKILLS, TARGETS
 
-WAIVER_LIFE: Final = timedelta(days=180)
 _CLOCK_SLACK: Final = timedelta(minutes=10)
-# What the publish profile demands of the front matter is not a matter of judgement.
-_NOT_WAIVABLE: Final = "frontmatter."
 _STATES: Final = {
     Decision.APPROVE: CandidateState.REVIEWED,
     Decision.REJECT: CandidateState.REJECTED,
@@ -300,7 +297,7 @@ def _seconded(repository: Repository, session: Session, row: CandidateRow, mine:
 
 
 def _waivers(examination: Examination, verdict: Verdict, by: HolderName, now: datetime) -> tuple[Waiver, ...]:
-    blocking = {finding.id for finding in examination.findings if finding.severity is Severity.BLOCK}
+    blocking = {finding.id for finding in examination.findings if needs_waiver(finding)}
     if unknown := sorted(set(verdict.waive) - blocking):
         raise NotFoundError(
             f"{unknown[0]!r} is not a blocking finding", hint="use the ids that review prints"
@@ -318,7 +315,7 @@ def _waivers(examination: Examination, verdict: Verdict, by: HolderName, now: da
 
 def _check_publishable(review: Review) -> None:
     for finding in review.findings:
-        if finding.severity is Severity.BLOCK and finding.check.startswith(_NOT_WAIVABLE):
+        if needs_waiver(finding) and not is_waivable(finding):
             raise BlockedError(
                 f"{finding.path}: {finding.message}",
                 hint="front matter must follow the Agent Skills specification to be published; change it and import again",

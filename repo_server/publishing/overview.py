@@ -1,30 +1,35 @@
 """What a repository holds and what it needs, for `status`, `show` and the read API."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Signed
 
-from repo_server.curation.examination import describe
+from repo_server.curation.examination import describe, load_review
 from repo_server.db.models import CandidateRow, CandidateState, ProfileRow, ReleaseRow
+from repo_server.publishing.profiles import PUBLISHED
 from repo_server.publishing.proposals import open_proposals, proposal_standing
 from repo_server.publishing.state import current, current_files
+from repo_server.publishing.withdrawals import curators_of, in_force
+from repo_server.repository import Repository
+from signing.errors import NotFoundError, RejectedError
 from signing.format.moment import render_moment
 from signing.format.names import ReleaseVersion, version_key
+from signing.format.withdrawal import Withdrawn
+from signing.keys import holder_of
 from signing.roles import ROOT, SNAPSHOT, TIMESTAMP, is_bin, life_of
 
+WAIVERS_END_SOON: Final = timedelta(days=30)
 
-def overview(session: Session, *, dev: bool, now: datetime) -> dict[str, Any]:
-    """Return candidates, profiles, roles and problems."""
-    missing: dict[str, set[str]] = {}
-    for proposal in open_proposals(session):
-        standing = proposal_standing(session, proposal)
-        if not standing.complete:
-            missing.setdefault(proposal.subject, set()).update(standing.missing)
+
+def overview(repository: Repository, session: Session, *, now: datetime) -> dict[str, Any]:
+    """Return candidates, profiles, roles, what waits for whom, what is withdrawn, and problems."""
+    waiting = open_subjects(session)
+    missing = {item["subject"]: item["missing"] for item in waiting}
     candidates = [
-        {**describe(row), "missing": sorted(missing.get(f"candidate:{row.id}", ()))}
+        {**describe(row), "missing": missing.get(f"candidate:{row.id}", [])}
         for row in session.scalars(select(CandidateRow).order_by(CandidateRow.imported_at))
     ]
     profiles = [
@@ -32,14 +37,94 @@ def overview(session: Session, *, dev: bool, now: datetime) -> dict[str, Any]:
         for row in session.scalars(select(ProfileRow).order_by(ProfileRow.name, ProfileRow.created_at))
     ]
     roles = role_facts(session)
+    waivers, unread = ending_waivers(repository, session, now=now)
     return {
-        "dev": dev,
+        "dev": repository.config.dev,
         "candidates": candidates,
         "published": sum(row["state"] == CandidateState.PUBLISHED for row in candidates),
         "profiles": profiles,
+        "waiting": waiting,
+        "withdrawals": withdrawals(repository, session),
+        "waivers": waivers,
         "roles": {role: facts for role, facts in roles.items() if not is_bin(role)},
-        "problems": problems(session, now=now),
+        "problems": [*problems(session, now=now), *_ended(waivers, now=now), *unread],
     }
+
+
+def open_subjects(session: Session) -> list[dict[str, Any]]:
+    """Return every subject that has open proposals, oldest first: its roles, and who has to sign still."""
+    found: dict[str, dict[str, Any]] = {}
+    for proposal in open_proposals(session):
+        standing = proposal_standing(session, proposal)
+        item = found.setdefault(
+            proposal.subject, {"subject": proposal.subject, "roles": [], "signed": [], "missing": []}
+        )
+        item["roles"].append(proposal.role)
+        item["signed"] = sorted({*item["signed"], *standing.signed})
+        if not standing.complete:
+            item["missing"] = sorted({*item["missing"], *standing.missing})
+    return list(found.values())
+
+
+def withdrawals(repository: Repository, session: Session) -> list[dict[str, Any]]:
+    """Return the published withdrawals in force, oldest first, and who asked to lift them.
+
+    Raises:
+        VerificationError, FormatError, NotFoundError: the list is not what a curator signed.
+    """
+    curators = curators_of(repository, session)
+    return [
+        {
+            "id": entry.id,
+            "state": entry.state.value,
+            "scope": str(entry.scope),
+            "severity": entry.severity.value if entry.severity is not None else None,
+            "by": entry.by,
+            "at": render_moment(entry.at),
+            "reason": entry.reason,
+            "lifting": sorted(holder_of(key) for key in curators.lifting(entry)),
+            "threshold": curators.threshold,
+        }
+        for entry in in_force(repository, session)
+    ]
+
+
+def ending_waivers(
+    repository: Repository, session: Session, *, now: datetime
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the waivers of offered releases that end within 30 days or have ended, the first to end first.
+
+    A release whose waiver has ended is refused by every client. Which reviews could not be read comes second, in
+    words.
+    """
+    found, unread = [], []
+    for row in session.scalars(select(ReleaseRow).where(ReleaseRow.state.in_([PUBLISHED, Withdrawn.YANKED]))):
+        try:
+            _, review = load_review(repository, session.get_one(CandidateRow, row.candidate_id))
+        except (RejectedError, NotFoundError) as error:
+            unread.append(f"the review of {row.name}=={row.version} cannot be read: {error}")
+            continue
+        found += [
+            {
+                "release": f"{row.name}=={row.version}",
+                "finding": waiver.finding,
+                "by": waiver.by,
+                "reason": waiver.reason,
+                "until": render_moment(waiver.until),
+            }
+            for waiver in review.waivers
+            if waiver.until - now <= WAIVERS_END_SOON
+        ]
+    return sorted(found, key=lambda item: (item["until"], item["release"])), unread
+
+
+def _ended(waivers: list[dict[str, Any]], *, now: datetime) -> list[str]:
+    return [
+        f"the waiver of {item['finding']} in {item['release']} by {item['by']} ended at {item['until']}:"
+        " clients refuse this release"
+        for item in waivers
+        if item["until"] <= render_moment(now)
+    ]
 
 
 def role_facts(session: Session) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from repo_server.db import log
 from repo_server.db.models import ProfileRow, ReleaseRow
 from repo_server.publishing.ceremony import succinct
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
+from repo_server.publishing.standing import check_takes_up
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
 from signing.errors import ConflictError, NotFoundError, WrongSubjectError
@@ -41,6 +42,7 @@ def draft_profile(
     Raises:
         NotFoundError: a pinned release is not published.
         ConflictError: this version is published, or drafted with other pins.
+        RevokedError, QuarantinedError, YankedError: it would take up what is withdrawn.
         FormatError: it pins no skill, or one name twice.
     """
     profile = Profile(
@@ -49,6 +51,7 @@ def draft_profile(
         souls=tuple(_pinned(session, item, Kind.SOUL) for item in souls),
         capabilities=tuple(sorted(set(capabilities))),
     )
+    check_takes_up(repository, session, profile)
     digest = repository.blobs.store(profile.render())
     known = session.get(ProfileRow, (pin.name, pin.version))
     if known is not None and known.sha256 == digest:
@@ -107,6 +110,7 @@ def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: dat
 
     Raises:
         NotFoundError: there is no such draft. ConflictError: it is published already.
+        RevokedError, QuarantinedError, YankedError: something in it was withdrawn meanwhile.
     """
     row = _row(session, pin)
     if row.state == PUBLISHED:
@@ -114,6 +118,7 @@ def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: dat
     profile = load_profile(repository, session, pin)
     for kind, item in profile.items():
         _check_pinned(repository, session, kind, item)
+    check_takes_up(repository, session, profile)
     additions = additions_of(profile)
     try:
         return _checked(repository, session, pin, additions, now=now)

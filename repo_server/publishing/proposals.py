@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from securesystemslib.signer import Signer
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import Key, Signature, Signer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Root, TargetFile, Targets
@@ -24,11 +25,11 @@ from repo_server.db.models import CandidateRow, CandidateState, ProposalRow, Pro
 from repo_server.publishing.ceremony import Standing, succinct
 from repo_server.publishing.state import current, current_root, current_targets, tip
 from repo_server.publishing.vouched import vouched_delegator, vouched_targets
-from signing.errors import ConflictError, NotEntitledError, WrongSubjectError
+from signing.errors import BadSignatureError, ConflictError, NotEntitledError, WrongSubjectError
 from signing.format.digest import sha256_of
 from signing.keys import holder_of
 from signing.metadata import lint_targets, parse, render, sign, with_targets
-from signing.roles import SKILLS, TARGETS, delegated_role_of, is_bin, life_of
+from signing.roles import REVOCATIONS, SKILLS, TARGETS, delegated_role_of, is_bin, life_of
 
 _CLOCK_SLACK: Final = timedelta(minutes=10)
 
@@ -76,7 +77,13 @@ def propose_roles(
     rows = []
     for role, targets in sorted(by_role.items()):
         base = tip(session, role)
-        proposed = with_targets(parse(base, Targets, where=role).signed, targets, role=role, now=now)
+        proposed = with_targets(
+            parse(base, Targets, where=role).signed,
+            targets,
+            role=role,
+            now=now,
+            replace=role == REVOCATIONS,  # the one path that is not one immutable artefact
+        )
         row = ProposalRow(
             subject=subject,
             role=role,
@@ -163,12 +170,42 @@ def sign_proposal(session: Session, row: ProposalRow, signer: Signer, *, anchor:
             f"{holder_of(signer.public_key)} may not sign for {row.role}",
             hint="sign as one of the role's holders",
         )
-    _check_below(session, row, signer, anchor=anchor)
+    _check_below(session, row, signer.public_key, anchor=anchor)
     metadata = parse(row.content, Targets, where=row.role)
     sign(metadata, signer)
     row.content = render(metadata)
     session.flush()
     return proposal_standing(session, row)
+
+
+def accept_signature(session: Session, row: ProposalRow, signature: Signature, *, anchor: bytes) -> Key:
+    """Add a signature that was given elsewhere and return the key that gave it; others are kept.
+
+    Raises:
+        NotEntitledError: its key is not one of the role's.
+        BadSignatureError: it is not a signature over exactly this proposal.
+        ConflictError: the proposal continues one that neither its holders nor this key have signed.
+    """
+    delegator = vouched_delegator(session, row.role, anchor=anchor)
+    if signature.keyid not in delegator.get_delegated_role(row.role).keyids:
+        raise NotEntitledError(
+            f"the key {signature.keyid[:16]} may not sign for {row.role}",
+            hint="sign as one of the role's holders",
+        )
+    key = delegator.get_key(signature.keyid)
+    metadata = parse(row.content, Targets, where=row.role)
+    try:
+        key.verify_signature(signature, metadata.signed_bytes)
+    except UnverifiedSignatureError as error:
+        raise BadSignatureError(
+            f"the signature by {holder_of(key)} is not over the proposal for {row.role} that is here",
+            hint="sign again: the proposal may have been made anew",
+        ) from error
+    _check_below(session, row, key, anchor=anchor)
+    metadata.signatures[key.keyid] = signature
+    row.content = render(metadata)
+    session.flush()
+    return key
 
 
 def proposal_standing(session: Session, row: ProposalRow) -> Standing:
@@ -215,7 +252,7 @@ def _check(
         raise WrongSubjectError(
             f"the proposal for {row.role} expires at {proposed.expires}, which is not our rule"
         )
-    added = tuple(target for path, target in proposed.targets.items() if path not in base.targets)
+    added = tuple(target for path, target in proposed.targets.items() if base.targets.get(path) != target)
     return Change(
         role=row.role,
         old_version=base.version,
@@ -225,7 +262,7 @@ def _check(
     )
 
 
-def _check_below(session: Session, row: ProposalRow, signer: Signer, *, anchor: bytes) -> None:
+def _check_below(session: Session, row: ProposalRow, key: Key, *, anchor: bytes) -> None:
     below = _below(session, row)
     if below is None:
         return
@@ -233,11 +270,10 @@ def _check_below(session: Session, row: ProposalRow, signer: Signer, *, anchor: 
     result = vouched_delegator(session, row.role, anchor=anchor).get_verification_result(
         row.role, metadata.signed_bytes, metadata.signatures
     )
-    if not result.verified and signer.public_key.keyid not in result.signed:
+    if not result.verified and key.keyid not in result.signed:
         other = _spoken(session, below.subject)
         raise ConflictError(
-            f"this continues {other}, which {holder_of(signer.public_key)} has not signed:"
-            " the signature would cover both",
+            f"this continues {other}, which {holder_of(key)} has not signed: the signature would cover both",
             hint=f"sign {other} first, or have it published, or rejected",
         )
 

@@ -4,9 +4,13 @@ Blobs are durable already (they were stored at review). Then one transaction dec
 role, what it releases, a new snapshot and timestamp, the log record. Then the published tree is brought up to
 the database, timestamp last. Killed before the commit, nothing happened; killed after it, the next `publish`,
 `refresh` or `serve` completes the files.
+
+What is signed is checked once more, before anything of it is applied. What fails (a waiver that ended, for one)
+is blocked, by name and with its reason, and so is what continues it; the rest is published. A withdrawal must not
+wait for somebody else's mistake.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +19,8 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Targets
 
 from repo_server.curation.candidates import pin_of
-from repo_server.curation.frontmatter import read_front_matter
 from repo_server.curation.examination import load_review
+from repo_server.curation.frontmatter import read_front_matter
 from repo_server.db import log
 from repo_server.db.models import (
     CandidateRow,
@@ -28,6 +32,7 @@ from repo_server.db.models import (
     TargetRow,
 )
 from repo_server.db.session import transaction
+from repo_server.publishing import withdrawals
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.profiles import PUBLISHED, additions_of, load_profile
 from repo_server.publishing.projection import project
@@ -39,13 +44,15 @@ from repo_server.publishing.proposals import (
     proposal_standing,
 )
 from repo_server.publishing.releases import load_reviewed
+from repo_server.publishing.standing import check_takes_up, mark_releases
 from repo_server.publishing.state import add_versions, current_targets
 from repo_server.repository import Repository
-from signing.errors import ThresholdError
+from signing.errors import ConflictError, NotFoundError, RejectedError, SkillRepoError, ThresholdError
 from signing.format.archive import read_bundle
 from signing.format.digest import Sha256
 from signing.format.manifest import SKILL_NAME, MemberPath
 from signing.format.names import Pin
+from signing.format.withdrawal import Withdrawal
 from signing.metadata import parse
 
 
@@ -58,6 +65,8 @@ class Published:
     renewed: tuple[str, ...]
     pending: tuple[tuple[str, tuple[str, ...]], ...]
     online: OnlineState | None
+    withdrawals: tuple[Withdrawal, ...] = ()
+    blocked: tuple[tuple[str, SkillRepoError], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` answers it."""
@@ -68,7 +77,12 @@ class Published:
                 for pin in pins
             ],
             "renewed": list(self.renewed),
+            "withdrawals": [
+                {"id": entry.id, "state": entry.state.value, "scope": str(entry.scope)}
+                for entry in self.withdrawals
+            ],
             "pending": [{"subject": subject, "missing": list(missing)} for subject, missing in self.pending],
+            "blocked": [{"subject": subject, **error.to_document()} for subject, error in self.blocked],
             "snapshot_version": self.online.snapshot if self.online is not None else None,
             "timestamp_version": self.online.timestamp if self.online is not None else None,
         }
@@ -79,14 +93,16 @@ def publish(repository: Repository, online: Signer, *, now: datetime) -> Publish
 
     Raises:
         ThresholdError: something waits, and none of it has enough signatures.
-        WrongSubjectError, BadSignatureError, DigestMismatchError, BlockedError: what is signed is not what
-            was reviewed, or is not approved any more; nothing is published.
+        RejectedError, ConflictError, NotFoundError: nothing could be published; this is the first reason: what is
+            signed is not what was reviewed, is not approved any more, or pins what was withdrawn.
         HostError: the published tree cannot be written; what was served before is whole.
     """
     with transaction(repository.engine) as session:
         result = _decide(repository, session, online, now=now)
     with transaction(repository.engine) as session:
         project(repository, session)
+    if result.online is None and result.blocked:
+        raise result.blocked[0][1]
     if result.online is None and result.pending:
         _raise_pending(repository)
     return result
@@ -96,41 +112,72 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
     by_subject: dict[str, list[ProposalRow]] = {}
     for row in open_proposals(session):
         by_subject.setdefault(row.subject, []).append(row)
-    releases: list[Pin] = []
-    profiles: list[Pin] = []
-    renewed: list[str] = []
-    pending: list[tuple[str, tuple[str, ...]]] = []
+    done = _Done()
     for subject, rows in by_subject.items():
         if missing := _missing(session, rows):
-            pending.append((subject, missing))
+            done.pending.append((subject, missing))
             continue
-        kind, _, name = subject.partition(":")
-        if kind == "candidate":
-            releases.append(_release(repository, session, name, rows, now=now))
-        elif kind == "renewal":
-            check_roles(session, rows, {row.role: {} for row in rows}, anchor=repository.anchor, now=now)
-            _apply(session, rows, now=now)
-            renewed.append(name)
-        else:
-            profiles.append(_profile(repository, session, Pin.parse(name), rows, now=now))
+        try:
+            _publish_one(repository, session, subject, rows, done, now=now)
+        except (RejectedError, ConflictError, NotFoundError) as error:
+            done.blocked.append((subject, error))
     state = None
-    if releases or profiles or renewed:
+    if done.releases or done.profiles or done.renewed or done.withdrawals:
+        mark_releases(repository, session)
         state = sign_state(session, online, now=now)
         facts = {
-            "releases": [str(pin) for pin in releases],
-            "profiles": [str(pin) for pin in profiles],
-            "renewed": renewed,
+            "releases": [str(pin) for pin in done.releases],
+            "profiles": [str(pin) for pin in done.profiles],
+            "renewed": done.renewed,
+            "withdrawals": [f"{entry.state.value} {entry.scope}" for entry in done.withdrawals],
             "snapshot": state.snapshot,
             "timestamp": state.timestamp,
         }
         log.append(session, event="published", facts=facts, now=now)
     return Published(
-        releases=tuple(releases),
-        profiles=tuple(profiles),
-        renewed=tuple(renewed),
-        pending=tuple(pending),
+        releases=tuple(done.releases),
+        profiles=tuple(done.profiles),
+        renewed=tuple(done.renewed),
+        withdrawals=tuple(done.withdrawals),
+        pending=tuple(done.pending),
+        blocked=tuple(done.blocked),
         online=state,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    releases: list[Pin] = field(default_factory=list)
+    profiles: list[Pin] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
+    withdrawals: list[Withdrawal] = field(default_factory=list)
+    pending: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    blocked: list[tuple[str, SkillRepoError]] = field(default_factory=list)
+
+
+def _publish_one(
+    repository: Repository,
+    session: Session,
+    subject: str,
+    rows: list[ProposalRow],
+    done: _Done,
+    *,
+    now: datetime,
+) -> None:
+    """Apply the proposals of one subject; whatever raises does so before anything is changed."""
+    kind, _, name = subject.partition(":")
+    if kind == "candidate":
+        done.releases.append(_release(repository, session, name, rows, now=now))
+    elif kind == "renewal":
+        check_roles(session, rows, {row.role: {} for row in rows}, anchor=repository.anchor, now=now)
+        _apply(session, rows, now=now)
+        done.renewed.append(name)
+    elif kind == withdrawals.KIND:
+        entries = withdrawals.check_list(repository, session, name, rows, now=now)
+        _apply(session, rows, now=now)
+        done.withdrawals.extend(entries)
+    else:
+        done.profiles.append(_profile(repository, session, Pin.parse(name), rows, now=now))
 
 
 def _missing(session: Session, rows: list[ProposalRow]) -> tuple[str, ...]:
@@ -150,8 +197,9 @@ def _apply(session: Session, rows: list[ProposalRow], *, now: datetime) -> None:
         new = parse(row.content, Targets, where=row.role).signed.targets
         add_versions(session, [(row.role, row.version, row.content)], now=now)
         for path, target in new.items():
-            if path not in old:
-                session.add(TargetRow(path=path, sha256=target.hashes["sha256"], length=target.length))
+            if old.get(path) != target:
+                # A list of withdrawals may come back to bytes that it had before: a signature was taken away.
+                session.merge(TargetRow(path=path, sha256=target.hashes["sha256"], length=target.length))
         row.state = ProposalState.PUBLISHED
     session.flush()
 
@@ -163,10 +211,10 @@ def _release(
     reviewed = load_reviewed(repository, session, row, now=now)
     # What was signed must be what the row says now: clients believe the metadata, people believe `show`.
     check_proposals(session, rows, reviewed.additions, anchor=repository.anchor, now=now)
-    _apply(session, rows, now=now)
     _, review = load_review(repository, row)
     archive = repository.blobs.load(review.bundle_sha256)
     front, _ = read_front_matter(read_bundle(archive).contents[MemberPath(SKILL_NAME)])
+    _apply(session, rows, now=now)
     session.add(
         ReleaseRow(
             name=row.name,
@@ -191,7 +239,9 @@ def _release(
 def _profile(
     repository: Repository, session: Session, pin: Pin, rows: list[ProposalRow], *, now: datetime
 ) -> Pin:
-    additions = additions_of(load_profile(repository, session, pin))
+    profile = load_profile(repository, session, pin)
+    check_takes_up(repository, session, profile)
+    additions = additions_of(profile)
     check_proposals(session, rows, additions, anchor=repository.anchor, now=now)
     _apply(session, rows, now=now)
     session.get_one(ProfileRow, (pin.name, pin.version)).state = PUBLISHED

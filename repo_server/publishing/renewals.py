@@ -21,10 +21,12 @@ from repo_server.publishing.proposals import (
     Change,
     check_roles,
     drop_proposals,
+    open_proposals,
     propose_roles,
     sign_proposal,
 )
 from repo_server.publishing.state import current_targets
+from repo_server.publishing.withdrawals import clear_the_way
 from repo_server.repository import Repository
 from signing.errors import ConflictError, UsageError
 from signing.keys import holder_of
@@ -44,7 +46,7 @@ def plan_renewal(repository: Repository, session: Session, role: str, *, now: da
     try:
         return _checked(repository, session, role, now=now)
     except ConflictError:  # something was published meanwhile: what was proposed continues nothing
-        drop_proposals(session, _subject(role))
+        drop_proposals(session, subject_of(role))
         return _checked(repository, session, role, now=now)
 
 
@@ -80,7 +82,7 @@ def give_renewal(
         UsageError, WrongSubjectError, BadSignatureError: see `plan_renewal`.
     """
     plan_renewal(repository, session, role, now=now)
-    for row in propose_roles(session, _subject(role), _roles(session, role), now=now):
+    for row in propose_roles(session, subject_of(role), _roles(session, role), now=now):
         sign_proposal(session, row, signer, anchor=repository.anchor)
     facts = {"role": role, "by": holder_of(signer.public_key)}
     log.append(session, event="role.renewal-signed", facts=facts, now=now)
@@ -89,7 +91,9 @@ def give_renewal(
 
 def _checked(repository: Repository, session: Session, role: str, *, now: datetime) -> list[Change]:
     by_role = _roles(session, role)
-    rows = propose_roles(session, _subject(role), by_role, now=now)
+    if role == REVOCATIONS and not open_proposals(session, subject_of(role)):
+        clear_the_way(repository, session, subject_of(role), now=now)
+    rows = propose_roles(session, subject_of(role), by_role, now=now)
     return check_roles(session, rows, by_role, anchor=repository.anchor, now=now)
 
 
@@ -101,5 +105,6 @@ def _roles(session: Session, role: str) -> dict[str, dict[str, TargetFile]]:
     return {name: {} for name in (SKILLS, *bin_names(current_targets(session, SKILLS)))}
 
 
-def _subject(role: str) -> str:
+def subject_of(role: str) -> str:
+    """Return the name under which proposals that renew ``role`` are kept."""
     return f"renewal:{role}"

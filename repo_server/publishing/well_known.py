@@ -3,11 +3,15 @@
     /.well-known/agent-skills/index.json   v0.2: one archive per skill, with its sha256
     /.well-known/skills/index.json         v0.1: the files of each skill, to be fetched one by one, no digests
 
-They list the newest release of every skill (no souls: an identity layer is not for strangers to install). What
-they promise is transport only: index and files come from one origin. Who wants to know uses skillrepo-client.
+They list the newest release of every skill that nobody withdrew (no souls: an identity layer is not for strangers
+to install). What they promise is transport only: index and files come from one origin. Who wants to know uses
+skillrepo-client. Entries of v0.2 also name the version and the signed review; clients pass over keys that they do
+not know (npm ``skills`` 1.5.18 does).
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from repo_server.db.models import ReleaseRow
+from repo_server.publishing.profiles import PUBLISHED
 from repo_server.repository import Repository
 from repo_server.storage.durable import write_durably
 from signing.errors import HostError
@@ -35,6 +40,7 @@ def project_indexes(repository: Repository, session: Session) -> None:
     """
     folder = repository.skills_root / ".well-known"
     newest = newest_skills(session)
+    _remove_skills(folder / "skills", {row.name for row in newest})
     for row in newest:
         _write_files(repository, folder / "skills", row)
     v2 = {"$schema": SCHEMA_V2, "skills": [_entry_v2(row) for row in newest]}
@@ -44,9 +50,10 @@ def project_indexes(repository: Repository, session: Session) -> None:
 
 
 def newest_skills(session: Session) -> list[ReleaseRow]:
-    """Return the newest release of every published skill, by name."""
+    """Return the newest release of every published skill that is not withdrawn, by name."""
     newest: dict[str, ReleaseRow] = {}
-    for row in session.scalars(select(ReleaseRow).where(ReleaseRow.kind == Kind.SKILL.value)):
+    offered = select(ReleaseRow).where(ReleaseRow.kind == Kind.SKILL.value, ReleaseRow.state == PUBLISHED)
+    for row in session.scalars(offered):
         known = newest.get(row.name)
         if known is None or _key(row) > _key(known):
             newest[row.name] = row
@@ -58,14 +65,17 @@ def _key(row: ReleaseRow) -> Any:
 
 
 def _entry_v2(row: ReleaseRow) -> dict[str, Any]:
-    path = Pin(SkillName(row.name), ReleaseVersion(row.version)).bundle_path
+    pin = Pin(SkillName(row.name), ReleaseVersion(row.version))
     return {
         "name": row.name,
         "type": "archive",
         "description": row.description,
         # Relative to the index (RFC 3986), so that it also holds below a path prefix.
-        "url": f"../../targets/{hashed_path(path, row.bundle_sha256)}",
+        "url": f"../../targets/{hashed_path(pin.bundle_path, row.bundle_sha256)}",
         "digest": f"sha256:{row.bundle_sha256}",
+        "version": row.version,
+        "review": f"../../targets/{hashed_path(pin.review_path, row.review_sha256)}",
+        "review_digest": f"sha256:{row.review_sha256}",
     }
 
 
@@ -82,15 +92,30 @@ def _write_files(repository: Repository, folder: Path, row: ReleaseRow) -> None:
         _write_changed(path, content)
 
 
+def _remove_skills(folder: Path, kept: set[str]) -> None:
+    """Remove the files of skills of which no release is left: v0.1 has no digests, whoever knows a URL asks it."""
+    for path in sorted(folder.glob("*")):
+        if path.is_dir() and path.name not in kept:
+            _remove_others(path, set())
+            with _host_errors(path):
+                path.rmdir()
+
+
 def _remove_others(folder: Path, wanted: set[Path]) -> None:
     """Remove what an older version left: it would be served still, or a file stand where a folder is needed."""
-    try:
+    with _host_errors(folder):
         for path in sorted(folder.rglob("*"), reverse=True):
             if path.is_dir() and not path.is_symlink():
                 if not any(path in kept.parents for kept in wanted):
                     path.rmdir()
             elif path not in wanted:
                 path.unlink()
+
+
+@contextlib.contextmanager
+def _host_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise HostError(f"cannot clear {folder}: {error.strerror}") from error
 

@@ -17,7 +17,7 @@ from signing.format.names import Pin, ReleaseVersion, SkillName, TargetPath
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillSummary:
-    """One line in the list of skills. ``latest`` is its newest published version."""
+    """One line in the list of skills. ``latest`` is its newest version that is not withdrawn, if there is one."""
 
     name: SkillName
     kind: Kind

@@ -1,11 +1,13 @@
 """The web service over a repository on this machine (edge)."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from flask import Flask
 from packaging.version import Version
+from securesystemslib.signer import Signer
 from sqlalchemy import select
 
 from repo_server.db.models import ProfileRow, ReleaseRow
@@ -16,6 +18,7 @@ from repo_server.repository import Repository
 from repo_server.web.app import create_app
 from repo_server.web.catalogue import ProfileFacts, ReleaseFacts, RepositoryStatus, RoleStatus, SkillSummary
 from repo_server.web.config import WebConfig
+from repo_server.web.desk_guard import DeskService
 from signing.errors import NotFoundError
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
@@ -36,7 +39,7 @@ class DatabaseCatalogue:
             newest: dict[str, ReleaseRow] = {}
             for row in session.scalars(select(ReleaseRow)):
                 known = newest.get(row.name)
-                if known is None or _age(row) > _age(known):
+                if known is None or _on_offer(row) > _on_offer(known):
                     newest[row.name] = row
         return [
             SkillSummary(
@@ -97,8 +100,12 @@ class DatabaseCatalogue:
         return RepositoryStatus(dev=self._repository.config.dev, roles=roles, problems=tuple(found))
 
 
-def create_local_app(folder: Path, *, database: str | None = None) -> Flask:
-    """Return the web service over the repository in ``folder``.
+def create_local_app(
+    folder: Path, *, database: str | None = None, online: Callable[[], Signer] | None = None
+) -> Flask:
+    """Return the web service over the repository in ``folder``; with ``online``, it serves the desk too.
+
+    ``online`` returns the online key when something is published, or raises KeyAccessError.
 
     Raises:
         NotFoundError, FormatError, HostError: see `Repository.open`.
@@ -110,12 +117,17 @@ def create_local_app(folder: Path, *, database: str | None = None) -> Flask:
         skills_hosts=repository.config.skills_hosts,
         pkg_hosts=repository.config.pkg_hosts,
     )
-    return create_app(config, catalogue=DatabaseCatalogue(repository), clock=lambda: datetime.now(UTC))
+    desk = DeskService(repository=repository, online=online, clock=_now) if online is not None else None
+    return create_app(config, catalogue=DatabaseCatalogue(repository), clock=_now, desk=desk)
 
 
 def app_from_environment() -> Flask:
     """Return the web service over the repository named by ``SKILLREPO_REPO``; for WSGI servers."""
     return create_local_app(Path(os.environ["SKILLREPO_REPO"]), database=os.environ.get("SKILLREPO_DB"))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _facts(row: ReleaseRow) -> ReleaseFacts:
@@ -134,6 +146,11 @@ def _facts(row: ReleaseRow) -> ReleaseFacts:
         published_at=row.published_at,
         reviewers=tuple(row.reviewers.split(",")),
     )
+
+
+def _on_offer(row: ReleaseRow) -> tuple[bool, Version]:
+    """Return a key that puts what is withdrawn before what is not, and within each the older first."""
+    return row.state == PUBLISHED, _age(row)
 
 
 def _age(row: ReleaseRow) -> Version:

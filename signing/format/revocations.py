@@ -1,101 +1,56 @@
-"""The list of what may run nowhere: signed by one curator, fresh, and required.
+"""The list of what is withdrawn: signed by one curator, fresh, required, and only ever longer.
 
-    {"entries":[{"by":"alice","name":"web-search","reason":"leaks the query","revoked_at":"2026-11-22T12:00:00Z",
-                 "tree_sha256":null,"version":"1.2.0"}],
-     "schema":"https://skills.clawdie.si/schema/revocations/v1"}
+    {"entries":[…signing.format.withdrawal…],"schema":"https://skills.clawdie.si/schema/revocations/v1"}
 
-An entry names a tree digest, or a name with a version, or a name alone (every version). A missing, expired or
-unreadable list refuses births: peers treat a missing list as "nothing revoked".
+A missing, expired or unreadable list refuses births: peers treat a missing list as "nothing revoked". Entries
+are added at the end and stay there, also when they are lifted. So that whoever has seen a list can tell a list
+that lost an entry, the *head* of its first N entries is sha256(head of N-1, id of the Nth), in hexadecimal
+digits, and the head of none is the sha256 of nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from signing.errors import FormatError
 from signing.format.canonical import canonical, parse_canonical
-from signing.format.digest import Sha256, parse_sha256
+from signing.format.digest import Sha256, sha256_of
 from signing.format.fields import Fields
-from signing.format.moment import parse_moment, render_moment
-from signing.format.names import (
-    HolderName,
-    Pin,
-    ReleaseVersion,
-    SkillName,
-    parse_holder_name,
-    parse_skill_name,
-    parse_version,
-)
+from signing.format.withdrawal import Withdrawal
 
 SCHEMA = "https://skills.clawdie.si/schema/revocations/v1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
-    """One withdrawal: by tree digest, or by name with or without a version."""
-
-    tree_sha256: Sha256 | None
-    name: SkillName | None
-    version: ReleaseVersion | None
-    reason: str
-    by: HolderName
-    revoked_at: datetime
-
-    def __post_init__(self) -> None:
-        by_digest = self.tree_sha256 is not None and self.name is None and self.version is None
-        by_name = self.tree_sha256 is None and self.name is not None
-        if not by_digest and not by_name:
-            raise FormatError("names neither a digest alone nor a name", where="revocation")
-
-    def covers(self, pin: Pin, tree_sha256: Sha256) -> bool:
-        """Return whether this entry withdraws the release ``pin`` with that tree."""
-        if self.tree_sha256 is not None:
-            return self.tree_sha256 == tree_sha256
-        return self.name == pin.name and self.version in {None, pin.version}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry as it stands in the list."""
-        return {
-            "tree_sha256": self.tree_sha256,
-            "name": self.name,
-            "version": self.version,
-            "reason": self.reason,
-            "by": self.by,
-            "revoked_at": render_moment(self.revoked_at),
-        }
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """Return the entry written as ``value``."""
-        fields = Fields.of(value, where=where)
-        entry = cls(
-            tree_sha256=fields.optional(
-                "tree_sha256", lambda key: parse_sha256(fields.take(key), where=fields.place(key))
-            ),
-            name=fields.optional(
-                "name", lambda key: parse_skill_name(fields.take(key), where=fields.place(key))
-            ),
-            version=fields.optional(
-                "version", lambda key: parse_version(fields.take(key), where=fields.place(key))
-            ),
-            reason=fields.text("reason", max_length=2_000),
-            by=parse_holder_name(fields.take("by"), where=fields.place("by")),
-            revoked_at=parse_moment(fields.take("revoked_at"), where=fields.place("revoked_at")),
-        )
-        fields.done()
-        return entry
+# One curator can fill the list. What that costs everybody else has an end.
+MAX_ENTRIES = 20_000
+MAX_LIST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocations:
     """The complete list."""
 
-    entries: tuple[Revocation, ...] = ()
+    entries: tuple[Withdrawal, ...] = ()
 
-    def find(self, pin: Pin, tree_sha256: Sha256) -> Revocation | None:
-        """Return the first entry that withdraws ``pin``, or None."""
-        return _first(entry for entry in self.entries if entry.covers(pin, tree_sha256))
+    def head(self, count: int | None = None) -> Sha256:
+        """Return the head of the first ``count`` entries, of all by default."""
+        digest = sha256_of(b"")
+        for entry in self.entries[:count]:
+            digest = sha256_of(f"{digest}{entry.id}".encode())
+        return digest
+
+    def continues(self, *, count: int, head: Sha256) -> bool:
+        """Return whether this list begins with the ``count`` entries whose head was ``head``."""
+        return count <= len(self.entries) and self.head(count) == head
+
+    def with_entry(self, entry: Withdrawal) -> "Revocations":
+        """Return the list with ``entry`` at its end.
+
+        Raises:
+            FormatError: it stands there already, or the list is full.
+        """
+        return Revocations.parse(Revocations(entries=(*self.entries, entry)).render())
+
+    def with_lifting(self, lifted: Withdrawal) -> "Revocations":
+        """Return the list with ``lifted`` in the place of the entry of the same id."""
+        return Revocations(entries=tuple(lifted if e.id == lifted.id else e for e in self.entries))
 
     def render(self) -> bytes:
         """Return the canonical bytes."""
@@ -106,14 +61,14 @@ class Revocations:
         """Return the list written as ``data``.
 
         Raises:
-            FormatError: not a canonical list.
+            FormatError: not a canonical list, too long, or an entry stands there twice.
         """
+        if len(data) > MAX_LIST_BYTES:
+            raise FormatError(f"longer than {MAX_LIST_BYTES} bytes", where="revocations")
         fields = Fields.of(parse_canonical(data, where="revocations"), where="revocations")
         fields.constant("schema", SCHEMA)
-        entries = fields.items("entries", Revocation.from_json, maximum=100_000)
+        entries = fields.items("entries", Withdrawal.from_json, maximum=MAX_ENTRIES)
         fields.done()
+        if len({entry.id for entry in entries}) != len(entries):
+            raise FormatError("an entry stands there twice", where="revocations.entries")
         return cls(entries=entries)
-
-
-def _first(entries: Iterable[Revocation]) -> Revocation | None:
-    return next(iter(entries), None)

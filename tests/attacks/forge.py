@@ -19,13 +19,16 @@ from tuf.api.metadata import Metadata, MetaFile, Signed, Snapshot, TargetFile, T
 
 from signing.format.archive import Bundle, SourceFile, render_bundle
 from signing.format.digest import sha256_of
-from signing.format.envelope import Envelope
+from signing.format.envelope import Envelope, EnvelopeSignature
 from signing.format.manifest import Kind, MemberPath
-from signing.format.names import REVOCATIONS_PATH, Pin, TargetPath
+from signing.format.names import REVOCATIONS_PATH, HolderName, Pin, TargetPath
 from signing.format.profile import PinnedBundle, Profile
+from signing.format.reinstatement import Reinstatement
 from signing.format.review import Review
-from signing.format.revocations import Revocation, Revocations
+from signing.format.revocations import Revocations
+from signing.format.scope import Scope
 from signing.format.statement import PAYLOAD_TYPE, Statement
+from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
 from signing.metadata import SERIALIZER
 from signing.roles import ROOT, SKILLS, SNAPSHOT, TIMESTAMP, delegated_role_of, hashed_path
 from signing.trusted import TrustedMetadata, verify_metadata
@@ -251,14 +254,47 @@ class Forge:
         )
         self.add(Pin.parse(at or pin).profile_path, profile.render(), by=by)
 
-    def revoke(self, *, by: Iterable[str] = ("bob",), **what: str) -> None:
-        """Publish a list of one revocation, by ``name``, ``name`` and ``version``, or ``tree_sha256``."""
-        entry = Revocation(
-            tree_sha256=what.get("tree_sha256"),
-            name=what.get("name"),
-            version=what.get("version"),
+    def revoke(
+        self, *, by: Iterable[str] = ("bob",), state: Withdrawn = Withdrawn.REVOKED, **what: Any
+    ) -> Withdrawal:
+        """Withdraw by ``name``, ``name`` and ``version``, ``sha256`` or ``publisher``: one more entry."""
+        severity = Harm.HIGH if state is Withdrawn.REVOKED else None
+        kept_by = what.pop("kept_by", ())
+        entry = Withdrawal(
+            state=state,
+            scope=Scope(**what),
+            severity=severity,
             reason="leaks the query",
-            by="bob",
-            revoked_at=now().replace(microsecond=0),
+            by=HolderName("bob"),
+            at=now().replace(microsecond=0),
+            kept_by=kept_by,
         )
-        self.add(REVOCATIONS_PATH, Revocations(entries=(entry,)).render(), by=by)
+        self.withdrawals(*self.listed().entries, entry, by=by)
+        return entry
+
+    def listed(self) -> Revocations:
+        """The list as the newest metadata names it."""
+        target = self.read("revocations").signed.targets[REVOCATIONS_PATH]
+        url = f"/targets/{hashed_path(REVOCATIONS_PATH, target.hashes['sha256'])}"
+        known = self.answers.get(url)
+        return Revocations.parse(known or (self.world.public / url.lstrip("/")).read_bytes())
+
+    def withdrawals(self, *entries: Withdrawal, by: Iterable[str] = ("bob",)) -> None:
+        """Publish a list of exactly ``entries``."""
+        self.add(REVOCATIONS_PATH, Revocations(entries=entries).render(), by=by)
+
+    def lifting(self, entry: Withdrawal, *, by: Iterable[str], about: Withdrawal | None = None) -> Withdrawal:
+        """The entry with a reinstatement (of another entry, when ``about`` names one), signed by ``by``."""
+        statement = Reinstatement(
+            withdrawal=(about or entry).id,
+            reason="a false alarm",
+            by=HolderName("alice"),
+            at=now().replace(microsecond=0),
+        )
+        envelope = statement.to_envelope()
+        for name in by:
+            signature = self.signer(name).sign(envelope.signed_bytes)
+            envelope = envelope.with_signature(
+                EnvelopeSignature(keyid=signature.keyid, signature=bytes.fromhex(signature.signature))
+            )
+        return entry.with_lifting(envelope)

@@ -26,7 +26,7 @@ def test_a_revoked_skill_enters_no_jail(scene: Scene, forge: Forge, by: str, fet
         scene.born()
     scene.register("other")
     what = {
-        "digest": {"tree_sha256": tree_of(forge)},
+        "digest": {"sha256": tree_of(forge)},
         "version": {"name": "web-search", "version": "1.0"},
         "name": {"name": "web-search"},
     }[by]

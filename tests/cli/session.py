@@ -26,7 +26,10 @@ BIN = Path(sys.executable).parent
 SECONDS = 60
 MODULES = {"skillrepo": "repo_server.cli", "skillrepo-client": "repo_client.cli", "hive": "hive.cli"}
 WARM = (
-    *(f"repo_server.cli.{name}" for name in ("importing", "reviewing", "signing", "profiles", "looking")),
+    *(
+        f"repo_server.cli.{name}"
+        for name in ("importing", "reviewing", "signing", "profiles", "looking", "withdrawing")
+    ),
     *(f"repo_server.cli.{name}" for name in ("setup", "ceremony", "serving")),
     *(f"hive.cli.{name}" for name in ("tenants", "birth", "policy", "optin", "audit")),
     *("repo_server.curation.sources", "repo_server.curation.checks", "repo_server.curation.examination"),

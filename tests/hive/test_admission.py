@@ -101,9 +101,11 @@ def facts(_world_template: World, tmp_path_factory: pytest.TempPathFactory) -> I
         "another skill": {"name": "calendar"},
         "the version": {"name": "web-search", "version": "1.0"},
         "the name": {"name": "web-search"},
-        "the tree": {"tree_sha256": bundle.tree_sha256},
+        "the tree": {"sha256": bundle.tree_sha256},
+        "the bundle": {"sha256": bundle.target.sha256},
         "the external": {"name": "csv-summarizer"},
-        "the external tree": {"tree_sha256": external.bundle.manifest.tree_digest},
+        "the external tree": {"sha256": external.bundle.manifest.tree_digest},
+        "the external archive": {"sha256": external.sha256},
     }
     honest = PinnedBundle(
         pin=PIN,
@@ -152,7 +154,8 @@ def revocations(world: World, what: dict[str, str] | None, at: datetime) -> Veri
         forge.revoke(**what)
         forge.state()
         data = next(data for path, data in forge.answers.items() if path.startswith("/targets/"))
-    return verify_revocations(data, target=forge.verify(at).vouch(REVOCATIONS_PATH))
+    trusted = forge.verify(at)
+    return verify_revocations(data, target=trusted.vouch(REVOCATIONS_PATH), trusted=trusted)
 
 
 def outcome(facts: Facts, evidence: Any, **given: Any) -> str:
@@ -180,6 +183,7 @@ def outcome(facts: Facts, evidence: Any, **given: Any) -> str:
         ("the version", "revoked"),
         ("the name", "revoked"),
         ("the tree", "revoked"),
+        ("the bundle", "revoked"),
     ],
 )
 def test_first_party_by_revocation(facts: Facts, tier: Tier, revoked: str, expected: str) -> None:
@@ -272,7 +276,12 @@ def test_external_by_tier_and_consent(
 
 @pytest.mark.parametrize(
     ("revoked", "expected"),
-    [("the name", "admitted"), ("the external", "revoked"), ("the external tree", "revoked")],
+    [
+        ("the name", "admitted"),
+        ("the external", "revoked"),
+        ("the external tree", "revoked"),
+        ("the external archive", "revoked"),
+    ],
 )
 def test_external_by_revocation(facts: Facts, revoked: str, expected: str) -> None:
     given = {"opt_ins": [facts.consent()], "revocations": facts.lists[revoked]}

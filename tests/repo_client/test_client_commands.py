@@ -14,6 +14,7 @@ import pytest
 
 from repo_client.cli import cli
 from signing.console import run
+from signing.format.withdrawal import Withdrawn
 from tests.attacks.forge import Forge
 from tests.attacks.scene import in_a_hurry
 from tests.support.world import PlainServer, World
@@ -75,6 +76,10 @@ class Caller:
     @property
     def options(self) -> Sequence[str]:
         return ["--metadata-dir", str(self.metadata)]
+
+    @property
+    def server_options(self) -> Sequence[str]:
+        return ["--server", self.server.url, *self.options]
 
     def init(self, *, apart: bool = False) -> None:
         self.call(*self.options, "init", str(self.world.folder / "repo/trust-anchor.json"), apart=apart)
@@ -278,15 +283,72 @@ def test_get_does_not_touch_what_is_there(caller: Caller, what: str) -> None:
     assert not (caller.folder / "elsewhere").exists()
 
 
+@pytest.mark.parametrize(("state", "status"), [(Withdrawn.REVOKED, 11), (Withdrawn.QUARANTINED, 12)], ids=str)
 @pytest.mark.parametrize("what", [{"name": "web-search"}, {"name": "web-search", "version": "1.0"}])
-def test_get_of_a_revoked_skill_is_refused(caller: Caller, what: dict[str, str]) -> None:
+def test_get_of_a_withdrawn_skill_is_refused(
+    caller: Caller, what: dict[str, str], state: Withdrawn, status: int
+) -> None:
     caller.init()
     forge = Forge(caller.world)
-    forge.revoke(**what)
+    entry = forge.revoke(state=state, **what)
     forge.state()
     forge.answer(caller.server)
-    assert get(caller, status=11)["error"]["code"] == "revoked"
+    error = get(caller, status=status)["error"]
+    assert error["code"] == state.value
+    assert error["facts"]["withdrawal"] == entry.id
+    assert "by bob since" in error["message"]
     assert not (caller.folder / "skills/web-search").exists()
+
+
+def test_get_of_a_yanked_skill_warns(caller: Caller) -> None:
+    """Who names exactly this version gets it, and is told."""
+    caller.init()
+    forge = Forge(caller.world)
+    forge.revoke(state=Withdrawn.YANKED, name="web-search")
+    forge.state()
+    forge.answer(caller.server)
+    said = caller.call("--json", *caller.server_options, "get", "web-search==1.0", "--dest", "skills")
+    (warning,) = json.loads(said.out)["warnings"]
+    assert "is yanked by bob" in warning
+    assert f"WARNING: {warning}" in said.err
+    assert (caller.folder / "skills/web-search/SKILL.md").is_file()
+
+
+def test_download_of_a_withdrawn_bundle_is_refused(caller: Caller) -> None:
+    caller.init()
+    forge = Forge(caller.world)
+    forge.revoke(name="web-search")
+    forge.state()
+    forge.answer(caller.server)
+    download = (*caller.server_options, "--target-dir", str(caller.folder / "targets"))
+    both = ("--target-name", "revocations.json", "--target-name", BUNDLE)
+    assert caller.json(*download, *both, "download", status=11)["error"]["code"] == "revoked"
+    assert not list((caller.folder / "targets").iterdir())
+    assert not caller.server.asked_for(".tar.gz")
+    assert caller.json(*download, "--target-name", REVIEW, "download")["files"]  # evidence stays readable
+
+
+def test_a_list_that_lost_an_entry_is_refused_to_get_and_download(caller: Caller) -> None:
+    caller.init()
+    forge = Forge(caller.world)
+    forge.revoke(name="calendar")
+    forge.state()
+    forge.answer(caller.server)
+    get(caller)
+    memory = (caller.metadata / "seen-withdrawals").read_bytes()
+    forge.withdrawals(by=["bob"])
+    forge.state()
+    forge.answer(caller.server)
+    assert get(caller, status=11)["error"]["code"] == "rollback"
+    download = (
+        *caller.server_options,
+        "--target-dir",
+        str(caller.folder / "targets"),
+        "--target-name",
+        BUNDLE,
+    )
+    assert caller.json(*download, "download", status=11)["error"]["code"] == "rollback"
+    assert (caller.metadata / "seen-withdrawals").read_bytes() == memory
 
 
 def test_get_after_a_later_publication(caller: Caller) -> None:

@@ -143,7 +143,7 @@ EVIDENCE: list[Any] = [
     HONEST.reviewed(),
     verify_release(HONEST.bundle(), HONEST.reviewed()),
     verify_profile(PROFILE.render(), pin=PROFILE.pin, target=PROFILE_TARGET),
-    verify_revocations(Revocations().render(), target=REVOCATIONS_TARGET),
+    verify_revocations(Revocations().render(), target=REVOCATIONS_TARGET, trusted=HONEST.trusted),
 ]
 every_type = pytest.mark.parametrize("evidence", EVIDENCE, ids=lambda evidence: type(evidence).__name__)
 
@@ -270,8 +270,9 @@ def test_what_a_repository_publishes_becomes_evidence(world):
     assert profile_target.signers == ("olga",)
 
     list_target = trusted.vouch(REVOCATIONS_PATH)
-    revocations = verify_revocations(fetched(world.public, list_target), target=list_target)
-    assert revocations.revocations.find(PIN, bundle.tree_sha256) is None
+    revocations = verify_revocations(fetched(world.public, list_target), target=list_target, trusted=trusted)
+    digests = {"bundle_sha256": bundle.target.sha256, "tree_sha256": bundle.tree_sha256}
+    assert revocations.covering(PIN, **digests) == ()
 
 
 def test_what_a_repository_published_is_no_evidence_two_days_later(world):
@@ -560,16 +561,16 @@ def test_revocations_under_another_path_are_refused():
     data = Revocations().render()
     offer = Offer.of(archive=data)
     with pytest.raises(WrongSubjectError):
-        verify_revocations(data, target=offer.trusted.vouch(PIN.bundle_path))
+        verify_revocations(data, target=offer.trusted.vouch(PIN.bundle_path), trusted=offer.trusted)
 
 
 def test_other_bytes_than_the_vouched_revocations_are_refused():
     with pytest.raises(DigestMismatchError):
-        verify_revocations(b"{}", target=REVOCATIONS_TARGET)
+        verify_revocations(b"{}", target=REVOCATIONS_TARGET, trusted=HONEST.trusted)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"null", b"[]"])
 def test_an_empty_vouched_list_is_not_nothing_revoked(data):
     target = vouched("revocations", REVOCATIONS_PATH, data, (ALICE,))
     with pytest.raises(FormatError):
-        verify_revocations(data, target=target)
+        verify_revocations(data, target=target, trusted=HONEST.trusted)

@@ -61,7 +61,9 @@ def parse_answer(line: bytes, *, engine: str, tree: SourceTree, strip: Callable[
         raise FormatError("not JSON", where="answer") from error
     fields = Fields.of(value, where="answer")
     version = fields.text("version", max_length=100)
-    raw = fields.items("findings", lambda item, where: _finding(item, where, engine, tree, strip), maximum=_MAX_READ)
+    raw = fields.items(
+        "findings", lambda item, where: _finding(item, where, engine, tree, strip), maximum=_MAX_READ
+    )
     failed = fields.items("failed", _text, maximum=_MAX_FAILED)
     fields.done()
     return Answer(

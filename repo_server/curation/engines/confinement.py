@@ -1,4 +1,4 @@
-"""How far a program can be kept from the rest of the machine here (edge: asks the system by trying).
+"""How far a program can be kept from the rest of the machine here (edge).
 
 | kind | network | other files | processes that it leaves behind |
 |---|---|---|---|
@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Final
 
 _TRIAL_SECONDS: Final = 10
-_SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
+_SYSTEM: Final = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"),
+    *("/etc/ld.so.cache", "/etc/alternatives"),
+)
 
 
 class Confinement(enum.StrEnum):
@@ -50,16 +53,17 @@ class Confinement(enum.StrEnum):
         if self is Confinement.NAMESPACES:
             return [*_unshare(), *argv]
         if self is Confinement.BUBBLEWRAP:
-            return [*_bubblewrap(), *_shown(readable), "--bind", *(str(scratch),) * 2, "--chdir", str(scratch), *argv]
+            own = ["--bind", str(scratch), str(scratch), "--chdir", str(scratch)]
+            return [*_bubblewrap(), *_shown(readable), *own, *argv]
         return argv
 
 
 @cache
 def best_confinement() -> Confinement:
     """Return the strongest confinement that works on this machine."""
-    if shutil.which("bwrap") and _works([*_bubblewrap(), "true"]):
+    if shutil.which("bwrap") is not None and _works([*_bubblewrap(), "true"]):
         return Confinement.BUBBLEWRAP
-    if shutil.which("unshare") and _works([*_unshare(), "true"]):
+    if shutil.which("unshare") is not None and _works([*_unshare(), "true"]):
         return Confinement.NAMESPACES
     return Confinement.NOTHING
 
@@ -92,12 +96,16 @@ def _works(argv: list[str]) -> bool:
     return done.returncode == 0
 
 
+def _program(name: str) -> str:
+    return shutil.which(name) or name  # whole, because it is started with another PATH than ours
+
+
 def _unshare() -> list[str]:
-    return ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--"]
+    return [_program("unshare"), "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--"]
 
 
 def _bubblewrap() -> list[str]:
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words = [_program("bwrap"), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     for path in _SYSTEM:
         words += ["--ro-bind-try", path, path]
     # The empty /tmp comes before what is shown, which may lie in it.

@@ -6,9 +6,12 @@ holds a finding of severity look, so that nobody can take a silent engine for a 
 
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +29,8 @@ from signing.format.finding import EngineReport, Finding, Severity
 from signing.format.manifest import Mode
 
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
+_BY_SIGNAL: Final = 128
+_SIGNALS: Final = 65
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -59,10 +64,10 @@ class ProgramEngine:
             return tuple(self._report(failure=absence, kind="absent") for _ in trees)
         confinement = self.confinement or best_confinement()
         try:
-            with tempfile.TemporaryDirectory(prefix="skillrepo-engine-", ignore_cleanup_errors=True) as scratch:
-                reports = self._look(list(trees), Path(scratch).resolve(), confinement, limits)
-        except OSError as error:
-            return tuple(self._report(failure=f"no folder for it: {error.strerror}") for _ in trees)
+            with _scratch() as scratch:
+                reports = self._look(list(trees), scratch, confinement, limits)
+        except (OSError, RecursionError) as error:  # a full disk; or it dug folders deeper than can be walked
+            return tuple(self._report(failure=f"its folder failed: {type(error).__name__}") for _ in trees)
         if not confinement.cuts_network:
             reports = [self._with(report, self._not_cut()) for report in reports]
         return tuple(reports)
@@ -137,7 +142,9 @@ class ProgramEngine:
         )
         if not failure:
             return report
-        message = f"the engine {self.name} gave no complete answer ({failure}); it has not found nothing wrong"
+        message = (
+            f"the engine {self.name} gave no complete answer ({failure}); it has not found nothing wrong"
+        )
         return self._with(report, self._finding(kind, Severity.LOOK, message))
 
     def _not_cut(self) -> Finding:
@@ -152,6 +159,20 @@ class ProgramEngine:
     @staticmethod
     def _with(report: EngineReport, finding: Finding) -> EngineReport:
         return replace(report, findings=(*report.findings, finding))
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Yield a private folder that is gone afterwards, whatever a program has made in it."""
+    folder = Path(tempfile.mkdtemp(prefix="skillrepo-engine-")).resolve()
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except (OSError, RecursionError):
+            # Deeper than a path may be long: the system's own tool digs by handles.
+            subprocess.run(["rm", "-rf", "--", str(folder)], capture_output=True, check=False)
 
 
 def _write(tree: SourceTree, folder: Path) -> Path:
@@ -186,7 +207,9 @@ def _how_it_ended(outcome: Outcome, *, strip: Callable[[str], str]) -> str:
         return ""
     said = [line for line in strip(outcome.errors).splitlines() if line.strip()]
     last = f": {excerpt(said[-1])}" if said else ""
-    how = f"was killed by signal {-outcome.status}" if outcome.status < 0 else f"ended with {outcome.status}"
+    # A program around it (bubblewrap) tells of a signal as shells do.
+    number = -outcome.status if outcome.status < 0 else outcome.status - _BY_SIGNAL
+    how = f"was killed by signal {number}" if 0 < number < _SIGNALS else f"ended with {outcome.status}"
     return f"{how}{last}"
 
 

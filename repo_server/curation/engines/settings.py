@@ -1,10 +1,10 @@
 """Which engines look at candidates: the table ``[engines]`` of ``repository.toml``.
 
-    [engines]
-    use = ["cisco"]                   # none unless named
-    folder = "/var/db/engines"        # where they are installed; default: DIR/engines
-    seconds = 120                     # for one candidate
-    memory_mib = 2048                 # of one process
+[engines]
+use = ["cisco"]                   # none unless named
+folder = "/var/db/engines"        # where they are installed; default: DIR/engines
+seconds = 120                     # for one candidate
+memory_mib = 2048                 # of one process
 """
 
 import json

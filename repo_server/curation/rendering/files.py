@@ -5,7 +5,7 @@ out is counted, and the page says so at its top: no review of an incomplete page
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,12 +16,12 @@ from repo_server.curation.textsafe import visible
 from signing.format.archive import SourceFile
 from signing.format.digest import sha256_of
 from signing.format.finding import Finding
-from signing.format.manifest import SKILL_NAME, MemberPath
+from signing.format.manifest import SKILL_NAME, MemberPath, Mode
 
 MAX_ROWS: Final = 20_000
 MAX_CHARACTERS: Final = 4 << 20
 _CONTEXT: Final = 3  # unchanged lines that stay open around a change
-_NO_END: Final = "no line feed at the end of the file"
+_FOLDED: Final = 4  # fewer are not worth a fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +82,17 @@ class _Budget:
         return self.rows >= 0 and self.characters >= 0
 
 
-def shown_files(page: ReviewPage) -> list[ShownFile]:
-    """Return all files of both versions: what changed first, SKILL.md before others."""
+def shown_files(page: ReviewPage, findings: Sequence[Finding]) -> list[ShownFile]:
+    """Return all files of both versions: what changed first, SKILL.md before others.
+
+    Args:
+        page: what is shown.
+        findings: those of its findings that are shown, the first as number 0.
+    """
     before = page.old.files if page.old is not None else {}
     after = page.new.files
     remarks: dict[str, list[Remark]] = defaultdict(list)
-    for number, finding in enumerate(page.findings):
+    for number, finding in enumerate(findings):
         remarks[finding.path].append(Remark(number=number, finding=finding))
     order = sorted({*before, *after}, key=lambda p: (before.get(p) == after.get(p), p != SKILL_NAME, p))
     budget = _Budget()
@@ -138,16 +143,25 @@ def _status(old: SourceFile | None, new: SourceFile | None) -> str:
 def _notes(
     old: SourceFile | None, new: SourceFile | None, readings: tuple[Reading | None, Reading | None]
 ) -> Iterator[str]:
+    """Yield what the lines do not show; whatever differs is either in a line or here."""
     if old is not None and new is not None and old.mode != new.mode:
         yield f"mode {old.mode} → {new.mode}"
-    elif (file := new or old) is not None and file.mode.value == "0755":
+    elif (file := new or old) is not None and file.mode is Mode.EXECUTABLE:
         yield "executable"
-    if None in readings:
-        yield f"not text: {_facts(old)} → {_facts(new)}" if old != new else f"not text: {_facts(new)}"
-    elif not all(reading.faithful for reading in readings if reading is not None):
-        yield "not UTF-8 text without NUL; U+FFFD stands for what is not"
+    facts = f"{_facts(old)} → {_facts(new)}" if old != new else _facts(new)
+    before, after = readings
+    if before is None or after is None:
+        yield f"not text: {facts}"
+    elif not (before.faithful and after.faithful):
+        yield f"not UTF-8 text without NUL; U+FFFD stands for what is not: {facts}"
+    elif old is not None and new is not None and _ends(before) != _ends(after):
+        yield f"its end: {_ends(before)} → {_ends(after)}"
     if new is not None and not new.content:
         yield "empty"
+
+
+def _ends(reading: Reading) -> str:
+    return "a line feed" if reading.text.endswith("\n") else "no line feed"
 
 
 def _facts(file: SourceFile | None) -> str:
@@ -180,12 +194,23 @@ def _blocks(rows: Iterable[ShownRow], *, whole: bool) -> Iterator[Block]:
     if not listed:
         return
     loud = [whole or bool(row.remarks) or row.row.change is not Change.SAME for row in listed]
-    near = [False] * len(listed)
-    for index in (index for index, is_loud in enumerate(loud) if is_loud):
-        for other in range(max(0, index - _CONTEXT), min(len(listed), index + _CONTEXT + 1)):
-            near[other] = True
+    near = _near(loud)
     start = 0
     for index in range(1, len(listed) + 1):
         if index == len(listed) or near[index] != near[start]:
             yield Block(rows=tuple(listed[start:index]), folded=not near[start])
             start = index
+
+
+def _near(loud: list[bool]) -> list[bool]:
+    """Return which rows stay open: those around a loud one, and gaps between them that are too short to fold."""
+    near = [False] * len(loud)
+    last = -1  # the last open row
+    for index in (index for index, is_loud in enumerate(loud) if is_loud):
+        start = max(0, index - _CONTEXT)
+        start = start if start - last > _FOLDED else min(start, last + 1)
+        last = min(len(loud) - 1, index + _CONTEXT)
+        near[start : last + 1] = [True] * (last + 1 - start)
+    if last >= 0 and len(loud) - 1 - last < _FOLDED:
+        near[last + 1 :] = [True] * (len(loud) - 1 - last)
+    return near

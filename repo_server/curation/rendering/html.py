@@ -16,13 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from repo_server.curation.rendering.files import Remark, ShownFile, shown_files
-from repo_server.curation.rendering.page import ReviewPage
-from repo_server.curation.rendering.shown import spelled
+from repo_server.curation.rendering.page import KINDS_BY_WEIGHT, ReviewPage
+from repo_server.curation.rendering.shown import line, spelled
 from repo_server.curation.rendering.words import KINDS, SIGNS, KindWords, RuleWords, rule_words
-from repo_server.curation.textsafe import excerpt
 from signing.format.finding import Severity
 from signing.format.moment import render_moment
-from signing.format.surface import Surface
 
 MAX_FINDINGS: Final = 1_000  # listed in full; 300 of one family are a blocking finding already
 MAX_ENTRIES: Final = 200  # of one kind of surface
@@ -44,7 +42,7 @@ class _Entries:
     """A kind of surface, with as many entries as a page can bear."""
 
     words: KindWords
-    shown: tuple[str, ...]
+    shown: tuple[Markup, ...]
     left_out: int
 
 
@@ -64,11 +62,11 @@ def render_html(page: ReviewPage) -> str:
 
 
 def _facts(page: ReviewPage) -> dict[str, Any]:
-    shown = shown_files(page)
+    shown = shown_files(page, page.findings[:MAX_FINDINGS])
     groups = list(_groups(page))
     came = [_entries(kind, entries) for kind, entries in page.by_kind(added=True)]
     went = [_entries(kind, entries) for kind, entries in page.by_kind(added=False)]
-    surface = [_entries(kind, page.surface.of(kind)) for kind in Surface.kinds() if page.surface.of(kind)]
+    surface = [_entries(kind, page.surface.of(kind)) for kind in KINDS_BY_WEIGHT if page.surface.of(kind)]
     numbered = list(enumerate(shown))
     return {
         "page": page,
@@ -85,7 +83,7 @@ def _facts(page: ReviewPage) -> dict[str, Any]:
         "places": _places(shown),
         "missing": list(_missing(page, shown, (*came, *went, *surface))),
         "moment": render_moment,
-        "excerpt": excerpt,
+        "line": line,
     }
 
 
@@ -104,14 +102,14 @@ def _groups(page: ReviewPage) -> Iterator[_Group]:
 def _entries(kind: str, entries: tuple[str, ...]) -> _Entries:
     return _Entries(
         words=KINDS[kind],
-        shown=tuple(excerpt(entry, limit=_MAX_ENTRY) for entry in entries[:MAX_ENTRIES]),
+        shown=tuple(line(entry, _MAX_ENTRY) for entry in entries[:MAX_ENTRIES]),
         left_out=max(0, len(entries) - MAX_ENTRIES),
     )
 
 
 def _places(shown: list[ShownFile]) -> dict[int, str]:
     """Return where on the page each finding's file or line stands, by the finding's number."""
-    places = {}
+    places: dict[int, str] = {}
     for number, file in enumerate(shown):
         places |= {remark.number: f"file-{number}" for remark in file.remarks}
         for block in file.blocks:

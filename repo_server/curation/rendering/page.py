@@ -4,13 +4,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Final
 
 from repo_server.curation.tree import SourceTree
+from repo_server.curation.waiving import is_waivable
 from signing.format.digest import Sha256
 from signing.format.finding import EngineReport, Finding, Severity
 from signing.format.names import ReleaseVersion
 from signing.format.review import Candidate, Review, Waiver
 from signing.format.surface import Surface, SurfaceChange, digest_of_changes
+
+# What a reader must not miss first: orders to the agent, secrets and files of others, then where things may go.
+KINDS_BY_WEIGHT: Final = (
+    *("instructions", "env_names", "paths_read", "paths_written", "hosts", "commands", "packages"),
+    *("executables", "tools", "runtimes", "urls", "file_types"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,7 @@ class ReviewPage:
         return {
             waiver.finding: waiver
             for review in self.reviews
+            if review.candidate.tree_sha256 == self.provenance.tree_sha256  # about these files, not others
             for waiver in review.waivers
             if self.now is not None and waiver.until > self.now
         }
@@ -71,6 +80,13 @@ class ReviewPage:
     def standing(self) -> tuple[Finding, ...]:
         """The blocking findings that nobody answers for."""
         return tuple(f for f in self.findings if f.severity is Severity.BLOCK and f.id not in self.waivers)
+
+    def waiver_option(self, finding: Finding) -> str:
+        """Return the option that answers for ``finding``; empty where nothing can, or nothing needs to."""
+        decidable = bool(self.candidate) and finding.severity is Severity.BLOCK
+        if not decidable or not is_waivable(finding):
+            return ""
+        return f"--waive {finding.id}='why it is acceptable'"
 
     @property
     def failed(self) -> tuple[EngineReport, ...]:
@@ -87,8 +103,8 @@ class ReviewPage:
         return sum(finding.severity is severity for finding in self.findings)
 
     def by_kind(self, *, added: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the kinds of the surface in which something came (or went), with the entries."""
-        for kind in Surface.kinds():
+        """Yield the kinds of the surface in which something came (or went), the weightiest first."""
+        for kind in KINDS_BY_WEIGHT:
             entries = tuple(c.entry for c in self.changes if c.kind == kind and c.added is added)
             if entries:
                 yield kind, entries

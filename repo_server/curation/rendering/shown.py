@@ -1,6 +1,6 @@
-"""Text from outside as markup: escaped, with every hidden character spelled out and marked as such.
+r"""Text from outside as markup: escaped, with every hidden character spelled out and marked as such.
 
-    <b>a\\u202eb</b>   →   &lt;b&gt;a<mark>&lt;U+202E&gt;</mark>b&lt;/b&gt;
+    <b>a\u202eb</b>   →   &lt;b&gt;a<mark>&lt;U+202E&gt;</mark>b&lt;/b&gt;
 
 The mark is what plain text cannot have: a reader sees whether the file holds the character or its name.
 """
@@ -11,18 +11,22 @@ from markupsafe import Markup, escape
 
 from repo_server.curation.textsafe import is_hidden, visible
 
-_KEPT = "\n\t"
-
 
 def spelled(value: object) -> Markup:
     """Return ``value`` as inert markup; what is markup already stays as it is."""
-    if isinstance(value, Markup):
-        return value
-    text = str(value)
+    return value if isinstance(value, Markup) else _spelled(str(value), keep="\n\t")
+
+
+def line(text: str, limit: int) -> Markup:
+    """Return the first ``limit`` characters of ``text`` as inert markup on one line; a cut is shown as such."""
+    return _spelled(text[:limit], keep="") + ("…" if len(text) > limit else "")
+
+
+def _spelled(text: str, *, keep: str) -> Markup:
     if text.isascii() and text.isprintable():
         return escape(text)
     # By kinds of character, not one by one: a text of megabytes has few kinds.
-    hidden = sorted({character for character in set(text) if character not in _KEPT and is_hidden(character)})
+    hidden = sorted({character for character in set(text) if character not in keep and is_hidden(character)})
     if not hidden:
         return escape(text)
     runs = re.compile(f"([{''.join(map(re.escape, hidden))}]+)")

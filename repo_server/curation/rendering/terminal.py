@@ -12,12 +12,11 @@ from rich.console import Console as Screen
 from rich.text import Text
 
 from repo_server.curation.diff import diff_trees
-from repo_server.curation.rendering.page import ReviewPage
+from repo_server.curation.rendering.page import KINDS_BY_WEIGHT, ReviewPage
 from repo_server.curation.rendering.words import KINDS, SIGNS, rule_words
 from repo_server.curation.textsafe import excerpt, visible
 from signing.format.finding import Finding, Severity
 from signing.format.moment import render_moment
-from signing.format.surface import Surface
 
 _STYLES: Final = {Severity.BLOCK: "bold red", Severity.LOOK: "yellow", Severity.NOTE: "cyan"}
 _LINES: Final = {"+": "green", "-": "red", "@": "cyan"}
@@ -125,10 +124,11 @@ def _places(page: ReviewPage, screen: Screen, findings: Sequence[Finding]) -> No
 def _answers(page: ReviewPage, finding: Finding) -> Iterable[str]:
     if (waiver := page.waivers.get(finding.id)) is not None:
         yield f"✓ waived by {waiver.by} until {waiver.until:%Y-%m-%d}: {excerpt(waiver.reason)}"
-    elif finding.severity is Severity.BLOCK:
+    elif finding.severity is Severity.BLOCK and page.candidate:
         if (earlier := page.earlier.get(finding.id)) is not None:
             yield f"{earlier.by} waived this in {page.previous}: {excerpt(earlier.reason)}"
-        yield f"to answer for it: --waive {finding.id}='why it is acceptable'"
+        option = page.waiver_option(finding)
+        yield f"to answer for it: {option}" if option else "nobody can answer for this one: correct the file"
 
 
 def _changes(page: ReviewPage, screen: Screen) -> None:
@@ -144,7 +144,7 @@ def _surface(page: ReviewPage, screen: Screen) -> None:
     if page.previous is None:
         return  # all of it was shown as new
     _rule(screen, "all it may touch, as far as was seen")
-    for kind in Surface.kinds():
+    for kind in KINDS_BY_WEIGHT:
         _entries(screen, kind, page.surface.of(kind), sign="", style="")
 
 

@@ -52,7 +52,7 @@ def rule_words(check: str) -> RuleWords:
             fix="read the place; if it is harmless, say in the waiver why",
         )
     try:
-        from repo_server.curation.checks.catalogue import rule_of
+        from repo_server.curation.checks.catalogue import rule_of  # noqa: PLC0415 - until it is there
     except ImportError:
         return RuleWords(title=check.rpartition(".")[2].replace("-", " "), why="", fix="")
     rule = rule_of(check)

@@ -30,7 +30,9 @@ def cisco(folder: Path) -> Engine:
         version=CISCO.version,
         # The lock decides which rules there are, the driver which analyzers run and with which options.
         policy_sha256=sha256_of(
-            canonical({"driver": sha256_of(_DRIVER.read_bytes()), "lock": CISCO.lock_sha256, "package": PACKAGE})
+            canonical(
+                {"driver": sha256_of(_DRIVER.read_bytes()), "lock": CISCO.lock_sha256, "package": PACKAGE}
+            )
         ),
         argv=(str(python), "-I", "-B", str(_DRIVER)),
         readable=(*interpreter_paths(python), _DRIVER),

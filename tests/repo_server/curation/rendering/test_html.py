@@ -124,6 +124,35 @@ def test_new_removed_and_binary_files() -> None:
     assert "Unchanged: 2 files" in text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (b"a\n", b"a", "its end: a line feed → no line feed"),
+        (b"a", b"a\n", "its end: no line feed → a line feed"),
+        (b"a\xff\n", b"a\xfe\n", "U+FFFD stands for what is not: 3 bytes, sha256"),
+        (b"a\n", b"a\r\n", "&lt;U+000D&gt;"),
+        (b"a\n", b"a\n\n", '<tr class="added">'),
+        (b"a \n", b"a\n", '<tr class="changed">'),
+        (b"", b"\n", "a line feed"),
+        (b"x", b"", "empty"),
+    ],
+    ids=repr,
+)
+def test_no_change_of_a_byte_is_invisible(old: bytes, new: bytes, shown: str) -> None:
+    html = render_html(
+        page(old=tree({"SKILL.md": SKILL, "a.md": old}), new=tree({"SKILL.md": SKILL, "a.md": new}))
+    )
+    assert "± changed" in html
+    assert shown in html
+
+
+def test_a_waiver_for_other_files_answers_for_nothing() -> None:
+    engines = (report(BLOCKING),)
+    other = page(engines=engines, new=tree({"SKILL.md": "other"}))
+    shown = page(engines=engines, reviews=(review(other, waiver(BLOCKING)),))
+    assert "1 blocking finding stands" in render_html(shown)
+
+
 def test_hidden_characters_are_spelled_out_and_cannot_be_faked() -> None:
     html = render_html(page(new=tree({"SKILL.md": SKILL + "a\u202eb <U+202E>\n"})))
     assert 'a<mark class="hidden">&lt;U+202E&gt;</mark>b &lt;U+202E&gt;' in html

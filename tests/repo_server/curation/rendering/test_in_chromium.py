@@ -130,6 +130,18 @@ def test_it_can_be_read_without_a_mouse(browser: Page, tmp_path: Path) -> None:
     assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_paper_shows_what_a_screen_folds(browser: Page, tmp_path: Path) -> None:
+    same = {"SKILL.md": "a\n", "same.md": "".join(f"line {n}\n" for n in range(40))}
+    path = tmp_path / "review.html"
+    path.write_text(render_html(page(old=tree(same), new=tree(same))))
+    browser.open(path.as_uri())
+    drawn = "document.querySelector('#file-1 table').checkVisibility()"
+    assert browser.evaluate("document.querySelector('#file-1').open") is False
+    assert browser.evaluate(drawn) is False
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.evaluate(drawn) is True
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_can_be_told_from_its_ground(browser: Page, tmp_path: Path, *, dark: bool) -> None:
     """WCAG AA: 4.5 to 1 for every text of a page that has everything on it, in both colour schemes."""

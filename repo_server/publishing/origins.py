@@ -1,0 +1,109 @@
+"""What is published, and where it came from, read from signed bytes: what a withdrawal is resolved against.
+
+The database lists releases too; but a withdrawal that misses one because a row was altered protects nobody.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from repo_server.publishing.ceremony import bin_names
+from repo_server.publishing.vouched import vouched_targets
+from repo_server.repository import Repository
+from signing.errors import WrongSubjectError
+from signing.format.digest import Sha256, parse_sha256
+from signing.format.envelope import Envelope
+from signing.format.names import Pin
+from signing.format.profile import Profile
+from signing.format.review import Review
+from signing.format.scope import NamedRelease, Scope
+from signing.format.statement import Statement
+from signing.format.withdrawal import NamedProfile
+from signing.roles import PROFILES, SKILLS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A published release, and the digest of the review that stands beside it."""
+
+    release: NamedRelease
+    review_sha256: Sha256
+
+
+def published_releases(repository: Repository, session: Session) -> Iterator[Published]:
+    """Yield every release that curators' signed metadata names.
+
+    Raises:
+        BadSignatureError, WrongSubjectError, FormatError: the metadata is not what they signed, or not ours.
+    """
+    anchor = repository.anchor
+    for role in bin_names(vouched_targets(session, SKILLS, anchor=anchor)):
+        for path, target in vouched_targets(session, role, anchor=anchor).targets.items():
+            custom = target.custom if isinstance(target.custom, dict) else {}
+            if "tree_sha256" not in custom:
+                continue  # the review that stands beside a bundle
+            pin = Pin.parse(f"{custom.get('name')}=={custom.get('version')}", where=path)
+            if path != pin.bundle_path:
+                raise WrongSubjectError(f"is {pin} by its metadata", where=path)
+            yield Published(
+                release=NamedRelease(
+                    pin=pin,
+                    bundle_sha256=Sha256(target.hashes["sha256"]),
+                    tree_sha256=parse_sha256(custom["tree_sha256"], where=path),
+                ),
+                review_sha256=parse_sha256(custom.get("review_sha256"), where=path),
+            )
+
+
+def load_published_review(repository: Repository, item: Published) -> Review:
+    """Return the review that was published with a release.
+
+    Raises:
+        NotFoundError, DigestMismatchError, FormatError, WrongSubjectError: it is not here as it was signed.
+    """
+    envelope = Envelope.parse(repository.blobs.load(item.review_sha256), where="review")
+    return Review.from_statement(
+        Statement.parse(envelope.payload),
+        pin=item.release.pin,
+        bundle_sha256=item.release.bundle_sha256,
+        tree_sha256=item.release.tree_sha256,
+    )
+
+
+def releases_from(repository: Repository, session: Session, publisher: str) -> tuple[NamedRelease, ...]:
+    """Return the releases whose reviewed candidate came from ``publisher`` (``SOURCE:NAME``), by their reviews.
+
+    Raises:
+        RejectedError, NotFoundError: a review cannot be read; then nobody knows whose that release is.
+    """
+    return tuple(
+        sorted(
+            item.release
+            for item in published_releases(repository, session)
+            if publisher_of(load_published_review(repository, item)) == publisher
+        )
+    )
+
+
+def publisher_of(review: Review) -> str:
+    """Return ``SOURCE:NAME``, as a withdrawal names a publisher."""
+    return f"{review.candidate.source}:{review.candidate.publisher}"
+
+
+def published_profiles(repository: Repository, session: Session, scope: Scope) -> list[NamedProfile]:
+    """Return the published profiles that pin something which ``scope`` covers.
+
+    Raises:
+        BadSignatureError, FormatError, NotFoundError: they cannot be read as operators signed them.
+    """
+    found = []
+    for target in vouched_targets(session, PROFILES, anchor=repository.anchor).targets.values():
+        digest = Sha256(target.hashes["sha256"])
+        profile = Profile.parse(repository.blobs.load(digest))
+        if any(
+            scope.covers(item.pin, bundle_sha256=item.bundle_sha256, tree_sha256=item.tree_sha256)
+            for _, item in profile.items()
+        ):
+            found.append(NamedProfile(pin=profile.pin, sha256=digest))
+    return sorted(found)

@@ -1,0 +1,69 @@
+"""How releases stand to the list of withdrawals: published, yanked, quarantined or revoked.
+
+The state in the database is what indexes and pages show. What may be used is decided by the list itself, by those
+who use it; here it keeps new profiles from taking up what is withdrawn.
+"""
+
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from repo_server.db.models import ReleaseRow
+from repo_server.publishing.withdrawals import curators_of, published_list
+from repo_server.repository import Repository
+from signing.format.digest import Sha256, sha256_of
+from signing.format.names import Pin, ReleaseVersion, SkillName
+from signing.format.profile import Profile
+from signing.format.withdrawal import Withdrawal
+from signing.withdrawals import refusal
+
+_PUBLISHED: Final = "published"
+
+
+def withdrawals_of(repository: Repository, session: Session, row: ReleaseRow) -> tuple[Withdrawal, ...]:
+    """Return the published withdrawals in force that cover a release, the gravest first.
+
+    Raises:
+        VerificationError, FormatError, NotFoundError: the list is not what a curator signed.
+    """
+    return curators_of(repository, session).covering(
+        published_list(repository, session),
+        Pin(SkillName(row.name), ReleaseVersion(row.version)),
+        bundle_sha256=Sha256(row.bundle_sha256),
+        tree_sha256=Sha256(row.tree_sha256),
+    )
+
+
+def mark_releases(repository: Repository, session: Session) -> None:
+    """Bring the state of every release up to the published list.
+
+    Raises:
+        VerificationError, FormatError, NotFoundError: as for `withdrawals_of`.
+    """
+    curators, revocations = curators_of(repository, session), published_list(repository, session)
+    for row in session.scalars(select(ReleaseRow)):
+        found = curators.covering(
+            revocations,
+            Pin(SkillName(row.name), ReleaseVersion(row.version)),
+            bundle_sha256=Sha256(row.bundle_sha256),
+            tree_sha256=Sha256(row.tree_sha256),
+        )
+        row.state = found[0].state.value if found else _PUBLISHED
+    session.flush()
+
+
+def check_takes_up(repository: Repository, session: Session, profile: Profile) -> None:
+    """Return None when ``profile`` pins nothing that is withdrawn from new use.
+
+    Raises:
+        RevokedError, QuarantinedError, YankedError: it does.
+    """
+    curators, revocations = curators_of(repository, session), published_list(repository, session)
+    digest = sha256_of(profile.render())
+    for item in (*profile.skills, *profile.souls):
+        for entry in curators.covering(
+            revocations, item.pin, bundle_sha256=item.bundle_sha256, tree_sha256=item.tree_sha256
+        ):
+            if not entry.keeps(digest):
+                raise refusal(entry, item.pin)
