@@ -134,16 +134,25 @@ def load_policy(folder: Path) -> Policy | None:
         FormatError: there is one and it is not a policy, or names a file that is not beside it.
         HostError: it cannot be read; that is not the same as having none.
     """
+    files = policy_files(folder)
+    return Policy.parse(files[NAME].decode("utf-8"), files) if files else None
+
+
+def policy_files(folder: Path) -> dict[str, bytes]:
+    """Return ``policy.toml`` and those of the files that it names which are there; nothing without it.
+
+    Raises:
+        FormatError: it is not TOML. HostError: a file cannot be read.
+    """
     text = _read(folder / NAME, _MAX_POLICY_BYTES)
     if text is None:
-        return None
+        return {}
     try:
-        decoded = text.decode("utf-8")
-        named = _named_files(tomllib.loads(decoded))
+        named = _named_files(tomllib.loads(text.decode("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise FormatError("not TOML in UTF-8", where=NAME) from error
-    read = {name: _read(folder / name, _MAX_FILE_BYTES) for name in named}
-    return Policy.parse(decoded, {name: content for name, content in read.items() if content is not None})
+    read = {name: _read(folder / name, _MAX_FILE_BYTES) for name in sorted(named)}
+    return {NAME: text, **{name: content for name, content in read.items() if content is not None}}
 
 
 def policy_for(repository: Path, signers_folder: Path | None) -> Policy | None:

@@ -186,8 +186,8 @@ def acting_as(given: str | None, repository: Repository, kind: str) -> str:
     raise UsageError("who are you?", hint=f"name your key by --as NAME (NAME{KEY_SUFFIX} in --keys DIR)")
 
 
-def read_passphrase(path: Path) -> str:
-    """Return the passphrase (or token) in the file ``path``, which nobody else may read.
+def read_passphrase(path: Path, *, what: str = "passphrase") -> str:
+    """Return the passphrase (or another secret, by ``what``) in the file ``path``, which nobody else may read.
 
     Raises:
         KeyAccessError: there is none, it cannot be read, or others may read it.
@@ -195,23 +195,23 @@ def read_passphrase(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise KeyAccessError(f"cannot read the passphrase file: {error.strerror}") from error
+        raise KeyAccessError(f"cannot read the {what} file: {error.strerror}") from error
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
         os.close(descriptor)
-        raise KeyAccessError(f"others may read the passphrase file {path}", hint=f"chmod 600 {path}")
-    return _read(descriptor, str(path))
+        raise KeyAccessError(f"others may read the {what} file {path}", hint=f"chmod 600 {path}")
+    return _read(descriptor, str(path), what=what)
 
 
-def _read(descriptor: int, what: str) -> str:
+def _read(descriptor: int, place: str, *, what: str = "passphrase") -> str:
     try:
         with os.fdopen(descriptor, "rb") as stream:
             data = stream.read(_MAX_PASSPHRASE + 1)
         text = data.decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyAccessError(f"cannot read a passphrase from {what}") from error
+        raise KeyAccessError(f"cannot read a {what} from {place}") from error
     if not text or len(data) > _MAX_PASSPHRASE:
-        raise KeyAccessError(f"{what} holds no passphrase")
+        raise KeyAccessError(f"{place} holds no {what}")
     return text
 
 

@@ -67,7 +67,7 @@ def _token(path: Path | None) -> str:
             "a repository behind https needs a token",
             hint="give --token-file FILE or SKILLREPO_TOKEN_FILE (never the token itself: others can read that)",
         )
-    return parse_token(read_passphrase(path))
+    return parse_token(read_passphrase(path, what="token"))
 
 
 def _teller(ctx: click.Context, console: Console) -> Callable[[int, int], None]:

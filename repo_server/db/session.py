@@ -48,7 +48,7 @@ def open_engine(url: str) -> Engine:
 def open_scratch_engine() -> Engine:
     """Return an engine on an empty database in memory, with the schema of this version; it ends with the engine."""
     # One connection: each new one to an SQLite database in memory would see an empty database of its own.
-    engine = create_engine("sqlite://", poolclass=StaticPool)
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     _prepare_sqlite(engine)
     Base.metadata.create_all(engine)
     return engine

@@ -54,6 +54,30 @@ class Desk(Protocol):
             ConflictError: what they were given on is gone. RejectedError: they are not taken.
         """
 
+    def hand_in_attestation(self, candidate: str, evidence: Sha256) -> None:
+        """Make the CI's evidence that the repository here holds for ``candidate`` count.
+
+        Raises:
+            RejectedError: it is not taken.
+        """
+
+    def hand_in_profile(self, pin: Pin) -> None:
+        """Make the draft of the profile ``pin`` that the repository here holds count.
+
+        Raises:
+            ConflictError: this version is published with other pins. RejectedError: it is not taken.
+        """
+
+    def drop_profile(self, pin: Pin, *, now: datetime) -> None:
+        """Give up the draft of ``pin`` and its signatures.
+
+        Raises:
+            NotFoundError: there is none. ConflictError: it is published.
+        """
+
+    def fetch_log(self) -> None:
+        """See to it that the repository's log is here."""
+
     def publish(self, *, now: datetime) -> dict[str, Any]:
         """Publish everything that has enough signatures, and return what that was."""
 
@@ -88,6 +112,23 @@ class LocalDesk:
         """Nothing is left to do."""
 
     def hand_in_signatures(self, subject: str, *, keyid: str) -> None:
+        """Nothing is left to do."""
+
+    def hand_in_attestation(self, candidate: str, evidence: Sha256) -> None:
+        """Nothing is left to do."""
+
+    def hand_in_profile(self, pin: Pin) -> None:
+        """Nothing is left to do."""
+
+    def drop_profile(self, pin: Pin, *, now: datetime) -> None:
+        """See `Desk`."""
+        from repo_server.db.session import transaction  # noqa: PLC0415
+        from repo_server.publishing.profiles import drop_profile  # noqa: PLC0415
+
+        with transaction(self.repository.engine) as session:
+            drop_profile(session, pin, now=now)
+
+    def fetch_log(self) -> None:
         """Nothing is left to do."""
 
     def publish(self, *, now: datetime) -> dict[str, Any]:

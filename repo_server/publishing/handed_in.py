@@ -9,7 +9,7 @@ is a signature by an entitled key over exactly what is proposed here: all signat
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from securesystemslib.signer import Signature
@@ -20,7 +20,7 @@ from tuf.api.metadata import Targets
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ProposalRow, ProposalState
 from repo_server.publishing.profiles import plan_profile
-from repo_server.publishing.proposals import Change, accept_signature, open_proposals
+from repo_server.publishing.proposals import Change, accept_signature, drop_proposals, open_proposals
 from repo_server.publishing.releases import load_reviewed, plan_signature
 from repo_server.publishing.renewals import plan_renewal
 from repo_server.publishing.withdrawals import KIND as WITHDRAWALS
@@ -32,6 +32,7 @@ from signing.format.names import Pin
 from signing.keys import holder_of
 from signing.metadata import parse
 
+_ABANDONED: Final = timedelta(hours=1)
 _Plan = Callable[[Repository, Session, str, datetime], list[Change]]
 
 
@@ -57,6 +58,7 @@ def prepare(repository: Repository, session: Session, subject: str, *, now: date
         ConflictError, RejectedError: as for signing it on this machine.
     """
     plan, name = _plan_of(subject)
+    _drop_abandoned(session, subject, now)
     plan(repository, session, name, now)
     return open_proposals(session, subject)
 
@@ -92,6 +94,14 @@ def accept_signatures(
     changes = plan(repository, session, name, now)
     _record(session, subject, changes, by=",".join(sorted(signers)), now=now)
     return changes
+
+
+def _drop_abandoned(session: Session, subject: str, now: datetime) -> None:
+    """Drop what others had proposed and nobody signed: whoever looked and went away must not hold up the rest."""
+    for row in open_proposals(session):
+        unsigned = not parse(row.content, Targets, where=row.role).signatures
+        if row.subject != subject and unsigned and now - row.created_at > _ABANDONED:
+            drop_proposals(session, row.subject)
 
 
 def _check_same(rows: dict[str, ProposalRow], given: Sequence[GivenSignature]) -> None:

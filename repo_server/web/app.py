@@ -1,26 +1,31 @@
-"""The Flask application: dispatch by site, published files, read API, health, problems.
+"""The Flask application: dispatch by site, published files, read API, health, problems; the desk where it is asked for.
 
-Read-only: there is no session, no cookie, no form and no body that anybody reads, so there is nothing to forge
-across sites. Keys are never here; what is served was signed elsewhere.
+There is no session and no cookie, so there is nothing to forge across sites: who may talk to the desk shows a
+token with each request. Curators' keys are never here; what is served was signed elsewhere.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from repo_server.web.api import api_blueprint
 from repo_server.web.catalogue import Catalogue
 from repo_server.web.config import WebConfig
+from repo_server.web.desk_guard import DeskService
 from repo_server.web.files import files_blueprint
 from repo_server.web.health import health_blueprint
 from repo_server.web.problems import install_problems
+from repo_server.web.routes import Route
 from repo_server.web.sites import REFUSAL_KEY, SiteDispatch
 
-# No request needs a body at all; this is what a careless client may send without being cut off.
+# Only the desk reads bodies, and says how large; this is what a careless client may send without being cut off.
 MAX_BODY_BYTES: Final = 64 * 1024
+# What the largest request of the desk carries: an archive and where it came from.
+MAX_DESK_BODY_BYTES: Final = 37 << 20
+_LIMITS: Final = "REPO_SERVER_BODY_LIMITS"
 
 # HSTS is not among them: it belongs to whoever ends TLS (nginx), and means nothing over plain HTTP.
 SECURITY_HEADERS: Final = {
@@ -31,16 +36,24 @@ SECURITY_HEADERS: Final = {
 }
 
 
-def create_app(config: WebConfig, *, catalogue: Catalogue, clock: Callable[[], datetime]) -> Flask:
+def create_app(
+    config: WebConfig,
+    *,
+    catalogue: Catalogue,
+    clock: Callable[[], datetime],
+    desk: DeskService | None = None,
+) -> Flask:
     """Return the web service.
 
     Args:
         config: host names and published trees.
         catalogue: answers the API; called from several threads at once.
         clock: returns the present with its zone; readiness compares expiry with it.
+        desk: answers curators elsewhere; None serves no desk.
     """
     app = Flask(__name__, static_folder=None, template_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_PARTS=8, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config[_LIMITS] = {}
     # //x is not another spelling of /x: it is not found, and never redirected to.
     app.url_map.merge_slashes = False
 
@@ -48,7 +61,15 @@ def create_app(config: WebConfig, *, catalogue: Catalogue, clock: Callable[[], d
     app.before_request(_refuse)
     app.after_request(_secure)
     app.register_blueprint(health_blueprint(catalogue=catalogue, skills_root=config.skills_root, clock=clock))
-    app.register_blueprint(api_blueprint(catalogue))
+    others: tuple[Route[DeskService], ...] = ()
+    if desk is not None:
+        from repo_server.web.desk import DESK_ROUTES, desk_blueprint  # noqa: PLC0415 - not for readers only
+
+        blueprint, limits = desk_blueprint(desk)
+        app.register_blueprint(blueprint)
+        app.config[_LIMITS] = limits
+        others = DESK_ROUTES
+    app.register_blueprint(api_blueprint(catalogue, others=others))
     app.register_blueprint(files_blueprint(config))
     app.wsgi_app = SiteDispatch(app.wsgi_app, config)  # type: ignore[method-assign]
     return app
@@ -57,7 +78,9 @@ def create_app(config: WebConfig, *, catalogue: Catalogue, clock: Callable[[], d
 def _refuse() -> None:
     if refusal := request.environ.get(REFUSAL_KEY):
         raise refusal
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    limit = current_app.config[_LIMITS].get(request.endpoint, MAX_BODY_BYTES)
+    request.max_content_length = limit  # also of a body whose length nobody announced
+    if (request.content_length or 0) > limit:
         raise RequestEntityTooLarge
 
 

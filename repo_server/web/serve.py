@@ -61,6 +61,7 @@ def serve(
     port: int,
     workers: int = 1,
     server: ServerKind | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Call it from the main thread.
 
@@ -73,6 +74,7 @@ def serve(
         port: the port; 0 chooses a free one.
         workers: processes under granian; waitress is one process and gets as many times the threads.
         server: which server; None takes granian if it is installed.
+        max_body_bytes: what the application reads of a request at most; waitress keeps it before it asks anybody.
 
     Raises:
         UsageError: the port or the factory's name is not one.
@@ -87,7 +89,9 @@ def serve(
         if kind is ServerKind.GRANIAN:
             _serve_granian(app_factory, listener, label=label, workers=workers)
         else:
-            _serve_waitress(app_factory, listener, label=label, workers=workers)
+            _serve_waitress(
+                app_factory, listener, label=label, workers=workers, max_body_bytes=max_body_bytes
+            )
 
 
 def _installed_server() -> ServerKind:
@@ -142,7 +146,12 @@ def _announce(label: str) -> None:
 
 
 def _serve_waitress(
-    app_factory: "str | AppFactory", listener: socket.socket, *, label: str, workers: int
+    app_factory: "str | AppFactory",
+    listener: socket.socket,
+    *,
+    label: str,
+    workers: int,
+    max_body_bytes: int,
 ) -> None:
     import waitress.server  # type: ignore[import-untyped]  # noqa: PLC0415 - only one of the two is needed
     from waitress import wasyncore  # noqa: PLC0415
@@ -159,7 +168,7 @@ def _serve_waitress(
         # select() cannot watch descriptors above 1023, which this many connections reach.
         asyncore_use_poll=True,
         max_request_header_size=_MAX_HEADER_BYTES,
-        max_request_body_size=MAX_BODY_BYTES,
+        max_request_body_size=max_body_bytes,
         channel_timeout=60,
         ident="",
     )

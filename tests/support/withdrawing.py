@@ -5,12 +5,13 @@ from datetime import datetime
 from repo_server.curation.candidates import Origin, stage
 from repo_server.curation.tree import SourceTree
 from repo_server.db.session import transaction
-from repo_server.publishing import withdrawals
+from repo_server.publishing import reinstatements, withdrawals
 from repo_server.publishing.origins import releases_from
 from repo_server.publishing.withdrawals import Draft
 from signing.format.manifest import Kind
 from signing.format.names import HolderName, Pin, parse_skill_name
-from signing.format.withdrawal import Harm, Scope, Withdrawal, Withdrawn
+from signing.format.scope import Scope
+from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
 from tests.support.world import World, now, skill_md
 
 
@@ -112,11 +113,11 @@ def reinstate(
 ) -> Withdrawal:
     """Sign the reinstatement of ``what`` as ``by``, and publish the list with it."""
     with transaction(world.repository.engine) as session:
-        entry = withdrawals.find_withdrawal(world.repository, session, what, now=at or now())
-        _, envelope = withdrawals.draft_reinstatement(
+        entry = reinstatements.find_withdrawal(world.repository, session, what, now=at or now())
+        _, envelope = reinstatements.draft_reinstatement(
             world.repository, session, entry, reason=reason, by=HolderName(by), now=at or now()
         )
-        drafted = withdrawals.sign_reinstatement(
+        drafted = reinstatements.sign_reinstatement(
             world.repository, session, entry, envelope, world.signers[by], now=at or now()
         )
     sign(world, drafted, by=by, at=at)
