@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format lock skills-cli bench clean help
+.PHONY: demo test test-slow lint format lock skills-cli engine-cisco bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -37,6 +37,9 @@ format: $(STAMP)  ## rewrite the code in the project's format
 
 skills-cli: $(STAMP)  ## npm's skills, which ordinary agents install by, for tests/agents
 	npm install --prefix $(VENV)/share/skills-cli --no-save --no-package-lock --ignore-scripts --no-audit --no-fund skills@1.5.18
+
+engine-cisco: $(STAMP)  ## the scanner of others that a slow test runs for real
+	SKILLREPO_ENGINES=$(VENV)/share/engines $(BIN)/skillrepo engine install cisco
 
 bench: $(STAMP)  ## measurements, each against its floor in the same run
 	$(BIN)/python benchmarks/startup.py
