@@ -26,8 +26,8 @@ def review_folder(folder: Path, console: Console, *, html: Path | None, sarif: P
         RejectedError: it cannot be a skill. BlockedError: with ``ci``, something blocks.
     """
     from repo_server.cli.screens import paged, write_html, write_sarif
-    from repo_server.curation.checks.catalogue import explained
     from repo_server.curation.rendering import bare_page, render_terminal
+    from repo_server.curation.rendering.words import explained
 
     fetched, findings, surface = _check(str(folder))
     page = bare_page(fetched, findings, surface)
@@ -82,7 +82,7 @@ def review_list(paths: IO[str], console: Console, *, json_lines: bool, ci: bool)
 
 def check_path(path: str) -> dict[str, Any]:
     """Return path, verdict and findings of one folder or archive; never raises what our errors can say."""
-    from repo_server.curation.checks.catalogue import explained
+    from repo_server.curation.rendering.words import explained
 
     try:
         fetched, findings, _ = _check(path)

@@ -68,7 +68,7 @@ class _Given:
 @click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator whose key signs the decision.")
 @console_option
 @click.pass_context
-def review(ctx: click.Context, candidate: str | None, console: Console, **options: Any) -> None:
+def review(ctx: click.Context, /, candidate: str | None, console: Console, **options: Any) -> None:
     """Examine CANDIDATE: findings, surface, diff to the last published version. Then decide, with a reason."""
     if options["path_list"] is not None:
         review_list(options["path_list"], console, json_lines=options["json_lines"], ci=options["ci"])
@@ -141,7 +141,9 @@ def _decide(
     repository = desk.repository
     policy = repository.policy
     verdict = _verdict(seen, given, policy)
-    signer = open_signer(ctx, repository, acting_as(holder, repository, "curator"))
+    name = acting_as(holder, repository, "curator")
+    _note_displaced(desk, seen, verdict, name, console)
+    signer = open_signer(ctx, repository, name)
     replaces = Sha256(seen.row.review_sha256) if seen.row.review_sha256 is not None else None
     with transaction(repository.engine) as session:
         row = find(session, seen.row.id)
@@ -174,6 +176,33 @@ def _decide(
         },
         f"{words[made.decision]} by {signer.held.holder}: {made.pin}{following}",
     )
+
+
+def _note_displaced(
+    desk: "Desk", seen: "Examination", verdict: "Verdict", name: str, console: Console
+) -> None:
+    """Say so when an approval would take the place of another one, and of the signatures on it."""
+    from repo_server.curation.deciding import differences, draft_review
+    from signing.format.names import parse_holder_name
+
+    policy = desk.repository.policy
+    for standing in _decided(desk, seen):
+        if verdict.decision is not Decision.APPROVE or standing.decision is not Decision.APPROVE:
+            continue
+        mine = draft_review(
+            seen,
+            verdict,
+            reviewer=parse_holder_name(name),
+            now=clock(),
+            policy_sha256=policy.digest if policy is not None else None,
+        )
+        parts = ", ".join(differences(standing, mine))
+        if parts or standing.reviewer == mine.reviewer:
+            console.note(
+                f"{standing.reviewer} approved this already. Yours "
+                + (f"says something else ({parts})" if parts else "is a new statement")
+                + " and takes the place of that review, also of the signatures that others gave on it"
+            )
 
 
 def _engines(repository: "Repository") -> "EngineSettings":
@@ -269,7 +298,7 @@ def _check_waived(desk: "Desk", examination: "Examination") -> None:
 
 
 def _document(examination: "Examination") -> dict[str, Any]:
-    from repo_server.curation.checks.catalogue import explained
+    from repo_server.curation.rendering.words import explained
 
     return {
         **examination.to_json(),

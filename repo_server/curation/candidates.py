@@ -7,7 +7,6 @@ A candidate's id is the digest of what it is and where it came from, so importin
 the same candidate.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -140,6 +139,23 @@ def load_tree(repository: Repository, row: CandidateRow) -> SourceTree:
     return tree
 
 
+def check_new_version(session: Session, pin: Pin) -> None:
+    """Return None when no release has the version of ``pin``, in this spelling or another.
+
+    1.0 and 1.0.0 are one version to PEP 440: which of two releases would be the newest? Several candidates for one
+    version may be staged while none is published, so this is asked again before one is signed and published.
+
+    Raises:
+        ConflictError: there is one.
+    """
+    for version in session.scalars(select(ReleaseRow.version).where(ReleaseRow.name == pin.name)):
+        if version_key(ReleaseVersion(version)) == version_key(pin.version):
+            same = "" if version == pin.version else f", and {pin.version} is the same version"
+            raise ConflictError(
+                f"{pin.name}=={version} is published{same}", hint="choose a higher version (--version)"
+            )
+
+
 def pin_of(row: CandidateRow | ReleaseRow) -> Pin:
     """Return which release a row is (to become)."""
     return Pin(SkillName(row.name), ReleaseVersion(row.version))
@@ -150,7 +166,7 @@ def provenance_of(row: CandidateRow) -> Candidate:
     return Candidate(
         source=row.source,
         address=row.address,
-        resolved=json.loads(row.resolved),
+        resolved=resolved_of(row),
         publisher=row.publisher,
         licence=row.licence,
         imported_at=row.imported_at,
@@ -158,12 +174,28 @@ def provenance_of(row: CandidateRow) -> Candidate:
     )
 
 
+def resolved_of(row: CandidateRow) -> dict[str, str]:
+    """Return what the source resolved the address to.
+
+    Raises:
+        FormatError: the row was damaged.
+    """
+    found = parse_canonical(row.resolved.encode(), where="resolved")
+    if not isinstance(found, dict):
+        raise FormatError("not an object", where="resolved")
+    return found
+
+
 def observations_of(row: CandidateRow) -> tuple[Finding, ...]:
-    """Return what the source itself said about a candidate."""
-    return tuple(
-        Finding.from_json(item, f"observations[{index}]")
-        for index, item in enumerate(json.loads(row.observations))
-    )
+    """Return what the source itself said about a candidate.
+
+    Raises:
+        FormatError: the row was damaged.
+    """
+    found = parse_canonical(row.observations.encode(), where="observations")
+    if not isinstance(found, list):
+        raise FormatError("not a list", where="observations")
+    return tuple(Finding.from_json(item, f"observations[{index}]") for index, item in enumerate(found))
 
 
 def _identity(*parts: str) -> str:
@@ -218,7 +250,7 @@ def _store_tree(repository: Repository, tree: SourceTree) -> None:
 def _check_not_published(session: Session, pin: Pin, tree_sha256: Sha256) -> None:
     release = session.get(ReleaseRow, (pin.name, pin.version))
     if release is None:
-        _check_not_equal_to_another(session, pin)
+        check_new_version(session, pin)
         return
     published = session.get(CandidateRow, release.candidate_id)
     if published is None or published.tree_sha256 != tree_sha256:
@@ -226,13 +258,3 @@ def _check_not_published(session: Session, pin: Pin, tree_sha256: Sha256) -> Non
             f"{pin} is published with other files: one version is one set of bytes",
             hint="if this is a new version, give it one (--version); if upstream changed a released version, be alarmed",
         )
-
-
-def _check_not_equal_to_another(session: Session, pin: Pin) -> None:
-    """1.0 and 1.0.0 are one version to PEP 440: which of two releases would be the newest?"""
-    for version in session.scalars(select(ReleaseRow.version).where(ReleaseRow.name == pin.name)):
-        if version_key(ReleaseVersion(version)) == version_key(pin.version):
-            raise ConflictError(
-                f"{pin.name}=={version} is published, and {pin.version} is the same version",
-                hint="choose a higher version (--version)",
-            )

@@ -8,7 +8,7 @@
 files that are kept here, come from where they came from, and carry a curator's signature.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,8 +16,9 @@ from typing import Final
 from securesystemslib.signer import Key
 from sqlalchemy.orm import Session
 
+from repo_server.curation.agreement import check_agrees, check_waivers
 from repo_server.curation.candidates import load_tree, pin_of, provenance_of
-from repo_server.curation.examination import Examination, load_review
+from repo_server.curation.examination import Examination, examine, load_review
 from repo_server.curation.waiving import WAIVER_LIFE, is_waivable, needs_waiver
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
@@ -34,7 +35,7 @@ from signing.errors import (
 )
 from signing.evidence import check_approval
 from signing.format.archive import render_bundle
-from signing.format.digest import Sha256, sha256_of
+from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.envelope import Envelope, EnvelopeSignature
 from signing.format.manifest import Kind
 from signing.format.names import HolderName, Pin
@@ -44,7 +45,9 @@ from signing.keys import envelope_signers, holder_of
 from signing.keystore import SealedKeySigner
 from signing.roles import SKILLS, TARGETS
 
+REVIEWED: Final = "candidate.reviewed"  # in the log
 _CLOCK_SLACK: Final = timedelta(minutes=10)
+_PERSONAL: Final = frozenset({"reason", "reviewer", "reviewed_at", "waivers"})
 _STATES: Final = {
     Decision.APPROVE: CandidateState.REVIEWED,
     Decision.REJECT: CandidateState.REJECTED,
@@ -180,7 +183,9 @@ def accept_review(
     Raises:
         FormatError, WrongSubjectError: not a review of these files.
         NotEntitledError: no curator signed it. BlockedError: it approves what may not be approved.
-        ConflictError: published already, or somebody else decided in between.
+        WrongSubjectError, NotEntitledError: it does not say what is found here, or waives in another's name.
+        ConflictError: published already, somebody else decided in between, or this was decided otherwise since; or it
+            was examined with other checks, or compared with another release, than here and now.
     """
     if row.state == CandidateState.PUBLISHED:
         raise ConflictError(
@@ -197,18 +202,22 @@ def accept_review(
         raise FormatError(
             f"was made at {review.reviewed_at}, which is to come", where="review", hint="set the clock right"
         )
-    known = _known_signatures(repository, row, envelope)
-    brought = {signature.keyid for signature in envelope.signatures if signature not in known}
-    envelope = _merged(repository, row, envelope, replaces)
-    signers = envelope_signers(envelope, curators(repository, session))
+    keys = curators(repository, session)
+    known = _known_signatures(repository, row, envelope, keys)
+    envelope, signers = _good_signatures(envelope, known, keys)
+    brought = [key for key in signers if key.keyid not in {item.keyid for item in known}]
     if review.reviewer not in {holder_of(key) for key in signers}:
         raise NotEntitledError(
             f"{review.reviewer}, who is named as the reviewer, did not sign it as a curator",
             hint="review as a curator, with your own key",
         )
+    if not known:
+        _check_replaces(repository, session, row, envelope, replaces)
     if review.decision is Decision.APPROVE:
         _check_publishable(review)
         check_approval(review, now=now)
+        check_waivers(review, signers={holder_of(key) for key in signers})
+        check_agrees(review, examine(repository, session, row))
     if not brought:  # handed in twice
         return review
     repository.blobs.store(archive)
@@ -221,11 +230,11 @@ def accept_review(
         "pin": str(review.pin),
         "decision": review.decision.value,
         "reason": review.reason,
-        "by": ",".join(sorted(holder_of(key) for key in signers if key.keyid in brought)),
+        "by": ",".join(sorted(holder_of(key) for key in brought)),
         "review_sha256": row.review_sha256,
         "waived": sorted(waiver.finding for waiver in review.waivers),
     }
-    log.append(session, event="candidate.reviewed", facts=facts, now=now)
+    log.append(session, event=REVIEWED, facts=facts, now=now)
     return review
 
 
@@ -245,31 +254,69 @@ def _read(envelope: Envelope, pin: Pin, bundle_sha256: Sha256, tree_sha256: Sha2
 
 
 def _known_signatures(
-    repository: Repository, row: CandidateRow, envelope: Envelope
+    repository: Repository, row: CandidateRow, envelope: Envelope, keys: tuple[Key, ...]
 ) -> tuple[EnvelopeSignature, ...]:
+    """Return the good signatures that the same statement has here."""
     if row.review_sha256 is None:
         return ()
     here, _ = load_review(repository, row)
-    return here.signatures if here.payload == envelope.payload else ()
+    good = {key.keyid for key in envelope_signers(here, keys)} if here.payload == envelope.payload else set()
+    return tuple(item for item in here.signatures if item.keyid in good)
 
 
-def _merged(
-    repository: Repository, row: CandidateRow, envelope: Envelope, replaces: Sha256 | None
-) -> Envelope:
-    """Return ``envelope`` with the signatures that are here already, when both are about one statement."""
-    if row.review_sha256 is None:
-        return envelope
-    here, _ = load_review(repository, row)
-    if here.payload == envelope.payload:
-        for signature in here.signatures:
-            if signature.keyid not in {item.keyid for item in envelope.signatures}:
-                envelope = envelope.with_signature(signature)
-    elif row.review_sha256 != replaces:
+def _good_signatures(
+    envelope: Envelope, known: tuple[EnvelopeSignature, ...], keys: tuple[Key, ...]
+) -> tuple[Envelope, tuple[Key, ...]]:
+    """Return the envelope with the curators' good signatures, brought and known, and whose these are.
+
+    Whatever else is brought is left behind: a bad signature under a curator's key id would take the place of the
+    good one that is here, and one by nobody would make an old statement look new.
+    """
+    brought = {key.keyid for key in envelope_signers(envelope, keys)}
+    good = {item.keyid: item for item in envelope.signatures if item.keyid in brought}
+    good |= {item.keyid: item for item in known}
+    found = replace(envelope, signatures=tuple(good[keyid] for keyid in sorted(good)))
+    return found, envelope_signers(found, keys)
+
+
+def _check_replaces(
+    repository: Repository, session: Session, row: CandidateRow, envelope: Envelope, replaces: Sha256 | None
+) -> None:
+    """Return None when another statement may take the place of the one that is here, if there is one.
+
+    Raises:
+        ConflictError: its maker has not seen that one; or it stood here before. Whoever keeps an approval, and has
+            no key, must not bring it back after a rejection.
+    """
+    if row.review_sha256 is not None and row.review_sha256 != replaces:
         raise ConflictError(
             f"somebody else decided about candidate {row.id} while you looked",
             hint="review it again: yours then adds a signature to theirs, or takes its place",
         )
-    return envelope
+    if envelope.payload in _statements_of_before(repository, session, row):
+        raise ConflictError(
+            f"this decision about candidate {row.id} does not stand any more",
+            hint="somebody decided otherwise, or it was imported again; decide anew",
+        )
+
+
+def _statements_of_before(repository: Repository, session: Session, row: CandidateRow) -> Iterator[bytes]:
+    for record in log.about(session, row.id):
+        if record.event == REVIEWED and record.facts.get("candidate") == row.id:
+            digest = parse_sha256(record.facts.get("review_sha256"), where="log")
+            yield Envelope.parse(repository.blobs.load(digest), where="review").payload
+
+
+def differences(one: Review, other: Review) -> tuple[str, ...]:
+    """Return in which parts two reviews differ, apart from who made them, when and why.
+
+    Without any, a second curator can sign the first one's review.
+    """
+    first, second = one.to_statement().predicate, other.to_statement().predicate
+    parts = [key for key in first if key not in _PERSONAL and first[key] != second[key]]
+    if {waiver.finding for waiver in one.waivers} != {waiver.finding for waiver in other.waivers}:
+        parts.append("waivers")
+    return tuple(parts)
 
 
 def _seconded(repository: Repository, session: Session, row: CandidateRow, mine: Review) -> Envelope | None:
@@ -284,13 +331,11 @@ def _seconded(repository: Repository, session: Session, row: CandidateRow, mine:
     }:
         return None
     envelope, review = load_review(repository, row)
-    theirs = replace(
-        review, reason=mine.reason, reviewer=mine.reviewer, reviewed_at=mine.reviewed_at, waivers=mine.waivers
-    )
     same = (
         review.reviewer != mine.reviewer
-        and theirs.to_statement() == mine.to_statement()  # as signed: what was read back has whole seconds
-        and {waiver.finding for waiver in mine.waivers} == {waiver.finding for waiver in review.waivers}
+        and (review.pin, review.bundle_sha256, review.tree_sha256)
+        == (mine.pin, mine.bundle_sha256, mine.tree_sha256)
+        and not differences(review, mine)
         and bool(envelope_signers(envelope, curators(repository, session)))
     )
     return envelope if same else None

@@ -5,38 +5,34 @@ database, and the two are compared twice: as text, and by what they may touch. E
 take their time); their reports come in as values.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from repo_server.attesting.upstream import identity_findings
-from repo_server.curation.candidates import load_tree, observations_of, pin_of, provenance_of
+from repo_server.curation.candidates import load_tree, observations_of, pin_of, provenance_of, resolved_of
 from repo_server.curation.checks import run_checks, surface_of
 from repo_server.curation.diff import diff_trees
 from repo_server.curation.history import HistoryFacts, history_findings, tree_findings
 from repo_server.curation.tree import SourceTree
 from repo_server.curation.withdrawn import withdrawn_findings
-from repo_server.db.models import CandidateRow, ReleaseRow
-from repo_server.publishing.ceremony import succinct
-from repo_server.publishing.vouched import vouched_targets
+from repo_server.db.models import CandidateRow
+from repo_server.publishing.origins import Published, last_of, load_published_review, published_releases
 from repo_server.publishing.withdrawals import in_force
 from repo_server.repository import Repository
-from signing.errors import NotFoundError, WrongSubjectError
+from signing.errors import NotFoundError
 from signing.format.archive import read_bundle
 from signing.format.digest import Sha256, sha256_of
 from signing.format.envelope import Envelope
 from signing.format.finding import EngineReport, Finding, Severity
 from signing.format.manifest import Mode
-from signing.format.names import ReleaseVersion, TargetPath, version_key
+from signing.format.names import ReleaseVersion
 from signing.format.review import Candidate, Review, Waiver
 from signing.format.statement import Statement
 from signing.format.surface import Surface, SurfaceChange, compare_surfaces, digest_of_changes
-from signing.roles import SKILLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +58,11 @@ class Examination:
     def text_diff(self) -> str:
         """What changed in the files, as text that is safe to look at."""
         return diff_trees(self.old_tree, self.tree)
+
+    @property
+    def own_reports(self) -> tuple[EngineReport, ...]:
+        """What our own checks, the source and history say: the same on every machine that has the same state."""
+        return tuple(report for report in self.engines if report not in self.reports)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -115,12 +116,14 @@ def examine(
     """
     tree = load_tree(repository, row)
     pin = pin_of(row)
-    release = last_release(session, row.name)
-    old_tree = published_tree(repository, session, release) if release is not None else None
-    last = published_review(repository, session, release) if release is not None else None
+    released = tuple(published_releases(repository, session))
+    release = last_of(released, row.name)
+    old_tree = published_tree(repository, release) if release is not None else None
+    last = load_published_review(repository, release) if release is not None else None
     surface = surface_of(tree)
     changes = compare_surfaces(surface_of(old_tree) if old_tree is not None else Surface(), surface)
-    checks = run_checks(tree, name=pin.name, strict=True)
+    others = sorted({item.release.pin.name for item in released} - {pin.name})
+    checks = run_checks(tree, name=pin.name, strict=True, known_names=others)
     source = EngineReport(
         name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=observations_of(row)
     )
@@ -142,48 +145,22 @@ def examine(
         engines=engines,
         reports=tuple(reports),
         surface=surface,
-        previous=ReleaseVersion(release.version) if release is not None else None,
+        previous=release.release.pin.version if release is not None else None,
         surface_changes=changes,
         earlier_waivers=_earlier_waivers(last, engines),
     )
 
 
-def last_release(session: Session, name: str) -> ReleaseRow | None:
-    """Return the published release of ``name`` with the highest version."""
-    rows = list(session.scalars(select(ReleaseRow).where(ReleaseRow.name == name)))
-    return max(rows, key=lambda row: version_key(ReleaseVersion(row.version)), default=None)
-
-
-def published_tree(repository: Repository, session: Session, release: ReleaseRow) -> SourceTree:
+def published_tree(repository: Repository, item: Published) -> SourceTree:
     """Return the files of a published release, by the signed metadata.
 
-    The diff that a curator reads rests on this, so the database's word is not enough: whoever could change it
-    would choose what the diff does not show.
-
     Raises:
-        VerificationError, FormatError: what is published is not what was signed.
+        NotFoundError, DigestMismatchError, FormatError: the archive is not here as it was signed.
     """
-    bundle = read_bundle(_published(repository, session, pin_of(release).bundle_path))
+    bundle = read_bundle(repository.blobs.load(item.release.bundle_sha256))
     return SourceTree.of(
         (entry.path, bundle.contents[entry.path], entry.mode is Mode.EXECUTABLE)
         for entry in bundle.manifest.files
-    )
-
-
-def published_review(repository: Repository, session: Session, release: ReleaseRow) -> Review:
-    """Return the review of a published release, by the signed metadata.
-
-    Raises:
-        VerificationError, FormatError: what is published is not what was signed.
-    """
-    pin = pin_of(release)
-    archive = _published(repository, session, pin.bundle_path)
-    envelope = Envelope.parse(_published(repository, session, pin.review_path), where="review")
-    return Review.from_statement(
-        Statement.parse(envelope.payload),
-        pin=pin,
-        bundle_sha256=sha256_of(archive),
-        tree_sha256=read_bundle(archive).manifest.tree_digest,
     )
 
 
@@ -216,22 +193,9 @@ def describe(row: CandidateRow) -> dict[str, Any]:
         "kind": row.kind,
         "source": row.source,
         "address": row.address,
-        "resolved": json.loads(row.resolved),
+        "resolved": resolved_of(row),
         "tree_sha256": row.tree_sha256,
     }
-
-
-def _other_names(session: Session, name: str) -> tuple[str, ...]:
-    return tuple(session.scalars(select(ReleaseRow.name).where(ReleaseRow.name != name).distinct()))
-
-
-def _published(repository: Repository, session: Session, path: TargetPath) -> bytes:
-    skills = vouched_targets(session, SKILLS, anchor=repository.anchor)
-    role = succinct(skills).get_role_for_target(path)
-    target = vouched_targets(session, role, anchor=repository.anchor).targets.get(path)
-    if target is None:
-        raise WrongSubjectError("is in the database and not in the signed metadata", where=path)
-    return repository.blobs.load(Sha256(target.hashes["sha256"]))
 
 
 def _history(row: CandidateRow, last: Review | None) -> tuple[Finding, ...]:

@@ -25,8 +25,8 @@ from typing import Any
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.yamltext import Parsed, Scalar, parse_mapping
 from signing.errors import FormatError
+from signing.format.finding import Severity
 from signing.format.names import SkillName, parse_skill_name
-from signing.format.review import Severity
 
 MAX_BYTES = 64 << 10
 MAX_DESCRIPTION = 1024
@@ -39,16 +39,48 @@ _ALWAYS_BLOCK = frozenset(
         "confusable-name",
         "depth",
         "documents",
+        "hijacks",
         "duplicate",
         "encoding",
         "inner-fence",
-        "missing",
+        "runs",
         "shape",
         "size",
     }
-    | {"tag", "unclosed", "yaml"}
+    | {"tag", "unclosed"}
 )
-_ALWAYS_LOOK = frozenset({"carriage-return", "flow", "wide-tools"})
+_ALWAYS_LOOK = frozenset({"carriage-return", "flow", "wide-tools", "always", "orders", "settings"})
+# Keys that some agents act on: they start programs, or switch the skill on without being asked.
+_RUNNING = frozenset(
+    {
+        "hooks",
+        "mcpservers",
+        "mcp-servers",
+        "mcp_servers",
+        "mcp",
+        "command",
+        "install",
+        "setup",
+        "postinstall",
+        "preinstall",
+    }
+)
+_ALWAYS = frozenset(
+    {"always", "alwaysapply", "always-apply", "always_apply", "autorun", "auto-run", "auto_run"}
+)
+_STARTS = re.compile(
+    r"https?://|\b(?:curl|wget|iwr|irm|eval|base64|nc|powershell)\b|\b(?:ba|z)?sh\s{1,3}-c\b|\|\s{0,3}(?:ba|z)?sh\b|\bnpx\s{1,3}-y\b",
+    re.IGNORECASE,
+)
+_APPLIES_ALWAYS = re.compile(
+    r"\b(?:always (?:use|load|apply|activate|run|invoke|follow|start|call|read)|must (?:always )?(?:be )?(?:used?|load(?:ed)?|appl(?:y|ied)|run|activated?|invoked?|read|called) (?:first|before|for (?:every|each|all|any)|in (?:every|each|all)|on (?:every|each))|(?:for|in|on|before|at the start of) (?:every|each|all|any) (?:conversation|session|request|message|task|prompt|answer|response|question|turn)s?\b|regardless of (?:the )?(?:task|topic|request)|no matter what|takes? (?:precedence|priority) over|overrid\w{1,3} (?:all )?other|before (?:doing|answering) anything|instead of (?:any|all) other skills?)"
+    r"|bei jede[rm] (?:anfrage|gespräch|aufgabe)|immer (?:verwenden|laden|nutzen|anwenden)|ob vsak\w{1,3} (?:pogovor|vprašanj|nalog)|vedno uporabi|toujours (?:utiliser|charger|appliquer)|(?:dans|à|pour) chaque (?:conversation|demande|message|tâche)|siempre (?:usar|usa|cargar|aplicar)|(?:en|para|antes de) cada (?:conversación|petición|mensaje|tarea|respuesta)|(?:in|per|a) ogni (?:conversazione|richiesta|messaggio|attività)|sempre (?:usare|usar|carregar|aplicar)|(?:em|para) cada (?:conversa|pedido|mensagem|tarefa)|(?:в|при|перед) кажд\w{1,3} (?:разговор|запрос|сообщени|задач|ответ)|всегда (?:использ|загруж|применя)|(?:每次|所有|任何|每个)(?:对话|请求|任务|会话|消息|问题)|必须(?:首先|始终|总是)|总是使用|(?:すべて|全て|毎回)の?(?:会話|依頼|リクエスト|タスク)|必ず(?:最初|使用)",
+    re.IGNORECASE,
+)
+_ORDERS = re.compile(
+    r"https?://[^\s\"']{3,200}|\b(?:run|execute|send|upload|post|ignore|disregard)\b[^.\n]{0,60}(?:`|scripts?/|\.sh\b|\.py\b|instructions|conversation|https?:)|\b(?:do not|don't|never) (?:tell|mention|inform|show)\b|不要告诉|без ведома",
+    re.IGNORECASE,
+)
 _FENCE = "---"
 _LIKE_A_FENCE = re.compile(r"\s*-{3,}\s*")
 _TOOL = re.compile(r"[^\s,()]+(?:\([^()]*\)?)?")
@@ -149,6 +181,20 @@ class _Texts:
             )
         return node.text
 
+    def all_text(self, key: str) -> str:
+        """Return every piece of text under ``key``, however deep, in order."""
+        found: list[str] = []
+        waiting: list[Any] = [self._root.get(key)]
+        while waiting:
+            node = waiting.pop(0)
+            if isinstance(node, Scalar):
+                found.append(node.text)
+            elif isinstance(node, dict):
+                waiting = [*node.values(), *waiting]
+            elif isinstance(node, list):
+                waiting = [*node, *waiting]
+        return " ".join(found)
+
     def mapping(self, key: str) -> dict[str, str]:
         node: Any = self._root.get(key)
         if node is None:
@@ -225,9 +271,41 @@ def _check(front: FrontMatter, fields: _Texts, judge: _Judge, expected: SkillNam
         if _is_wide(tool):
             message = f"allowed-tools grants {excerpt(tool)}: any command, without asking; name the commands"
             judge.problem("wide-tools", fields.line("allowed-tools"), message)
+    _check_description(front.description, fields.line("description"), judge)
     for key in front.unknown:
+        if key.casefold() in _RUNNING:
+            _check_running(key, fields, judge)
+            continue
+        if key.casefold() in _ALWAYS:
+            judge.problem(
+                "always",
+                fields.line(key),
+                f"{excerpt(key)!r} switches the skill on without being asked; remove it",
+            )
+            continue
         message = f"{excerpt(key)!r} is not in the specification; some agents act on it and others do not"
         judge.problem("unknown-key", fields.line(key), message)
+
+
+def _check_running(key: str, fields: _Texts, judge: _Judge) -> None:
+    """A key by which an agent starts programs: with a download or a shell in it, it runs before anybody reads."""
+    said = fields.all_text(key)
+    if _STARTS.search(said):
+        message = f"{excerpt(key)!r} starts a program when the skill is loaded: {excerpt(said)}; remove it"
+        judge.problem("runs", fields.line(key), message)
+    else:
+        message = f"{excerpt(key)!r} lets some agents start programs when the skill is loaded; remove it"
+        judge.problem("settings", fields.line(key), message)
+
+
+def _check_description(description: str, line: int, judge: _Judge) -> None:
+    """The description is read in every session, also when the skill is not used: it is no place for orders."""
+    always, orders = _APPLIES_ALWAYS.search(description), _ORDERS.search(description)
+    if always and orders:
+        message = f"the description wants to apply always ({excerpt(always.group())!r}) and gives orders ({excerpt(orders.group())!r})"
+        judge.problem("hijacks", line, message)
+    elif always:
+        judge.problem("orders", line, f"the description wants to apply always: {excerpt(always.group())!r}")
 
 
 def _check_name(name: str, line: int, judge: _Judge, expected: SkillName | None) -> None:

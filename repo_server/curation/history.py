@@ -17,6 +17,7 @@ from signing.format.manifest import SKILL_NAME, MemberPath
 from signing.format.names import ReleaseVersion, version_key
 
 _VERSION_OF_ADDRESS = re.compile(r"@[^@/#]*(?=#|$)")
+_LOCAL = frozenset({"folder", "archive"})
 MAX_NEW_FILES = 100  # each a finding; the diff shows all of them
 
 
@@ -32,8 +33,8 @@ class HistoryFacts:
 
     @property
     def place(self) -> str:
-        """The address without version or commit: the repository, the slug, the folder."""
-        return _VERSION_OF_ADDRESS.sub("", self.address)
+        """The address without version or commit: the repository, the slug. A local folder may be called anything."""
+        return _VERSION_OF_ADDRESS.sub("", self.address) if self.source not in _LOCAL else ""
 
 
 def history_findings(*, new: HistoryFacts, old: HistoryFacts | None) -> tuple[Finding, ...]:

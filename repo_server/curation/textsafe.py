@@ -8,10 +8,13 @@ invisible characters shows a reviewer something else than what the agent reads. 
 text that holds the letters ``<U+202E>`` stays as it is: it can look escaped, but it cannot hide anything.
 """
 
+import re
 import unicodedata
 
 # Not in the invisible categories, but drawn as nothing: fillers, braille blank, grapheme joiner, selectors.
 BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_STACKED = frozenset({"Mn", "Me"})
+_MAX_PILE = 4
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
@@ -37,17 +40,36 @@ def is_hidden(character: str) -> bool:
     )
 
 
+def hidden_runs(text: str, *, keep: str = "\n\t") -> re.Pattern[str] | None:
+    """Return what finds the runs of ``text`` that have to be spelled out, in one group; None when there are none.
+
+    These are hidden characters outside ``keep``, and combining marks in a pile so high that it covers the lines
+    around it: no language has more than a few on one letter.
+    """
+    # By kinds of character, not one by one: a text of megabytes has few kinds.
+    kinds = {character for character in set(text) if character not in keep}
+    hidden = sorted(filter(is_hidden, kinds))
+    marks = sorted(c for c in kinds.difference(hidden) if unicodedata.category(c) in _STACKED)
+    found = [f"{_one_of(hidden)}+"] if hidden else []
+    found += [f"(?<={_one_of(marks)}{{{_MAX_PILE}}}){_one_of(marks)}+"] if marks else []
+    return re.compile(f"({'|'.join(found)})") if found else None
+
+
 def visible(text: str, *, keep: str = "\n\t") -> str:
-    """Return ``text`` with every hidden character outside ``keep`` written as ``<U+XXXX>``."""
+    """Return ``text`` with every hidden character outside ``keep`` written as ``<U+XXXX>``; see `hidden_runs`."""
     if text.isascii() and text.isprintable():
         return text
-    # By kinds of character, not one by one: a text of megabytes has few kinds.
-    hidden = {character for character in set(text) if character not in keep and is_hidden(character)}
-    return (
-        text.translate({ord(character): f"<U+{ord(character):04X}>" for character in hidden})
-        if hidden
-        else text
-    )
+    runs = hidden_runs(text, keep=keep)
+    return runs.sub(lambda run: spelled_out(run.group()), text) if runs else text
+
+
+def spelled_out(run: str) -> str:
+    """Return every character of ``run`` as ``<U+XXXX>``."""
+    return "".join(f"<U+{ord(character):04X}>" for character in run)
+
+
+def _one_of(characters: list[str]) -> str:
+    return f"[{''.join(map(re.escape, characters))}]"
 
 
 def excerpt(text: str, *, limit: int = 160) -> str:

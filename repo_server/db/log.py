@@ -28,6 +28,16 @@ def read(session: Session) -> list[Record]:
     return [Record.parse(row) for row in rows]
 
 
+def about(session: Session, name: str) -> list[Record]:
+    """Return the records that hold ``name`` (an id, for one) anywhere, oldest first.
+
+    A log of years has hundreds of thousands of records; only those that are asked for are parsed.
+    """
+    wanted = name.encode()
+    rows = session.scalars(select(LogRow.record).order_by(LogRow.sequence))
+    return [Record.parse(row) for row in rows if wanted in row]
+
+
 def check(session: Session) -> Head:
     """Return the head of the log.
 

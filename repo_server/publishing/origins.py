@@ -3,23 +3,26 @@
 The database lists releases too; but a withdrawal that misses one because a row was altered protects nobody.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy.orm import Session
+from tuf.api.metadata import Targets
 
 from repo_server.publishing.ceremony import bin_names
-from repo_server.publishing.vouched import vouched_targets
+from repo_server.publishing.vouched import CACHED_ROLES, vouched_content, vouched_targets
 from repo_server.repository import Repository
 from signing.errors import WrongSubjectError
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.envelope import Envelope
-from signing.format.names import Pin
+from signing.format.names import Pin, version_key
 from signing.format.profile import Profile
 from signing.format.review import Review
 from signing.format.scope import NamedRelease, Scope
 from signing.format.statement import Statement
 from signing.format.withdrawal import NamedProfile
+from signing.metadata import parse
 from signing.roles import PROFILES, SKILLS
 
 
@@ -39,21 +42,17 @@ def published_releases(repository: Repository, session: Session) -> Iterator[Pub
     """
     anchor = repository.anchor
     for role in bin_names(vouched_targets(session, SKILLS, anchor=anchor)):
-        for path, target in vouched_targets(session, role, anchor=anchor).targets.items():
-            custom = target.custom if isinstance(target.custom, dict) else {}
-            if "tree_sha256" not in custom:
-                continue  # the review that stands beside a bundle
-            pin = Pin.parse(f"{custom.get('name')}=={custom.get('version')}", where=path)
-            if path != pin.bundle_path:
-                raise WrongSubjectError(f"is {pin} by its metadata", where=path)
-            yield Published(
-                release=NamedRelease(
-                    pin=pin,
-                    bundle_sha256=Sha256(target.hashes["sha256"]),
-                    tree_sha256=parse_sha256(custom["tree_sha256"], where=path),
-                ),
-                review_sha256=parse_sha256(custom.get("review_sha256"), where=path),
-            )
+        yield from _releases_in(vouched_content(session, role, anchor=anchor), role)
+
+
+def last_of(released: Iterable[Published], name: str) -> Published | None:
+    """Return the one of ``released`` that is called ``name`` and has the highest version, or None.
+
+    What a new version is compared with is not the database's to choose: without the row of the last release a new
+    version would look like the first, and with an older one like a harmless step.
+    """
+    found = [item for item in released if item.release.pin.name == name]
+    return max(found, key=lambda item: version_key(item.release.pin.version), default=None)
 
 
 def load_published_review(repository: Repository, item: Published) -> Review:
@@ -107,3 +106,24 @@ def published_profiles(repository: Repository, session: Session, scope: Scope) -
         ):
             found.append(NamedProfile(pin=profile.pin, sha256=digest))
     return sorted(found)
+
+
+@lru_cache(maxsize=CACHED_ROLES)
+def _releases_in(content: bytes, role: str) -> tuple[Published, ...]:
+    found = []
+    for path, target in parse(content, Targets, where=role).signed.targets.items():
+        custom = target.custom if isinstance(target.custom, dict) else {}
+        if "tree_sha256" not in custom:
+            continue  # the review that stands beside a bundle
+        pin = Pin.parse(f"{custom.get('name')}=={custom.get('version')}", where=path)
+        if path != pin.bundle_path:
+            raise WrongSubjectError(f"is {pin} by its metadata", where=path)
+        release = NamedRelease(
+            pin=pin,
+            bundle_sha256=Sha256(target.hashes["sha256"]),
+            tree_sha256=parse_sha256(custom["tree_sha256"], where=path),
+        )
+        found.append(
+            Published(release=release, review_sha256=parse_sha256(custom.get("review_sha256"), where=path))
+        )
+    return tuple(found)

@@ -1,5 +1,6 @@
 """What a repository holds and what it needs, for `status`, `show` and the read API."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Signed
 
 from repo_server.curation.examination import describe, load_review
+from repo_server.curation.textsafe import visible
 from repo_server.db.models import CandidateRow, CandidateState, ProfileRow, ReleaseRow
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.publishing.proposals import open_proposals, proposal_standing
@@ -25,13 +27,13 @@ WAIVERS_END_SOON: Final = timedelta(days=30)
 
 
 def overview(repository: Repository, session: Session, *, now: datetime) -> dict[str, Any]:
-    """Return candidates, profiles, roles, what waits for whom, what is withdrawn, and problems."""
+    """Return candidates, profiles, roles, what waits for whom, what is withdrawn, and problems.
+
+    A row that cannot be read is one of the problems, not the end of all the rest.
+    """
     waiting = open_subjects(session)
     missing = {item["subject"]: item["missing"] for item in waiting}
-    candidates = [
-        {**describe(row), "missing": missing.get(f"candidate:{row.id}", [])}
-        for row in session.scalars(select(CandidateRow).order_by(CandidateRow.imported_at))
-    ]
+    candidates, damaged = _candidates(session, missing)
     profiles = [
         {"name": row.name, "version": row.version, "state": row.state, "sha256": row.sha256}
         for row in session.scalars(select(ProfileRow).order_by(ProfileRow.name, ProfileRow.created_at))
@@ -47,15 +49,37 @@ def overview(repository: Repository, session: Session, *, now: datetime) -> dict
         "withdrawals": withdrawals(repository, session),
         "waivers": waivers,
         "roles": {role: facts for role, facts in roles.items() if not is_bin(role)},
-        "problems": [*problems(session, now=now), *_ended(waivers, now=now), *unread],
+        "problems": [
+            *problems(session, now=now),
+            *_ended(waivers, now=now),
+            *unread,
+            *damaged,
+            *unreadable_proposals(session),
+        ],
     }
 
 
+def _candidates(session: Session, missing: Mapping[str, list[str]]) -> tuple[list[dict[str, Any]], list[str]]:
+    found, damaged = [], []
+    for row in session.scalars(select(CandidateRow).order_by(CandidateRow.imported_at)):
+        try:
+            found.append({**describe(row), "missing": missing.get(f"candidate:{row.id}", [])})
+        except RejectedError as error:
+            damaged.append(f"candidate {row.id} cannot be read: {error}")
+    return found, damaged
+
+
 def open_subjects(session: Session) -> list[dict[str, Any]]:
-    """Return every subject that has open proposals, oldest first: its roles, and who has to sign still."""
+    """Return every subject that has open proposals, oldest first: its roles, and who has to sign still.
+
+    What cannot be read is left out; see `unreadable_proposals`.
+    """
     found: dict[str, dict[str, Any]] = {}
     for proposal in open_proposals(session):
-        standing = proposal_standing(session, proposal)
+        try:
+            standing = proposal_standing(session, proposal)
+        except RejectedError:
+            continue
         item = found.setdefault(
             proposal.subject, {"subject": proposal.subject, "roles": [], "signed": [], "missing": []}
         )
@@ -64,6 +88,18 @@ def open_subjects(session: Session) -> list[dict[str, Any]]:
         if not standing.complete:
             item["missing"] = sorted({*item["missing"], *standing.missing})
     return list(found.values())
+
+
+def unreadable_proposals(session: Session) -> list[str]:
+    """Return which open proposals nobody can sign or publish, because they are no metadata of ours, in words."""
+    found = []
+    for proposal in open_proposals(session):
+        try:
+            proposal_standing(session, proposal)
+        except RejectedError as error:
+            what = f"{visible(proposal.subject)} for {visible(proposal.role)}"
+            found.append(f"the proposal of {what} cannot be read: {error}")
+    return found
 
 
 def withdrawals(repository: Repository, session: Session) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from repo_server.db.models import CandidateRow, CandidateState, ProposalRow, Pro
 from repo_server.publishing.ceremony import Standing, succinct
 from repo_server.publishing.state import current, current_root, current_targets, tip
 from repo_server.publishing.vouched import vouched_delegator, vouched_targets
-from signing.errors import BadSignatureError, ConflictError, NotEntitledError, WrongSubjectError
+from signing.errors import BadSignatureError, ConflictError, FormatError, NotEntitledError, WrongSubjectError
 from signing.format.digest import sha256_of
 from signing.keys import holder_of
 from signing.metadata import lint_targets, parse, render, sign, with_targets
@@ -209,7 +209,11 @@ def accept_signature(session: Session, row: ProposalRow, signature: Signature, *
 
 
 def proposal_standing(session: Session, row: ProposalRow) -> Standing:
-    """Return who has signed ``row`` and who is missing."""
+    """Return who has signed ``row`` and who is missing.
+
+    Raises:
+        FormatError: it is not metadata, or of no role of ours.
+    """
     metadata = parse(row.content, Targets, where=row.role)
     result = _delegator(session, row.role).get_verification_result(
         row.role, metadata.signed_bytes, metadata.signatures
@@ -325,4 +329,9 @@ def _role_of(skills: Targets, path: str) -> str:
 def _delegator(session: Session, role: str) -> Root | Targets:
     if role == TARGETS:
         return current_root(session)
-    return current_targets(session, SKILLS if is_bin(role) else TARGETS)
+    found = current_targets(session, SKILLS if is_bin(role) else TARGETS)
+    try:
+        found.get_delegated_role(role)
+    except ValueError as error:
+        raise FormatError(f"nobody is appointed to sign {role[:80]!a}", where="proposal") from error
+    return found

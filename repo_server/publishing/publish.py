@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from securesystemslib.signer import Signer
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Targets
 
@@ -47,7 +48,14 @@ from repo_server.publishing.releases import load_reviewed
 from repo_server.publishing.standing import check_takes_up, mark_releases
 from repo_server.publishing.state import add_versions, current_targets
 from repo_server.repository import Repository
-from signing.errors import ConflictError, NotFoundError, RejectedError, SkillRepoError, ThresholdError
+from signing.errors import (
+    ConflictError,
+    FormatError,
+    NotFoundError,
+    RejectedError,
+    SkillRepoError,
+    ThresholdError,
+)
 from signing.format.archive import read_bundle
 from signing.format.digest import Sha256
 from signing.format.manifest import SKILL_NAME, MemberPath
@@ -114,13 +122,18 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
         by_subject.setdefault(row.subject, []).append(row)
     done = _Done()
     for subject, rows in by_subject.items():
-        if missing := _missing(session, rows):
-            done.pending.append((subject, missing))
-            continue
         try:
-            _publish_one(repository, session, subject, rows, done, now=now)
+            if missing := _missing(session, rows):
+                done.pending.append((subject, missing))
+                continue
+            with session.begin_nested():  # what fails half-way leaves nothing of itself
+                _publish_one(repository, session, subject, rows, done, now=now)
         except (RejectedError, ConflictError, NotFoundError) as error:
             done.blocked.append((subject, error))
+        except IntegrityError:
+            message = "the database holds something of it already that nobody published"
+            hint = "compare with skillrepo log; restore the database from a backup"
+            done.blocked.append((subject, ConflictError(message, hint=hint)))
     state = None
     if done.releases or done.profiles or done.renewed or done.withdrawals:
         mark_releases(repository, session)
@@ -164,7 +177,7 @@ def _publish_one(
     *,
     now: datetime,
 ) -> None:
-    """Apply the proposals of one subject; whatever raises does so before anything is changed."""
+    """Apply the proposals of one subject; what it did before something raises is the caller's to undo."""
     kind, _, name = subject.partition(":")
     if kind == "candidate":
         done.releases.append(_release(repository, session, name, rows, now=now))
@@ -176,8 +189,10 @@ def _publish_one(
         entries = withdrawals.check_list(repository, session, name, rows, now=now)
         _apply(session, rows, now=now)
         done.withdrawals.extend(entries)
-    else:
+    elif kind == "profile":
         done.profiles.append(_profile(repository, session, Pin.parse(name), rows, now=now))
+    else:
+        raise FormatError(f"{subject[:80]!a} is not something that is published", where="proposal")
 
 
 def _missing(session: Session, rows: list[ProposalRow]) -> tuple[str, ...]:
@@ -207,7 +222,9 @@ def _apply(session: Session, rows: list[ProposalRow], *, now: datetime) -> None:
 def _release(
     repository: Repository, session: Session, candidate_id: str, rows: list[ProposalRow], *, now: datetime
 ) -> Pin:
-    row = session.get_one(CandidateRow, candidate_id)
+    row = session.get(CandidateRow, candidate_id)
+    if row is None:
+        raise NotFoundError(f"no candidate {candidate_id[:40]!a}", hint="somebody altered the database")
     reviewed = load_reviewed(repository, session, row, now=now)
     # What was signed must be what the row says now: clients believe the metadata, people believe `show`.
     check_proposals(session, rows, reviewed.additions, anchor=repository.anchor, now=now)

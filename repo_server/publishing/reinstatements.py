@@ -89,13 +89,24 @@ def sign_reinstatement(
     *,
     now: datetime,
 ) -> Draft:
-    """Return the list with one more signature on the reinstatement of ``entry``."""
+    """Return the list with one more signature on the reinstatement of ``entry``, as it was shown to the signer.
+
+    Raises:
+        ConflictError: somebody else signed meanwhile, for this or another reason.
+    """
+    known = read_list(repository, session, now=now)
+    present = next((item for item in known.entries if item.id == entry.id), None)
+    if present != entry:
+        raise ConflictError(
+            f"somebody else signed the reinstatement of {entry.scope} meanwhile",
+            hint="look again; sign what stands there",
+        )
     signature = signer.sign(envelope.signed_bytes)
     signed = envelope.with_signature(
         EnvelopeSignature(keyid=signature.keyid, signature=bytes.fromhex(signature.signature))
     )
     lifted = entry.with_lifting(signed)
-    return Draft(entry=lifted, revocations=read_list(repository, session, now=now).with_lifting(lifted))
+    return Draft(entry=lifted, revocations=known.with_lifting(lifted))
 
 
 def _spellings(scope: Scope) -> set[str]:

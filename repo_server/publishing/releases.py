@@ -15,13 +15,14 @@ from tuf.api.metadata import TargetFile
 
 from repo_server.attesting.ci import VerifiedAttestation
 from repo_server.attesting.kept import verified_attestations
-from repo_server.curation.candidates import pin_of
-from repo_server.curation.examination import load_review
+from repo_server.curation.agreement import check_agrees, check_waivers
+from repo_server.curation.candidates import check_new_version, pin_of
+from repo_server.curation.deciding import curators
+from repo_server.curation.examination import examine, load_review
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
 from repo_server.policy import check_policy
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
-from repo_server.publishing.state import current_targets
 from repo_server.repository import Repository
 from signing.errors import ConflictError, ThresholdError, WrongSubjectError
 from signing.evidence import check_approval
@@ -30,7 +31,6 @@ from signing.format.digest import Sha256
 from signing.format.review import Review
 from signing.keys import envelope_signers, holder_of
 from signing.metadata import build_target
-from signing.roles import SKILLS, TARGETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +64,25 @@ def load_reviewed(
     """Read archive and review of a candidate, check them against each other, and say what would be published.
 
     Raises:
-        NotFoundError: not reviewed. ConflictError: rejected or published.
+        NotFoundError: not reviewed. ConflictError: rejected, or this version is published;
+            or the review is not of this state any more (`repo_server.curation.agreement`).
         ThresholdError: no curator's signature on the review, or fewer than the policy demands.
         BlockedError: it does not approve. PolicyError: it does not meet the policy.
-        WrongSubjectError, DigestMismatchError, FormatError: archive and review do not agree.
+        NotEntitledError: a finding is waived in the name of somebody who did not sign.
+        WrongSubjectError, DigestMismatchError, FormatError: archive, review and what is found here do not agree.
     """
     if row.state in {CandidateState.REJECTED, CandidateState.PUBLISHED}:
         raise ConflictError(
             f"candidate {row.id} is {row.state}", hint="skillrepo status shows what can be signed"
         )
     envelope, review = load_review(repository, row)
-    targets = current_targets(session, TARGETS)
-    keys = targets.delegations.keys if targets.delegations is not None else {}
-    curators = [keys[keyid] for keyid in targets.get_delegated_role(SKILLS).keyids]
-    signers = envelope_signers(envelope, curators)
+    signers = envelope_signers(envelope, curators(repository, session))
     if not signers:
         raise ThresholdError("review", signed=0, threshold=1)
+    check_new_version(session, pin_of(row))
     check_approval(review, now=now)
+    check_waivers(review, signers={holder_of(key) for key in signers})
+    check_agrees(review, examine(repository, session, row))
     _check_policy(repository, session, row, review, [holder_of(key) for key in signers], now=now)
     archive = repository.blobs.load(review.bundle_sha256)
     bundle = read_bundle(archive)

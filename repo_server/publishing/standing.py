@@ -4,6 +4,7 @@ The state in the database is what indexes and pages show. What may be used is de
 who use it; here it keeps new profiles from taking up what is withdrawn.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from repo_server.repository import Repository
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin, ReleaseVersion, SkillName
 from signing.format.profile import Profile
+from signing.format.scope import Scope
 from signing.format.withdrawal import Withdrawal
 from signing.withdrawals import refusal
 
@@ -42,15 +44,30 @@ def mark_releases(repository: Repository, session: Session) -> None:
         VerificationError, FormatError, NotFoundError: as for `withdrawals_of`.
     """
     curators, revocations = curators_of(repository, session), published_list(repository, session)
+    spoken_of = _spoken_of(entry.scope for entry in revocations.entries)
     for row in session.scalars(select(ReleaseRow)):
-        found = curators.covering(
-            revocations,
-            Pin(SkillName(row.name), ReleaseVersion(row.version)),
-            bundle_sha256=Sha256(row.bundle_sha256),
-            tree_sha256=Sha256(row.tree_sha256),
+        found = (
+            curators.covering(
+                revocations,
+                Pin(SkillName(row.name), ReleaseVersion(row.version)),
+                bundle_sha256=Sha256(row.bundle_sha256),
+                tree_sha256=Sha256(row.tree_sha256),
+            )
+            if not spoken_of.isdisjoint((row.name, row.bundle_sha256, row.tree_sha256))
+            else ()
         )
         row.state = found[0].state.value if found else _PUBLISHED
     session.flush()
+
+
+def _spoken_of(scopes: Iterable[Scope]) -> set[str]:
+    """Return the names and digests in ``scopes``: what none of them is about need not be compared with each."""
+    found: set[str] = set()
+    for scope in scopes:
+        found |= {part for part in (scope.name, scope.sha256) if part is not None}
+        for item in scope.releases:
+            found |= {item.pin.name, item.bundle_sha256, item.tree_sha256}
+    return found
 
 
 def check_takes_up(repository: Repository, session: Session, profile: Profile) -> None:

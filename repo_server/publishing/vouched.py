@@ -5,6 +5,7 @@ was altered in the database would carry the alteration into whatever is signed n
 """
 
 from functools import lru_cache
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,6 +17,8 @@ from signing.errors import BadSignatureError
 from signing.metadata import lint_root, lint_targets, parse
 from signing.roles import ROOT, SKILLS, TARGETS, is_bin
 
+CACHED_ROLES: Final = 160
+
 
 def vouched_targets(session: Session, role: str, *, anchor: bytes) -> Targets:
     """Return the published metadata of ``role``, signed by those whom the anchor's chain names.
@@ -24,7 +27,16 @@ def vouched_targets(session: Session, role: str, *, anchor: bytes) -> Targets:
         BadSignatureError: it, or what delegates to it, is not what its holders signed.
         NotFoundError, FormatError: it is not there, or is not such metadata.
     """
-    return parse(_vouched(session, role, anchor), Targets, where=role).signed
+    return parse(vouched_content(session, role, anchor=anchor), Targets, where=role).signed
+
+
+def vouched_content(session: Session, role: str, *, anchor: bytes) -> bytes:
+    """Return the bytes of the published metadata of ``role``, as `vouched_targets` reads them.
+
+    Raises:
+        BadSignatureError, NotFoundError, FormatError: as for `vouched_targets`.
+    """
+    return _vouched(session, role, anchor)
 
 
 def vouched_delegator(session: Session, role: str, *, anchor: bytes) -> Root | Targets:
@@ -74,8 +86,9 @@ def _read(role: str, content: bytes) -> Metadata[Root] | Metadata[Targets]:
     return parse(content, Targets, where=role)
 
 
-# The answer depends on the bytes alone, and without a compiled library each signature costs 10 ms to check.
-@lru_cache(maxsize=64)
+# The answer depends on the bytes alone, and without a compiled library each signature costs 10 ms to check. There
+# are 64 bins by default: a smaller cache than all roles would forget each before it is asked for again.
+@lru_cache(maxsize=CACHED_ROLES)
 def _check(delegator: bytes, delegator_role: str, content: bytes, role: str) -> None:
     metadata = _read(role, content)
     try:

@@ -22,8 +22,8 @@ from repo_server.db.models import ReleaseRow
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.repository import Repository
 from repo_server.storage.durable import write_durably
-from signing.errors import HostError
-from signing.format.archive import read_bundle
+from signing.errors import HostError, NotFoundError, RejectedError
+from signing.format.archive import Bundle, read_bundle
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.names import Pin, ReleaseVersion, SkillName, version_key
@@ -35,18 +35,30 @@ SCHEMA_V2: Final = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
 def project_indexes(repository: Repository, session: Session) -> None:
     """Write both indexes and the files that v0.1 lists.
 
+    A skill whose archive cannot be read is not offered; the others are, and what was withdrawn is gone, before the
+    error is raised.
+
     Raises:
-        HostError: a file cannot be written.
+        HostError: a file cannot be written. NotFoundError, RejectedError: an archive is gone or damaged.
     """
     folder = repository.skills_root / ".well-known"
-    newest = newest_skills(session)
+    newest, failed = newest_skills(session), None
     _remove_skills(folder / "skills", {row.name for row in newest})
+    v1, v2 = [], []
     for row in newest:
-        _write_files(repository, folder / "skills", row)
-    v2 = {"$schema": SCHEMA_V2, "skills": [_entry_v2(row) for row in newest]}
-    v1 = {"skills": [_entry_v1(repository, row) for row in newest]}
-    _write_json(folder / "agent-skills" / "index.json", v2)
-    _write_json(folder / "skills" / "index.json", v1)
+        try:
+            bundle = read_bundle(repository.blobs.load(Sha256(row.bundle_sha256)))
+        except (NotFoundError, RejectedError) as error:
+            failed = failed or error
+            _remove_others(folder / "skills" / row.name, set())
+            continue
+        _write_files(folder / "skills" / row.name, bundle)
+        v1.append({"name": row.name, "description": row.description, "files": list(bundle.contents)})
+        v2.append(_entry_v2(row))
+    _write_json(folder / "agent-skills" / "index.json", {"$schema": SCHEMA_V2, "skills": v2})
+    _write_json(folder / "skills" / "index.json", {"skills": v1})
+    if failed is not None:
+        raise failed
 
 
 def newest_skills(session: Session) -> list[ReleaseRow]:
@@ -79,15 +91,9 @@ def _entry_v2(row: ReleaseRow) -> dict[str, Any]:
     }
 
 
-def _entry_v1(repository: Repository, row: ReleaseRow) -> dict[str, Any]:
-    bundle = read_bundle(repository.blobs.load(Sha256(row.bundle_sha256)))
-    return {"name": row.name, "description": row.description, "files": list(bundle.contents)}
-
-
-def _write_files(repository: Repository, folder: Path, row: ReleaseRow) -> None:
-    bundle = read_bundle(repository.blobs.load(Sha256(row.bundle_sha256)))
-    wanted = {folder / row.name / path: content for path, content in bundle.contents.items()}
-    _remove_others(folder / row.name, set(wanted))
+def _write_files(folder: Path, bundle: Bundle) -> None:
+    wanted = {folder / path: content for path, content in bundle.contents.items()}
+    _remove_others(folder, set(wanted))
     for path, content in wanted.items():
         _write_changed(path, content)
 

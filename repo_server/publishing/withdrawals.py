@@ -21,6 +21,7 @@ from tuf.api.metadata import TargetFile, Targets
 
 from repo_server.db import log
 from repo_server.db.models import ProposalRow
+from repo_server.publishing.following import check_follows
 from repo_server.publishing.origins import Published, published_profiles, published_releases
 from repo_server.publishing.proposals import (
     Change,
@@ -42,7 +43,7 @@ from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
 from signing.keys import holder_of
 from signing.metadata import build_target, parse
 from signing.roles import REVOCATIONS, TARGETS
-from signing.withdrawals import Curators, check_continues
+from signing.withdrawals import Curators
 
 KIND: Final = "revocations"
 
@@ -151,8 +152,10 @@ def keep_list(repository: Repository, session: Session, data: bytes, *, now: dat
 
     Raises:
         FormatError: not a list. RollbackError: it does not continue the present one.
+        WrongSubjectError: a reinstatement that no curator signed. PolicyError: one curator would fill the list.
     """
-    _check_continues(Revocations.parse(data), read_list(repository, session, now=now))
+    before = read_list(repository, session, now=now)
+    check_follows(Revocations.parse(data), before, curators_of(repository, session))
     return f"{KIND}:{repository.blobs.store(data)}"
 
 
@@ -214,7 +217,7 @@ def check_list(
     """
     data = repository.blobs.load(parse_sha256(name, where="list"))
     found, before = Revocations.parse(data), published_list(repository, session)
-    _check_continues(found, before)
+    check_follows(found, before, curators_of(repository, session))
     check_roles(session, rows, _additions(data), anchor=repository.anchor, now=now)
     known = {entry.id: entry for entry in before.entries}
     signed = {name for row in rows for name in proposal_standing(session, row).signed}
@@ -243,17 +246,14 @@ def _planned(
     additions = _additions(data)
     if not open_proposals(session, subject):
         clear_the_way(repository, session, subject, now=now)
-        _check_continues(Revocations.parse(data), read_list(repository, session, now=now))
+        before = read_list(repository, session, now=now)
+        check_follows(Revocations.parse(data), before, curators_of(repository, session))
     rows = propose_roles(session, subject, additions, now=now)
     return check_roles(session, rows, additions, anchor=repository.anchor, now=now)
 
 
 def _additions(data: bytes) -> dict[str, dict[str, TargetFile]]:
     return {REVOCATIONS: {REVOCATIONS_PATH: build_target(REVOCATIONS_PATH, data)}}
-
-
-def _check_continues(revocations: Revocations, before: Revocations) -> None:
-    check_continues(revocations, count=len(before.entries), head=before.head())
 
 
 def _in_the_way(session: Session) -> Iterator[ProposalRow]:
@@ -271,7 +271,7 @@ def _acceptable(
         raise WrongSubjectError(f"the proposal for {row.role} is not one that can be published")
     check_roles(session, [row], {REVOCATIONS: {REVOCATIONS_PATH: target}}, anchor=repository.anchor, now=now)
     found = _list_of(repository, targets)
-    _check_continues(found, before)
+    check_follows(found, before, curators_of(repository, session))
     return found
 
 

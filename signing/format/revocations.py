@@ -15,12 +15,15 @@ from signing.errors import FormatError
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.digest import Sha256, sha256_of
 from signing.format.fields import Fields
+from signing.format.names import HolderName
 from signing.format.withdrawal import Withdrawal
 
 SCHEMA = "https://skills.clawdie.si/schema/revocations/v1"
 # One curator can fill the list. What that costs everybody else has an end.
 MAX_ENTRIES = 20_000
 MAX_LIST_BYTES = 16 << 20
+# What stands there stays for ever: whoever stole one key must not leave a list that takes no entry any more.
+MAX_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,11 @@ class Revocations:
     def with_lifting(self, lifted: Withdrawal) -> "Revocations":
         """Return the list with ``lifted`` in the place of the entry of the same id."""
         return Revocations(entries=tuple(lifted if e.id == lifted.id else e for e in self.entries))
+
+    def leaves_room(self, by: HolderName) -> bool:
+        """Return whether what ``by`` withdrew is at most a quarter of what the list can hold."""
+        theirs = [entry.to_json() for entry in self.entries if entry.by == by]
+        return len(theirs) * MAX_SHARE <= MAX_ENTRIES and len(canonical(theirs)) * MAX_SHARE <= MAX_LIST_BYTES
 
     def render(self) -> bytes:
         """Return the canonical bytes."""

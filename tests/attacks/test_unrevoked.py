@@ -93,7 +93,7 @@ def test_the_host_notices_when_the_client_has_forgotten(
 
 
 def test_who_never_saw_the_list_cannot_know(scene: Scene, forge: Forge, revoked: Withdrawal) -> None:
-    """What a client without memory cannot know (docs/decisions/0017): this birth is let through, and it shows."""
+    """What a client without memory cannot know (docs/decisions/0014): this birth is let through, and it shows."""
     forge.withdrawals(by=["bob"])
     offer(scene, forge)
     scene.born()

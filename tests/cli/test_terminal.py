@@ -27,12 +27,12 @@ def test_review_and_sign_by_a_person(desk: Desk) -> None:
         *("skillrepo", "--repo", "r", "review", candidate), answers=[("later", "later")], env=plain
     )
     assert status == 0
-    assert "what changes in the files" in screen
+    assert "what it may do (first version: all of it is new)" in screen
     status, screen = desk.talk(
         *("skillrepo", "--repo", "r", "review", candidate, "--as", "curator-1"),
         answers=[
-            ("approve, reject, or later", "maybe"),
-            ("approve, reject, or later", "approve"),
+            ("approve, reject, needs-work, or later", "maybe"),
+            ("approve, reject, needs-work, or later", "approve"),
             ("why is it acceptable?", "our own host"),
             ("reason", "read it all"),
         ],

@@ -4,13 +4,14 @@ Compiled code cannot be reviewed here, and a loader looks at the first bytes, no
 ``notes.md`` runs. A script outside ``scripts/`` is where a reviewer does not expect one.
 """
 
+import re
 from collections.abc import Iterator
 
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree, text_of
 from signing.format.archive import SourceFile
+from signing.format.finding import Finding, Severity
 from signing.format.manifest import Mode
-from signing.format.review import Finding, Severity
 
 _MAGIC = (
     (b"\x7fELF", "an ELF program"),
@@ -39,6 +40,16 @@ _ENDINGS = (
     ".pyo",
     ".msi",
 )
+_OFFICE_MACROS = re.compile(rb"vbaProject\.bin|_VBA_PROJECT|xl/macrosheets/|V\x00B\x00A\x00")
+_PDF_STARTS = re.compile(
+    rb"/(?:JavaScript|JS|Launch|EmbeddedFile|OpenAction\s{0,9}<<[^>]{0,200}/(?:JS|Launch))\b"
+)
+_PICTURES = (
+    (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82", "a PNG picture"),
+    (b"\xff\xd8\xff", b"\xff\xd9", "a JPEG picture"),
+    (b"%PDF-", b"%%EOF", "a PDF file"),
+)
+_SLACK = 16  # bytes of padding that writers leave
 _PE_POINTER = slice(0x3C, 0x40)
 _PYC_MAGIC = range(3000, 4000)  # CPython 3.0 to far ahead; followed by CR LF
 _HEADER = 4
@@ -52,6 +63,9 @@ def check(tree: SourceTree) -> Iterator[Finding]:
         if kind := compiled(file.content):
             message = f"is {kind}: compiled code cannot be reviewed here; ship the source, or package it"
             yield _finding("compiled", Severity.BLOCK, path, message)
+        elif found := _two_things(file.content):
+            check_id, severity, message = found
+            yield _finding(check_id, severity, path, message)
         elif path.lower().endswith(_ENDINGS):
             message = "has the name of compiled code, but is none that we know; what loads it?"
             yield _finding("compiled-name", Severity.LOOK, path, message)
@@ -69,6 +83,30 @@ def check(tree: SourceTree) -> Iterator[Finding]:
                 "begins like a script, but is not under scripts/; move it there or remove the first line"
             )
             yield _finding("script-elsewhere", Severity.LOOK, path, message, excerpt(script))
+
+
+def _two_things(content: bytes) -> tuple[str, Severity, str] | None:
+    """Return what else a document or picture is: a program for its viewer, or something behind its end."""
+    if _OFFICE_MACROS.search(content) and content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "macros", Severity.BLOCK, "is an Office document with macros, which start when it is opened"
+    if content.startswith(b"%PDF-") and _PDF_STARTS.search(content):
+        return "macros", Severity.BLOCK, "is a PDF file that starts a script or a program when it is opened"
+    for begin, end, kind in _PICTURES:
+        if content.startswith(begin):
+            at = content.rfind(end)
+            rest = content[at + len(end) :] if at >= 0 else b""
+            if len(rest) > _SLACK:
+                harmful = (
+                    rest.lstrip()[:4].startswith((b"#!", b"MZ", b"\x7fELF", b"<?ph", b"<scr"))
+                    or text_of(rest) is not None
+                )
+                severity = Severity.BLOCK if harmful else Severity.LOOK
+                return (
+                    "polyglot",
+                    severity,
+                    f"is {kind} with {len(rest)} bytes behind its end: what reads them?",
+                )
+    return None
 
 
 def executables_of(tree: SourceTree) -> tuple[str, ...]:

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 
-from repo_server.curation.frontmatter import read_front_matter
+from repo_server.curation.frontmatter import Problem
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree
+from signing.format.finding import Finding
 from signing.format.manifest import SKILL_NAME
-from signing.format.names import SkillName
-from signing.format.review import Finding
 
 
-def check(tree: SourceTree, *, name: SkillName | None = None, strict: bool = False) -> Iterator[Finding]:
-    """Yield one finding for each problem."""
-    _, problems = read_front_matter(tree.skill_md, strict=strict, expected=name)
+def check(tree: SourceTree, problems: list[Problem]) -> Iterator[Finding]:
+    """Yield one finding for each of ``problems``, which `read_front_matter` found in the SKILL.md of ``tree``."""
     lines = tree.skill_md.decode("utf-8", errors="replace").split("\n")
     for problem in problems:
         yield Finding(

@@ -13,11 +13,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from repo_server.curation.checks.egress import CATCHERS, CHAT_HOOKS, LOCAL, SHORTENERS, belongs
+from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import excerpt, visible
 from repo_server.curation.tree import SourceTree
+from signing.format.finding import Finding, Severity
 from signing.format.manifest import MemberPath
-from signing.format.review import Finding, Severity
 
 _URL = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://([^\s/\\?#\"'`<>()|]{1,300})", re.IGNORECASE)
 # Browsers and many libraries read https:/host, https:////host and https:\\host as https://host.
@@ -31,6 +33,10 @@ _COMMAND = re.compile(
     r"(?<![\w./-])(?P<program>curl|wget|aria2c|fetch|iwr|irm|nc|ncat|netcat|ssh|scp|sftp|rsync|telnet|ping|dig|nslookup)"
     r"(?:\.exe)?[ \t](?P<words>[^\n;|&]{1,400})",
     re.IGNORECASE,
+)
+_SIGN_OF_URL = re.compile(r":\\?/|:\\\\|//|/dev/", re.IGNORECASE)
+_SIGN_OF_COMMAND = Phrases(
+    r"\bcurl|\bwget|\baria2c|\bfetch|\biwr|\birm|\bnc(?:\.exe)?[ \t]|\bncat|\bnetcat|\bssh|\bscp|\bsftp|\brsync|\btelnet|\bping|\bdig[ \t]|\bnslookup"
 )
 _WORD = re.compile(r"\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"']+")
 _OUTPUT = re.compile(r"-[A-Za-z]*o|--output|--output-document|-H|--header|-A|--user-agent", re.ASCII)
@@ -46,27 +52,6 @@ _FILE_ENDINGS = (
 _COPIES = {"scp", "rsync", "sftp"}  # their words are files unless there is a colon in them
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 _PORT = re.compile(r":[0-9]{0,5}$", re.ASCII)
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - named in a text, not bound
-# Services whose purpose is to receive anything from anybody, or to hide where a link leads.
-_CATCHERS = (
-    *(
-        "webhook.site",
-        "requestbin.com",
-        "requestbin.net",
-        "pipedream.net",
-        "beeceptor.com",
-        "requestcatcher.com",
-    ),
-    *("interact.sh", "oast.fun", "oast.live", "oast.me", "oast.online", "oast.pro", "oast.site", "dnslog.cn"),
-    *("burpcollaborator.net", "ngrok.io", "ngrok.app", "ngrok-free.app", "trycloudflare.com", "serveo.net"),
-    *("loca.lt", "localhost.run", "pastebin.com", "paste.ee", "rentry.co", "hastebin.com", "termbin.com"),
-    *("transfer.sh", "0x0.st", "file.io", "gofile.io", "catbox.moe", "hooks.slack.com", "api.telegram.org"),
-    *("discord.com", "discordapp.com", "gist.githubusercontent.com"),
-)
-_SHORTENERS = (
-    *("bit.ly", "t.co", "tinyurl.com", "is.gd", "v.gd", "goo.gl", "ow.ly", "cutt.ly", "rb.gy", "t.ly"),
-    *("rebrand.ly", "shorturl.at", "tiny.cc", "buff.ly", "s.id", "dub.sh", "shorten.ly"),
-)
 MAX_HOSTS = 2_000  # keeps a review readable by its own parser, and by people
 _MAX_MENTIONS = 20_000
 
@@ -112,7 +97,9 @@ def _collect(tree: SourceTree) -> tuple[dict[str, _Host], bool]:
     hosts: dict[str, _Host] = {}
     mentions = 0
     for path, text in examined(tree):
-        for number, line in enumerate(text.replace("\0", "").split("\n"), start=1):
+        lines = text.replace("\0", "").split("\n")
+        for number in _lines_with_hosts("\n".join(lines)):
+            line = lines[number - 1]
             for authority, is_url in _mentions(line):
                 userinfo, at, rest = authority.rpartition("@")
                 name = _host(rest)
@@ -126,6 +113,23 @@ def _collect(tree: SourceTree) -> tuple[dict[str, _Host], bool]:
                 host.files.add(path)
                 host.userinfo = host.userinfo or bool(at and is_url and userinfo != "git")
     return dict(sorted(hosts.items())), True
+
+
+def _lines_with_hosts(text: str) -> list[int]:
+    """Return the lines, from 1, in which a host can stand: most have none, and the patterns are slow."""
+    places = [match.start() for match in _SIGN_OF_URL.finditer(text)]
+    lower = text.lower()
+    for needles, pattern in _SIGN_OF_COMMAND.alternatives:
+        if any(needle in lower for needle in needles[0]):
+            places += [match.start() for match in pattern.finditer(text)]
+    found: list[int] = []
+    number, counted = 1, 0
+    for at in sorted(places):
+        number += text.count("\n", counted, at)
+        counted = at
+        if not found or found[-1] != number:
+            found.append(number)
+    return found
 
 
 def _of(hosts: dict[str, _Host], name: str, path: MemberPath, number: int, line: str) -> _Host:
@@ -180,7 +184,7 @@ def _host(authority: str) -> str:
 
 
 def _oddity(name: str) -> str:
-    if name in _LOCAL:
+    if name in LOCAL:
         return ""
     if _is_address(name):
         return "is an address, not a name: nobody can tell whose it is, and it can change hands"
@@ -188,9 +192,9 @@ def _oddity(name: str) -> str:
         return "is an internationalised name: it can look like another one; compare the letters"
     if not _NAME.fullmatch(name):
         return "is put together at run time, or is no host name: find out what it becomes"
-    if _belongs(name, _CATCHERS):
+    if belongs(name, CATCHERS + CHAT_HOOKS):
         return "takes or gives anything without saying whose it is (tunnel, paste, chat or request catcher)"
-    if _belongs(name, _SHORTENERS):
+    if belongs(name, SHORTENERS):
         return "hides where its links lead, and can change that; write the full address"
     return ""
 
@@ -202,10 +206,6 @@ def _is_address(name: str) -> bool:
         # inet_aton also reads 2130706433, 0x7f000001 and 0177.1 as addresses, and so do browsers.
         return bool(re.fullmatch(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+)){0,3}", name, re.ASCII))
     return True
-
-
-def _belongs(name: str, domains: tuple[str, ...]) -> bool:
-    return any(name == domain or name.endswith(f".{domain}") for domain in domains)
 
 
 def _finding(check_id: str, severity: Severity, host: _Host, message: str) -> Finding:

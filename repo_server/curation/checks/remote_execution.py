@@ -17,20 +17,18 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import islice
 from typing import NamedTuple
 
-from repo_server.curation.reading import examined
-from repo_server.curation.textsafe import excerpt
-from repo_server.curation.tree import SourceTree
-from signing.format.manifest import MemberPath
-from signing.format.review import Finding, Severity
+from repo_server.curation.checks import taint
+from repo_server.curation.checks.context import is_warning
+from repo_server.curation.checks.document import MAX_PLACES, Document, Hit
+from repo_server.curation.checks.purpose import Purpose
+from signing.format.finding import Severity
 
 _REACH = 2_000
 _NEAR_LINES = 3
 _NEAR_LINES_OF_CODE = 5
 _SHOWN = 400
-_MAX_PLACES = 5_000  # of one pattern in one text
 _BACK = 40
 
 _SHELL = (
@@ -38,9 +36,9 @@ _SHELL = (
     r"(?:(?:xargs|nohup|exec|command)\s{1,9}(?:-[^\s|]{0,40}\s{1,9}){0,4})?"
     r"(?:env\s{1,9}(?:-[^\s|]{1,40}\s{1,9}){0,4}(?:[^\s=|]{1,60}=[^\s|]{0,100}\s{1,9}){0,6})?(?:/[\w/.-]{1,60}/)?"
     r"(?:(?:(?:ba|z|da|k|fi|c|tc|a)?sh|python[0-9]{0,2}(?:\.[0-9]{1,3})?|perl|ruby|node|deno|bun|php|pwsh|powershell"
-    r"|osascript)\b(?!\.)|(?:\.|source)\s{1,9}/(?:dev|proc)/)"
+    r"|osascript|tclsh|expect|lua[0-9.]{0,3}|julia|Rscript|guile|nu|xonsh|source)\b(?!\.)|(?:\.|source)\s{1,9}/(?:dev|proc)/)"
 )
-_PROGRAMS = r"curl|wget|aria2c|fetch|lwp-request|iwr|irm|invoke-webrequest|invoke-restmethod"
+_PROGRAMS = r"curl|wget|aria2c|axel|fetch|lynx|w3m|links|elinks|xh|https?ie|lwp-request|lwp-download|iwr|irm|invoke-webrequest|invoke-restmethod"
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -49,14 +47,17 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 _FETCH = _compiled(rf"\b(?:{_PROGRAMS})(?:\.exe)?(?=[\s\"'`)$<]|$)")
 _DECODE = _compiled(
-    r"\b(?:base(?:64|32)\b[^\n|]{0,80}?\s-{1,2}d|openssl\s{1,9}(?:enc|base64)\b[^\n|]{0,80}?\s-d|xxd\b[^\n|]{0,40}?\s-\w{0,5}r)"
+    r"\b(?:base(?:64|32)\b[^\n|]{0,80}?\s-{1,2}d|openssl\s{1,9}(?:enc|base64)\b[^\n|]{0,80}?\s-d|xxd\b[^\n|]{0,40}?\s-\w{0,5}r"
+    r"|gunzip\b|zcat\b|gzip\s{1,3}-\w{0,4}d|\brev\b\s{0,3}(?=[|<])|\btr\s{1,3}[\"']?[\w-]{2,12}[\"']?\s{1,3}[\"']?[\w-]{2,12}|printf\s{1,3}[\"']?(?:\\x|\\[0-7]{3})|uudecode\b|dd\s{1,3}if=\S{1,80}\s[^\n|]{0,60}skip=)"
 )
 _PIPED = _compiled(rf"\|&?\s{{0,40}}{_SHELL}")
 _SUBSTITUTED = _compiled(
     r"(?:\beval|\bsource|(?<!\S)\.|\b(?:ba|z|da|k)?sh|\bpython[0-9]{0,2}(?:\.[0-9]{1,3})?|\bperl|\bruby|\bnode)"
     r"(?:\s{1,9}-{1,2}\w{0,20}){0,3}\s{0,9}(?:<{1,3}\s{0,9})?[\"']?\s{0,40}(?:\$\(|<\()"
-    # In prose, a backtick only begins a piece of code: "in sh `curl` fetches".
-    r"|(?:\beval\s{1,9}[\"']?|\b(?:ba|z|da|k)?sh\s{1,9}(?:-\w{1,9}\s{1,9}[\"']|<<<\s{0,9}[\"']?))\s{0,40}`"
+)
+# In prose, a backtick only begins a piece of code: "in sh `curl` fetches".
+_BACKTICKED = _compiled(
+    r"(?:\beval\s{1,9}[\"']?|\b(?:ba|z|da|k)?sh\s{1,9}(?:-\w{1,9}\s{1,9}[\"']|<<<\s{0,9}[\"']?))\s{0,40}`"
 )
 _IEX = _compiled(r"\b(?:iex|invoke-expression)\b|\[scriptblock\]::create\b")
 _IEX_PIPED = _compiled(r"\|\s{0,40}(?:iex|invoke-expression)\b")
@@ -64,6 +65,11 @@ _POWERSHELL_FETCH = _compiled(
     r"\b(?:iwr|irm|invoke-webrequest|invoke-restmethod|downloadstring|downloaddata|net\.webclient|start-bitstransfer)\b"
 )
 _EXEC = _compiled(r"\b(?:exec|eval)\s{0,9}\(")
+_RUNNER_CALL = _compiled(r"\b(?:exec|eval|compile|system|popen|run|call|check_output|loads)\s{0,9}\(")
+_INLINE_GET = _compiled(
+    r"\b(?:Rscript|R)\s{1,4}-e\b[^\n]{0,80}source\([^\n]{0,20}https?:|\bjulia\s{1,4}-e\b[^\n]{0,80}(?:include|eval)\([^\n]{0,40}download|\blua\S{0,4}\s{1,4}-e\b[^\n]{0,120}load(?:string)?\s?\([^\n]{0,160}request|\bhttps?\s{1,3}(?:--body\s{1,3})?GET\s{1,3}[^\n|]{4,200}\|\s{0,4}(?:sudo\s{1,3})?(?:ba|z|da|fi)?sh\b|\b(?:sudo\s{1,3})?(?:dpkg|rpm|installer)\s[^\n]{0,20}<\(\s{0,3}(?:curl|wget)"
+    r"|\b(?:perl|ruby)\b[^\n]{0,200}\beval\b[^\n]{0,60}(?:\bget\b|open|LWP|Net::HTTP|URI)|\bnode\s{1,9}-e\b[^\n]{0,300}(?:eval|Function|vm\.)[^\n]{0,300}|\bphp\s{1,9}-r\b[^\n]{0,200}eval[^\n]{0,60}file_get_contents"
+)
 _THEN_EVAL = _compiled(r"\.then\s{0,9}\(\s{0,9}eval\b")
 _URL_CALL = _compiled(r"\b(?:urlopen|urlretrieve|(?:requests|httpx|axios|session)\.get|fetch)\s{0,9}\(")
 _INLINE = _compiled(r"\bpython[0-9]{0,2}(?:\.[0-9]{1,3})?\s{1,9}-c\b")
@@ -86,13 +92,33 @@ _RUN_FILE = _compiled(
 _SAVED = _compiled(
     r"(?:\s-\w{0,12}o|--output(?:-document)?|(?<!<)>{1,2}|\btee)[\s=]{0,3}[\"']?(?P<file>[^\s\"'`;|&<>()]{1,200})"
 )
-_CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
+_DIGEST_CHECKED = _compiled(
+    r"\b[0-9a-f]{64}\b[^\n]{0,200}(?:sha256sum|shasum|sha256)\b[^\n]{0,60}(?:-c|--check)|(?:sha256sum|shasum|sha256)\b[^\n]{0,60}(?:-c|--check)[^\n]{0,60}[0-9a-f]{64}|sha256\w{0,6}=[\"']?[0-9a-f]{64}|\bcosign verify|\bgpg --verify"
+)
 _SEPARATORS = str.maketrans(dict.fromkeys("\n\r\t\"'`;|&<>()={}$/,", " "))
 
 # Without one of these words (in lower case), the pattern cannot be there: looking for a word is much faster.
 _NEEDS = {
     _PIPED: ("|",),
-    _SUBSTITUTED: ("$(", "<(", "`"),
+    _SUBSTITUTED: ("$(", "<("),
+    _BACKTICKED: ("eval ", "eval\t", "sh -", "sh\t", "<<<"),
+    _FETCH: (
+        "curl",
+        "wget",
+        "aria2c",
+        "axel",
+        "fetch",
+        "lynx",
+        "w3m",
+        "links",
+        "xh",
+        "httpie",
+        "httpsie",
+        "lwp-",
+        "iwr",
+        "irm",
+        "invoke-",
+    ),
     _IEX: ("iex", "invoke-", "scriptblock"),
     _IEX_PIPED: ("iex", "invoke-"),
     _POWERSHELL_FETCH: ("iwr", "irm", "invoke-", "download", "webclient", "bitstransfer"),
@@ -100,7 +126,32 @@ _NEEDS = {
     _THEN_EVAL: ("eval",),
     _URL_CALL: ("urlopen", "urlretrieve", ".get", "fetch"),
     _INLINE: ("python",),
-    _DECODE: ("base64", "base32", "openssl", "xxd"),
+    _INLINE_GET: (
+        "eval",
+        "function",
+        "vm.",
+        "source(",
+        "include(",
+        "load",
+        " get ",
+        "dpkg",
+        "rpm ",
+        "installer",
+    ),
+    _DECODE: (
+        "base64",
+        "base32",
+        "openssl",
+        "xxd",
+        "gunzip",
+        "zcat",
+        "gzip",
+        "rev",
+        "tr ",
+        "printf",
+        "uudecode",
+        "dd if",
+    ),
     _DECODE_CALL: ("b64decode", "base64string", "atob"),
     _DECODE_RUNNER: ("exec", "eval", "iex", "invoke-"),
     _ENCODED: ("-e",),
@@ -108,6 +159,7 @@ _NEEDS = {
 _FETCHED = "runs what it fetches"
 _FETCHED_FILE = "makes what it fetches executable or runs it"
 _DECODED = "runs what it decodes, so that nobody reads it first"
+_ADVICE = "name the program, its version and digest in the skill, and ship or package it"
 _LATER = "executes text a few lines after it fetches some: is it that text?"
 
 
@@ -118,25 +170,47 @@ class _Hit(NamedTuple):
     severity: Severity = Severity.BLOCK
 
 
-def check(tree: SourceTree) -> Iterator[Finding]:
-    """Yield one finding for each line and kind."""
-    for path, whole in examined(tree):
-        text = _Text(whole.replace("\0", ""))  # a shell does not see a NUL either
-        seen: set[tuple[int, str]] = set()
-        for hit in _hits(text):
-            line = text.line(hit.at)
-            if (line, hit.check) not in seen:
-                seen.add((line, hit.check))
-                yield _finding(hit, path, line, text.around(hit.at))
+def judge(document: Document, _: Purpose) -> Iterator[Hit]:
+    """Yield one hit for each line and kind."""
+    text = _Text(document)
+    seen: set[tuple[int, str]] = set()
+    for hit in _hits(text):
+        line = document.row(hit.at)
+        if (line, hit.check) in seen:
+            continue
+        seen.add((line, hit.check))
+        severity, message = hit.severity, hit.message
+        if (
+            severity is Severity.BLOCK
+            and hit.check != "too-many"
+            and is_warning(document, hit.at, end=hit.at + _SHOWN)
+        ):
+            severity, message = (
+                Severity.NOTE,
+                f"{message}, but is named here as something to avoid or to look for",
+            )
+        elif (
+            severity is Severity.BLOCK
+            and hit.check == "fetch-then-run"
+            and _DIGEST_CHECKED.search(document.text, hit.at, hit.at + _REACH)
+        ):
+            severity, message = (
+                Severity.LOOK,
+                f"{message}, after comparing a digest that stands here: is it the right one?",
+            )
+        elif severity is Severity.BLOCK:
+            message = f"{message}; {_ADVICE}"
+        yield Hit(check=f"remote-execution.{hit.check}", severity=severity, at=hit.at, message=message)
 
 
 class _Text:
-    """A text in which continued lines are one, and where its words stand. Offsets are those of the original."""
+    """A document, and where its words stand."""
 
-    def __init__(self, original: str) -> None:
-        self.original = original
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.original = document.text
+        self.joined = document.joined
         self.crowded = False
-        self.joined = _CONTINUED.sub(_blanked, original) if "\n" in original else original
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -159,16 +233,10 @@ class _Text:
         return [match.start() for match in self.matches(pattern)]
 
     def matches(self, pattern: re.Pattern[str]) -> list[re.Match[str]]:
-        """Return where ``pattern`` is, at most `_MAX_PLACES` times; `crowded` remembers that there is more."""
-        if pattern in _NEEDS and not any(word in self._lower for word in _NEEDS[pattern]):
-            return []
-        found = list(islice(pattern.finditer(self.joined), _MAX_PLACES + 1))
-        self.crowded = self.crowded or len(found) > _MAX_PLACES
-        return found[:_MAX_PLACES]
-
-    @cached_property
-    def _lower(self) -> str:
-        return self.joined.lower()
+        """Return where ``pattern`` is, at most `MAX_PLACES` times; `crowded` remembers that there is more."""
+        found = self.document.places(pattern, *_NEEDS.get(pattern, ()))
+        self.crowded = self.crowded or len(found) >= MAX_PLACES
+        return found
 
     @cached_property
     def saved(self) -> dict[str, list[int]]:
@@ -184,19 +252,18 @@ class _Text:
         first = ends - _NEAR_LINES - 1
         return max(at - _REACH, self._ends[first] + 1 if first >= 0 else 0)
 
-    def line(self, at: int) -> int:
-        return bisect_left(self._ends, at) + 1
-
     def one_line(self, begin: int, end: int) -> bool:
         """Return whether both places are in one command line, and near enough."""
         return 0 <= end - begin <= _REACH and self.joined.find("\n", begin, end) < 0
 
+    def is_cell(self, at: int) -> bool:
+        """Return whether the pipe at ``at`` separates two cells of a Markdown table."""
+        begin = self.joined.rfind("\n", 0, at) + 1
+        row = self.joined[begin : min(at, begin + _REACH)]
+        return row.lstrip().startswith("|") and row.count("`") % 2 == 0 and not row.endswith("\\")
+
     def lines_between(self, begin: int, end: int) -> int:
         return self.original.count("\n", begin, end)
-
-    def around(self, at: int) -> str:
-        begin = max(self.joined.rfind("\n", 0, at) + 1, at - _BACK)
-        return self.joined[begin : at + _SHOWN].partition("\n")[0]
 
 
 def _hits(text: _Text) -> Iterator[_Hit]:
@@ -204,19 +271,22 @@ def _hits(text: _Text) -> Iterator[_Hit]:
     yield from _powershell(text)
     yield from _calls(text)
     yield from _then_run(text)
+    yield from _linked(text)
     if text.crowded:
         # Blocking, because the rest is unseen: noise must not be a way to hide a command.
-        yield _Hit(0, "too-many", f"has more than {_MAX_PLACES} commands of one kind; not all were examined")
+        yield _Hit(0, "too-many", f"has more than {MAX_PLACES} commands of one kind; not all were examined")
 
 
 def _to_shell(text: _Text) -> Iterator[_Hit]:
     """``… | sh`` behind, and ``sh -c "$(…`` before a word that fetches or decodes."""
     for at in text.places(_PIPED):
+        if text.is_cell(at):
+            continue
         for places, check_id, message in _sources(text):
             source = _last_before(places, at)
             if source is not None and text.one_line(source, at):
                 yield _Hit(source, check_id, message)
-    for match in text.matches(_SUBSTITUTED):
+    for match in [*text.matches(_SUBSTITUTED), *text.matches(_BACKTICKED)]:
         for places, check_id, message in _sources(text):
             source = _first_from(places, match.end())
             near = source is not None and source - match.end() <= _REACH
@@ -224,6 +294,15 @@ def _to_shell(text: _Text) -> Iterator[_Hit]:
                 yield _Hit(match.start(), check_id, message)
     for at in text.places(_ENCODED):
         yield _Hit(at, "decode-to-shell", _DECODED)
+
+
+def _linked(text: _Text) -> Iterator[_Hit]:
+    """Something fetched or decoded that a name carries to where it is executed."""
+    for flow in taint.runs_in(text.document):
+        if flow.holds & taint.Holds.FETCHED:
+            yield _Hit(flow.at, "fetch-to-shell", _FETCHED)
+        else:
+            yield _Hit(flow.at, "decode-to-shell", _DECODED)
 
 
 def _sources(text: _Text) -> tuple[tuple[list[int], str, str], ...]:
@@ -251,11 +330,22 @@ def _powershell(text: _Text) -> Iterator[_Hit]:
 def _calls(text: _Text) -> Iterator[_Hit]:
     """Calls in programs: ``exec(urlopen(…))`` at once, or the one some lines behind the other."""
     calls = text.places(_URL_CALL)
-    for runner in (_EXEC, _INLINE):
-        for at in text.places(runner):
-            call = _first_from(calls, at)
-            if call is not None and text.one_line(at, call):
-                yield _Hit(at, "fetch-to-shell", _FETCHED)
+    for at in text.places(_EXEC):
+        call = _first_from(calls, at)
+        if call is not None and text.one_line(at, call) and text.joined[max(0, at - 1) : at] != ".":
+            yield _Hit(at, "fetch-to-shell", _FETCHED)
+    for at in text.places(_INLINE):
+        call = _first_from(calls, at)
+        end = text.joined.find("\n", at)
+        if (
+            call is not None
+            and text.one_line(at, call)
+            and _RUNNER_CALL.search(text.joined, at, end if end >= 0 else len(text.joined))
+        ):
+            yield _Hit(at, "fetch-to-shell", _FETCHED)
+    for match in text.matches(_INLINE_GET):
+        if "http" in text.joined[match.start() : match.end() + 200].partition("\n")[0].lower():
+            yield _Hit(match.start(), "fetch-to-shell", _FETCHED)
     for at in text.places(_THEN_EVAL):
         yield _Hit(at, "fetch-to-shell", _FETCHED)
     for at in text.places(_EXEC):
@@ -319,21 +409,3 @@ def _last_before(places: list[int], at: int) -> int | None:
 def _first_from(places: list[int], at: int) -> int | None:
     index = bisect_left(places, at)
     return places[index] if index < len(places) else None
-
-
-def _blanked(match: re.Match[str]) -> str:
-    """Return as many blanks as the line end had characters, but keep the operator before it."""
-    operator = match.group().rstrip("\\` \t\r\n")
-    return operator.ljust(len(match.group()))
-
-
-def _finding(hit: _Hit, path: MemberPath, line: int, shown: str) -> Finding:
-    advice = "name the program, its version and digest in the skill, and ship or package it"
-    return Finding(
-        check=f"remote-execution.{hit.check}",
-        severity=hit.severity,
-        path=path,
-        line=line,
-        message=f"{hit.message}; {advice}" if hit.severity is Severity.BLOCK else hit.message,
-        excerpt=excerpt(shown),
-    )

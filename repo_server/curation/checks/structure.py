@@ -12,8 +12,8 @@ from itertools import islice
 from repo_server.curation.reading import MAX_ALL_EXAMINED, MAX_EXAMINED, claims_text, reading_of
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree
+from signing.format.finding import Finding, Severity
 from signing.format.manifest import SKILL_NAME, MemberPath
-from signing.format.review import Finding, Severity
 
 MAX_SKILL_LINES = 500
 MAX_SKILL_BYTES = 100 << 10
@@ -39,6 +39,24 @@ _ZIP_END = b"PK\x05\x06"
 _ZIP_END_REACH = 65_557  # the end record may be followed by a comment of at most 65,535 bytes
 _TAR_MAGIC = slice(257, 262)
 _LINK = re.compile(r"\]\(\s{0,20}<?([^()\s<>]{1,300})")
+_GAP = re.compile(r"\n(?:[ \t]{0,80}\n){24,10000}(?=[ \t]{0,80}\S)")
+_MAX_GAPS = 20
+_MAX_LED = 500
+_SHORT_STEM = 3
+_USUAL = (
+    "license",
+    "licence",
+    "readme",
+    "changelog",
+    "notice",
+    "copying",
+    "contributing",
+    "__init__",
+    "package",
+    "requirements",
+    ".",
+)
+_DEEP = 2  # folders below the skill that a reference may stand in, the last one of them its topic
 _MENTION = re.compile(r"(?<![\w./-])((?:scripts|references|assets)/[\w./-]{1,200})")
 
 
@@ -58,6 +76,7 @@ def check(tree: SourceTree) -> Iterator[Finding]:
             yield _finding("huge-text", Severity.BLOCK, path, message)
         if reading is not None and reading.faithful:
             yield from _lines(path, reading.text)
+            yield from _pushed_away(path, reading.text)
         elif claims_text(path, file):
             message = (
                 "is not UTF-8 text without NUL, though its name, place or mode says text: readers will see "
@@ -69,6 +88,7 @@ def check(tree: SourceTree) -> Iterator[Finding]:
             yield _finding("binary", Severity.LOOK, path, message)
     yield from _skill_md(tree)
     yield from _references(tree)
+    yield from _unreferenced(tree)
 
 
 def archive_in(content: bytes) -> str:
@@ -99,7 +119,8 @@ def _names(path: MemberPath) -> Iterator[Finding]:
     name = posixpath.basename(path)
     if name.startswith(".") and name.endswith("ignore"):
         message = "is an ignore file: scanners that honour it skip files that agents still read; remove it"
-        yield _finding("ignore-file", Severity.BLOCK, path, message)
+        severity = Severity.LOOK if path.startswith(("assets/", "templates/")) else Severity.BLOCK
+        yield _finding("ignore-file", severity, path, message)
     elif any(part.startswith(".") for part in path.split("/")):
         message = "is hidden by most listings, but shipped and readable like any other file; is it needed?"
         yield _finding("dot-file", Severity.LOOK, path, message)
@@ -112,6 +133,36 @@ def _lines(path: MemberPath, text: str) -> Iterator[Finding]:
                 f"line of {len(line)} characters: what stands far to the right is easily missed; wrap it"
             )
             yield _finding("long-line", Severity.LOOK, path, message, line=number, shown=excerpt(line))
+
+
+def _pushed_away(path: MemberPath, text: str) -> Iterator[Finding]:
+    """Text that begins where a reader believes that the page has ended."""
+    for match in islice(_GAP.finditer(text[:MAX_TEXT_BYTES]), _MAX_GAPS):
+        line = text.count("\n", 0, match.end()) + 1
+        message = f"stands behind {match.group().count(chr(10))} blank lines, where a reader thinks the page has ended"
+        yield _finding("pushed-away", Severity.LOOK, path, message, line=line)
+
+
+def _unreferenced(tree: SourceTree) -> Iterator[Finding]:
+    """Files to which no other leads: nobody can say what they are for."""
+    texts = "\n".join(
+        file.content[:MAX_TEXT_BYTES].decode("utf-8", errors="replace")
+        for path, file in list(tree.files.items())[:_MAX_LED]
+        if path.endswith((".md", ".txt", ".py", ".sh", ".js", ".json", ".yaml", ".yml", ".toml"))
+        or path == SKILL_NAME
+    )
+    for path in list(tree.files)[:_MAX_LED]:
+        name = posixpath.basename(path)
+        if path == SKILL_NAME or name.lower().startswith(_USUAL) or name in texts or _stem(name) in texts:
+            continue
+        folder = posixpath.dirname(path)
+        if folder and f"{folder}/" in texts:
+            continue  # "use one of templates/"
+        yield _finding("unreferenced", Severity.NOTE, path, "no other file leads to it; what is it for?")
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0] if len(name.partition(".")[0]) > _SHORT_STEM else name
 
 
 def _skill_md(tree: SourceTree) -> Iterator[Finding]:
@@ -149,6 +200,9 @@ def _references(tree: SourceTree) -> Iterator[Finding]:
                 f"points outside the skill at {excerpt(target)!r}: the agent would read a file we never saw"
             )
             yield _finding("outside-reference", Severity.LOOK, SKILL_NAME, message, line=line)
+        elif path in tree.files and path.count("/") > _DEEP:
+            message = f"leads {path.count('/')} folders down, where agents read files in part or not at all"
+            yield _finding("deep-reference", Severity.NOTE, SKILL_NAME, message, line=line)
         elif path not in tree.files and path not in folders and path != ".":
             message = f"names {excerpt(target)!r}, which is not in the skill; add it or remove the mention"
             yield _finding("missing-reference", Severity.NOTE, SKILL_NAME, message, line=line)

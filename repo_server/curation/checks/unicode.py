@@ -19,8 +19,8 @@ from typing import NamedTuple
 from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import BLANKS, excerpt, is_variation_selector, visible
 from repo_server.curation.tree import SourceTree
+from signing.format.finding import Finding, Severity
 from signing.format.manifest import MemberPath
-from signing.format.review import Finding, Severity
 
 # The only three flags in general use that are spelled with tags (Unicode RGI: England, Scotland, Wales).
 _FLAGS = re.compile(
@@ -38,6 +38,8 @@ _RUNS = re.compile(
 )
 # A name may need one variant of an ideograph; one behind every letter is a cipher.
 _SELECTED_RUN = re.compile("(?:[\u3400-\u9fff][\ufe00-\ufe0f\U000e0100-\U000e01ef]){2,}")
+_MARKS = frozenset({"\u200e", "\u200f", "\u061c"})
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff]")
 _KEYCAP = "\u20e3"
 _MIXED = re.compile(r"\w+")
 _LOOK_ALIKE = re.compile("[\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")  # Cyrillic, Armenian, Cherokee
@@ -99,6 +101,8 @@ def _hidden_runs(line: str) -> Iterator[tuple[str, str]]:
             continue
         if kind == "joiner" and _may_join(before, found, after):
             continue
+        if kind == "bidi" and found in _MARKS and _RIGHT_TO_LEFT.search(line):
+            continue  # a mark orders one neutral sign in a Hebrew or Arabic sentence; it can reorder nothing else
         yield kind, found
     for match in _SELECTED_RUN.finditer(line):
         yield "selectors", match.group()[1::2]

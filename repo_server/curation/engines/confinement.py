@@ -23,6 +23,9 @@ _SYSTEM: Final = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"),
     *("/etc/ld.so.cache", "/etc/alternatives"),
 )
+# Folders that bubblewrap makes in memory. Left open, they could be filled with half of this machine's memory, where no
+# limit counts it. What is mounted below them stays as it is.
+_SEALED: Final = tuple(word for place in ("/tmp", "/dev", "/") for word in ("--remount-ro", place))  # noqa: S108
 
 
 class Confinement(enum.StrEnum):
@@ -54,14 +57,14 @@ class Confinement(enum.StrEnum):
             return [*_unshare(), *argv]
         if self is Confinement.BUBBLEWRAP:
             own = ["--bind", str(scratch), str(scratch), "--chdir", str(scratch)]
-            return [*_bubblewrap(), *_shown(readable), *own, *argv]
+            return [*_bubblewrap(), *_shown(readable), *own, *_SEALED, *argv]
         return argv
 
 
 @cache
 def best_confinement() -> Confinement:
     """Return the strongest confinement that works on this machine."""
-    if shutil.which("bwrap") is not None and _works([*_bubblewrap(), "true"]):
+    if shutil.which("bwrap") is not None and _works([*_bubblewrap(), *_SEALED, "true"]):
         return Confinement.BUBBLEWRAP
     if shutil.which("unshare") is not None and _works([*_unshare(), "true"]):
         return Confinement.NAMESPACES

@@ -171,8 +171,9 @@ def _scratch() -> Iterator[Path]:
         try:
             shutil.rmtree(folder)
         except (OSError, RecursionError):
-            # Deeper than a path may be long: the system's own tool digs by handles.
-            subprocess.run(["rm", "-rf", "--", str(folder)], capture_output=True, check=False)
+            # Deeper than a path may be long, or made unreadable: the system's own tools dig by handles.
+            for tool in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+                subprocess.run([*tool, "--", str(folder)], capture_output=True, check=False)
 
 
 def _write(tree: SourceTree, folder: Path) -> Path:

@@ -106,5 +106,11 @@ def _place(finding: Finding) -> dict[str, Any]:
 
 
 def _literally(text: str) -> str:
-    """Return ``text`` as a message without links: viewers make ``[text](target)`` one to click on (3.11.6)."""
-    return text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+    """Return ``text`` as a message without links and without places to be filled in.
+
+    Viewers make ``[text](target)`` one to click on (3.11.6), and ``{0}`` the first of the arguments, of which there
+    are none (3.11.5).
+    """
+    for sign, literally in (("\\", "\\\\"), ("[", "\\["), ("]", "\\]"), ("{", "{{"), ("}", "}}")):
+        text = text.replace(sign, literally)
+    return text

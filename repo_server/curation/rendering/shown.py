@@ -5,11 +5,9 @@ r"""Text from outside as markup: escaped, with every hidden character spelled ou
 The mark is what plain text cannot have: a reader sees whether the file holds the character or its name.
 """
 
-import re
-
 from markupsafe import Markup, escape
 
-from repo_server.curation.textsafe import is_hidden, visible
+from repo_server.curation.textsafe import hidden_runs, spelled_out
 
 
 def spelled(value: object) -> Markup:
@@ -25,14 +23,11 @@ def line(text: str, limit: int) -> Markup:
 def _spelled(text: str, *, keep: str) -> Markup:
     if text.isascii() and text.isprintable():
         return escape(text)
-    # By kinds of character, not one by one: a text of megabytes has few kinds.
-    hidden = sorted({character for character in set(text) if character not in keep and is_hidden(character)})
-    if not hidden:
+    runs = hidden_runs(text, keep=keep)
+    if runs is None:
         return escape(text)
-    runs = re.compile(f"([{''.join(map(re.escape, hidden))}]+)")
-    parts = runs.split(text)
     return Markup("").join(
-        Markup('<mark class="hidden">{}</mark>').format(visible(part, keep="")) if index % 2 else escape(part)
-        for index, part in enumerate(parts)
+        Markup('<mark class="hidden">{}</mark>').format(spelled_out(part)) if index % 2 else escape(part)
+        for index, part in enumerate(runs.split(text))
         if part
     )

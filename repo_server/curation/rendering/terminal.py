@@ -1,6 +1,7 @@
 """The review on a screen, in the order of the page: what is new, what was found, what changed.
 
-Text is printed as `Text`, never as markup, and only after `visible`: neither rich nor the terminal obeys it.
+Text is printed as `Text`, never as markup, and only after `visible`: neither rich nor the terminal obeys it. A row of a
+screen begins with words of ours, also where a line is longer than the row.
 Every colour repeats what a sign and a word say.
 """
 
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console as Screen
 from rich.text import Text
 
@@ -23,6 +25,7 @@ _LINES: Final = {"+": "green", "-": "red", "@": "cyan"}
 _MAX_ENTRIES: Final = 40  # of one kind of surface; the page and --json have more
 _MAX_PLACES: Final = 50  # of one check
 _MARGIN: Final = 15
+_FURTHER: Final = "   ┊ "
 
 
 def render_terminal(page: ReviewPage, screen: Screen) -> None:
@@ -42,24 +45,25 @@ def _head(page: ReviewPage, screen: Screen) -> None:
     title = Text(visible(f"{page.name} {step}".rstrip(), keep=""), style="bold")
     if page.kind:
         title.append(f"  {page.kind}, {page.state}", style="not bold dim")
-    screen.print(title)
-    screen.print(Text(f"from {said.source}  {visible(said.address, keep='')}"))
+    _say(screen, title)
+    _say(screen, Text(f"from {said.source}  {visible(said.address, keep='')}"))
     publisher, licence = excerpt(said.publisher) or "not given", excerpt(said.licence) or "not given"
-    screen.print(Text(f"publisher {publisher}, licence {licence}"))
-    screen.print(Text(f"files sha256 {said.tree_sha256}", style="dim"))
+    _say(screen, Text(f"publisher {publisher}, licence {licence}"))
+    _say(screen, Text(f"files sha256 {said.tree_sha256}", style="dim"))
     screen.print()
     counts = Text()
     for severity in Severity:
         style = _STYLES[severity] if page.count(severity) else "dim"
         counts.append(f"{SIGNS[severity]} {page.count(severity)} {severity.value.upper()}   ", style=style)
-    screen.print(counts)
-    screen.print(Text(f"{page.verdict()}.", style="bold"))
+    _say(screen, counts)
+    _say(screen, Text(f"{page.verdict()}.", style="bold"))
     for engine in page.failed:
-        screen.print(
+        _say(
+            screen,
             Text(
                 f"▲ {visible(engine.name, keep='')} failed: {excerpt(engine.failure, limit=300)}",
                 style="yellow",
-            )
+            ),
         )
 
 
@@ -70,23 +74,24 @@ def _news(page: ReviewPage, screen: Screen) -> None:
         _rule(screen, f"what it may do that {page.previous} could not")
     came = list(page.by_kind(added=True))
     if not came:
-        screen.print(Text("nothing new was seen; read what changed in the files"))
+        _say(screen, Text("nothing new was seen; read what changed in the files"))
     for kind, entries in came:
         _entries(screen, kind, entries, sign="+", style="bold green")
     for kind, entries in page.by_kind(added=False):
         _entries(screen, kind, entries, sign="−", style="red")
     if page.acknowledgement is not None:
-        screen.print(
-            Text(f"an approval must acknowledge: --acknowledge {page.acknowledgement[:12]}", style="dim")
+        _say(
+            screen,
+            Text(f"an approval must acknowledge: --acknowledge {page.acknowledgement[:12]}", style="dim"),
         )
 
 
 def _entries(screen: Screen, kind: str, entries: Sequence[str], *, sign: str, style: str) -> None:
     for number, entry in enumerate(entries[:_MAX_ENTRIES]):
         line = Text(f"{KINDS[kind].title if not number else '':{_MARGIN}}")
-        screen.print(line.append(f"{sign} {excerpt(entry, limit=300)}".lstrip(), style=style))
+        _say(screen, line.append(f"{sign} {excerpt(entry, limit=300)}".lstrip(), style=style))
     if len(entries) > _MAX_ENTRIES:
-        screen.print(Text(f"{'':{_MARGIN}}and {len(entries) - _MAX_ENTRIES} more (--json has all)"))
+        _say(screen, Text(f"{'':{_MARGIN}}and {len(entries) - _MAX_ENTRIES} more (--json has all)"))
 
 
 def _findings(page: ReviewPage, screen: Screen) -> None:
@@ -100,10 +105,10 @@ def _findings(page: ReviewPage, screen: Screen) -> None:
         label.append(visible(words.title, keep=""), style="bold").append(
             f"  {visible(check, keep='')}", style="dim"
         )
-        screen.print(label)
+        _say(screen, label)
         for name, text in (("why", words.why), ("mend", words.fix)):
             if text:
-                screen.print(Text(f"        {name:5}{visible(text, keep='')}", style="dim"))
+                _say(screen, Text(f"        {name:5}{visible(text, keep='')}", style="dim"))
         _places(page, screen, list(group))
 
 
@@ -112,13 +117,13 @@ def _places(page: ReviewPage, screen: Screen, findings: Sequence[Finding]) -> No
         place = visible(finding.path, keep="") + (f":{finding.line}" if finding.line else "")
         line = Text(f"   {finding.id}  ", style="dim")
         line.append(place, style="not dim bold").append("  " * bool(place))
-        screen.print(line.append(visible(finding.message, keep=""), style="not dim"))
+        _say(screen, line.append(visible(finding.message, keep=""), style="not dim"))
         if finding.excerpt:
-            screen.print(Text(f"        │ {visible(finding.excerpt, keep='')}", style="dim"))
+            _say(screen, Text(f"        │ {visible(finding.excerpt, keep='')}", style="dim"))
         for text in _answers(page, finding):
-            screen.print(Text(f"        {text}", style="italic"))
+            _say(screen, Text(f"        {text}", style="italic"))
     if len(findings) > _MAX_PLACES:
-        screen.print(Text(f"   and {len(findings) - _MAX_PLACES} more like these (--json has all)"))
+        _say(screen, Text(f"   and {len(findings) - _MAX_PLACES} more like these (--json has all)"))
 
 
 def _answers(page: ReviewPage, finding: Finding) -> Iterable[str]:
@@ -135,9 +140,9 @@ def _changes(page: ReviewPage, screen: Screen) -> None:
     _rule(screen, "what changes in the files" if page.previous is not None else "the files")
     text = diff_trees(page.old, page.new)
     if not text:
-        screen.print(Text("nothing"))
+        _say(screen, Text("nothing"))
     for line in text.split("\n")[:-1]:
-        screen.print(Text(visible(line), style=_LINES.get(line[:1], "")))
+        _say(screen, Text(visible(line), style=_LINES.get(line[:1], "")))
 
 
 def _surface(page: ReviewPage, screen: Screen) -> None:
@@ -153,11 +158,12 @@ def _engines(page: ReviewPage, screen: Screen) -> None:
     for engine in page.engines:
         how = f"failed: {excerpt(engine.failure, limit=300)}" if engine.failure else "complete"
         count = len(engine.findings)
-        screen.print(
+        _say(
+            screen,
             Text(
                 f"{visible(engine.name, keep='')} {visible(engine.version, keep='')}".rstrip()
                 + f", {count} finding{'' if count == 1 else 's'}, {how}"
-            )
+            ),
         )
 
 
@@ -166,7 +172,37 @@ def _decisions(page: ReviewPage, screen: Screen) -> None:
         _rule(screen, "decisions so far")
     for review in page.reviews:
         when = render_moment(review.reviewed_at)
-        screen.print(Text(f"{review.decision.value} by {review.reviewer}, {when}: {excerpt(review.reason)}"))
+        _say(screen, Text(f"{review.decision.value} by {review.reviewer}, {when}: {excerpt(review.reason)}"))
+
+
+def _say(screen: Screen, text: Text) -> None:
+    """Print ``text``; what is too long for a row goes on behind a sign.
+
+    Left to the terminal, a long line continues at the left edge, and spaces enough before it would let a stranger write
+    whole rows there that look like ours: "0 BLOCK", "waived by alice".
+    """
+    if not screen.is_terminal:
+        screen.print(text)
+        return
+    text.expand_tabs(8)
+    first, *others = text.divide(_breaks(text.plain, screen.width))
+    screen.print(first)
+    for more in others:
+        screen.print(Text(_FURTHER, style="dim").append_text(more))
+
+
+def _breaks(text: str, width: int) -> list[int]:
+    """Return where ``text`` has to be cut for rows of ``width`` cells, all but the first after a sign."""
+    if text.isascii():
+        return list(range(width, len(text), max(1, width - len(_FURTHER))))
+    breaks, used = [], 0
+    for index, character in enumerate(text):
+        cells = cell_len(character)
+        if used + cells > width:
+            breaks.append(index)
+            used = len(_FURTHER)
+        used += cells
+    return breaks
 
 
 def _rule(screen: Screen, title: str) -> None:

@@ -1,9 +1,10 @@
 """The words that page, screen and log have in common: severities, kinds of surface, rules."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from signing.format.finding import Severity
+from repo_server.curation.checks.catalogue import rule_of
+from signing.format.finding import Finding, Severity
 
 # Sign and word, because colour alone tells nothing to some readers and to no printer.
 SIGNS: Final = {Severity.BLOCK: "■", Severity.LOOK: "▲", Severity.NOTE: "●"}
@@ -52,8 +53,13 @@ def rule_words(check: str) -> RuleWords:
             fix="read the place; if it is harmless, say in the waiver why",
         )
     try:
-        from repo_server.curation.checks.catalogue import rule_of  # noqa: PLC0415 - until it is there
-    except ImportError:
+        rule = rule_of(check)
+    except KeyError:  # in a review by another version of this program
         return RuleWords(title=check.rpartition(".")[2].replace("-", " "), why="", fix="")
-    rule = rule_of(check)
     return RuleWords(title=rule.title, why=rule.why, fix=rule.fix)
+
+
+def explained(finding: Finding) -> dict[str, Any]:
+    """Return a finding as ``--json`` answers show it: with what the check means, why it matters and what to do."""
+    words = rule_words(finding.check)
+    return {**finding.to_json(), "title": words.title, "why": words.why, "fix": words.fix}

@@ -61,8 +61,17 @@ def parse_address(text: str) -> Address:
     scheme, colon, rest = text.partition(":")
     source = _source(scheme) if colon else None
     if source is not None:
-        address: Address = source.parse(rest)
+        try:
+            address: Address = source.parse(rest)
+        except FormatError as error:
+            error.hint = error.hint or f"write it like {source.example}"
+            raise
         return address
+    meant = scheme.lower().replace("_", "-")
+    if colon and _source(meant) is not None:
+        raise FormatError(
+            f"{scheme}: is not a source", where=_WHERE, hint=f"write {meant}:…, in these letters"
+        )
     if _SCHEME.match(text):
         raise FormatError(f"{scheme}: is not a source", where=_WHERE, hint=f"use a path, {_examples()}")
     return folder_address(text)
@@ -100,7 +109,7 @@ def source_of(scheme: str) -> Source:
     """
     source = _source(scheme)
     if source is None:
-        raise UsageError(f"{scheme!a} is not a source", hint=f"there are {', '.join(sources())}")
+        raise UsageError(f"{scheme[:80]!a} is not a source", hint=f"there are {', '.join(sources())}")
     return source
 
 

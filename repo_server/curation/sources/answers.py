@@ -25,6 +25,9 @@ _MAX_WAIT: Final = 24 * 60 * 60
 _MAX_MATCHES: Final = 20
 # What servers of plain files call a JSON file, besides what it is.
 _JSON_KINDS: Final = {"", "application/json", "text/json", "text/plain", "application/octet-stream"}
+_MAX_VALUES: Final = 1_000_000
+# A text that does not end ends with the body: from each of its escaped quotes on, it would be read once more.
+_JSON_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,8 @@ class Answer:
             )
         if self.kind not in _JSON_KINDS and not self.kind.endswith("+json"):
             raise FormatError(f"answers with {plain_fact(self.kind)[:80]}, not with JSON", where=what)
+        if _has_too_many_values(self.body):
+            raise FormatError(f"answers with JSON of more than {_MAX_VALUES} values", where=what)
         try:
             # Not signing.format.canonical: foreign registries may write floats, which nobody signs here.
             value = json.loads(self.body.decode("utf-8"), object_pairs_hook=_without_duplicates)
@@ -154,6 +159,21 @@ def _ambiguous(answer: Answer, where: str) -> ConflictError:
         hint="name the owner too, and compare the owners letter by letter",
         matches=names,
     )
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    """Return whether ``body`` holds more than `_MAX_VALUES` values, if it is JSON.
+
+    Counted before it is read: as objects, 60 MiB of empty lists take two gigabytes.
+    """
+    # Each value but the first stands behind a comma, or opens what it stands in; outside of texts, that is.
+    if sum(map(body.count, (b",", b"[", b"{"))) < _MAX_VALUES:
+        return False
+    # A value has two texts at most (its key, itself), and a text two quotes without a backslash before them.
+    if body.count(b'"') - body.count(b'\\"') > 4 * _MAX_VALUES:
+        return True
+    bare = _JSON_TEXT.sub(b"", body)
+    return sum(map(bare.count, (b",", b"[", b"{"))) >= _MAX_VALUES
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -42,7 +42,9 @@ __all__ = ["BASES", "Folder", "RepositoryName", "Snapshot", "parse_ref"]
 BASES: Final[Mapping[str, str]] = MappingProxyType(
     {"github-api": "https://api.github.com", "github-raw": "https://raw.githubusercontent.com"}
 )
-_HEX = re.compile(r"[0-9a-f]{4,40}", re.ASCII)
+# What names a commit that need not be on any branch or tag of the repository: an id in any letters, whole or short,
+# also behind the words of `git describe`; a pull request, which anybody may open; anything by its whole path.
+_ANYBODYS = re.compile(r"(?:.*-g)?[0-9a-f]{4,40}|pull/.*|refs/(?!heads/|tags/).*", re.ASCII | re.IGNORECASE)
 _NO_SUCH_COMMIT = 422  # GitHub's answer about the id of a commit that it does not have
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -115,7 +117,7 @@ class Snapshot:
                     raise NotFoundError("there is no such commit", where=what) from error
                 raise
             snapshot = cls(web, limits, name=name, facts=facts, ref=wanted, answer=answer)
-        if gitobjects.is_object_id(wanted) and snapshot.commit != wanted:
+        if gitobjects.is_object_id(wanted.lower()) and snapshot.commit != wanted.lower():
             raise WrongSubjectError("GitHub answers about another commit", where=what)
         return snapshot
 
@@ -195,10 +197,11 @@ class Snapshot:
         )
 
     def _observations(self, entries: list[Entry]) -> Iterator[Finding]:
-        if _HEX.fullmatch(self.ref) and not self._on_default_branch():
+        if _ANYBODYS.fullmatch(self.ref) and not self._on_default_branch():
             message = (
                 f"commit {self.commit[:12]} is not in the history of {fact(self._branch)}: GitHub shows the commits "
-                "of every fork under this repository's name, so somebody else may have written it; find its branch"
+                "of every fork and pull request under this repository's name, so somebody else may have written it; "
+                "find its branch"
             )
             yield observation("foreign-commit", Severity.LOOK, message)
         if self._archived:

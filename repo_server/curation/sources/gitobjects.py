@@ -23,6 +23,7 @@ SPECIAL: Final = {"120000": "a symbolic link", "160000": "a submodule"}
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _QUARTERS: Final = tuple(range(-12 * 60, 14 * 60 + 1, 15))  # the offsets from UTC in use, in minutes
 _MAX_MESSAGE: Final = 10_000
+_MAX_FOLDERS: Final = 100_000  # no host lists more in one answer; deep paths could name millions
 _PERSON: Final = re.compile(r"[^<>\n\0]*", re.ASCII)
 
 
@@ -58,7 +59,7 @@ def subtree_ids(leaves: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Return the id of every folder, by path, in the tree whose files (mode and id) are ``leaves``; "" is its root.
 
     Raises:
-        ValueError: a path is a file and a folder.
+        ValueError: a path is a file and a folder, or there are more than 100,000 folders.
     """
     folders: dict[str, dict[str, TreeEntry]] = {"": {}}
     for path, (mode, object_id) in leaves.items():
@@ -78,6 +79,8 @@ def subtree_ids(leaves: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 def _open(folders: dict[str, dict[str, TreeEntry]], path: str) -> None:
     """Make ``path`` and the folders above it known to ``folders``."""
     while path not in folders:
+        if len(folders) >= _MAX_FOLDERS:
+            raise ValueError("more folders than any host lists")
         folders[path] = {}
         path, _, name = path.rpartition("/")
         _open(folders, path)

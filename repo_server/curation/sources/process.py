@@ -18,6 +18,7 @@ from signing.errors import FormatError, HostError
 
 _POLL_SECONDS = 0.05
 _MAX_ERRORS = 1 << 16
+_NAME_BYTES = 1 << 10  # or millions of empty files would be nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +81,32 @@ class Runner:
             try:
                 process.wait(timeout=min(_POLL_SECONDS, self.deadline.remaining()))
             except subprocess.TimeoutExpired:
-                if printed.stat().st_size > max_output or _size_of(self.folder) > self.max_disk_bytes:
+                if printed.stat().st_size > max_output or _is_larger(self.folder, self.max_disk_bytes):
                     raise _too_much() from None
             else:
                 return
 
 
-def _size_of(folder: Path) -> int:
+def _is_larger(folder: Path, most: int) -> bool:
+    """Return whether what lies below ``folder`` takes more than ``most`` bytes, a name taking some too.
+
+    A folder that hides what is in it, or lies deeper than can be reached, counts as too large.
+    """
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # git removes temporary files while we look
-            total += path.lstat().st_size
-    return total
+    folders = [os.fspath(folder)]
+    while folders and total <= most:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):
+                        total += max(entry.stat(follow_symlinks=False).st_size, _NAME_BYTES)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError):  # programs remove temporary files while we look
+            continue
+        except OSError:
+            return True
+    return total > most
 
 
 def _too_much() -> FormatError:

@@ -156,3 +156,21 @@ def test_every_source_and_every_server_is_documented() -> None:
         assert f"`{scheme}:" in page
         for key in source.bases:
             assert f"`{key}`" in page, key
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("skills_sh:o/r/s", "write skills-sh:…, in these letters"),
+        ("ClawHub:@o/s", "write clawhub:…, in these letters"),
+        ("CLAUDE_MARKETPLACE:o/r#p", "write claude-marketplace:…, in these letters"),
+        ("skills-sh:", "write it like skills-sh:owner/repo/skill"),
+        ("github:x", "write it like github:owner/repo/skills/name@v1.2"),
+        ("clawhub:@o/s/", "write it like clawhub:@owner/slug@1.0.1"),
+        ("claude-marketplace:o#p", "write it like claude-marketplace:owner/repo#plugin/skill"),
+    ],
+)
+def test_a_wrong_spelling_is_told_the_right_one(text: str, hint: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_address(text)
+    assert caught.value.hint == hint

@@ -1,17 +1,21 @@
-"""Texts made to be slow. Each check is linear: a megabyte of the worst takes less than two seconds."""
+"""Texts made to be slow. Each check is linear in the text, and so is all of them together."""
 
+import importlib
 import itertools
+import pkgutil
 import re
 import time
 from collections.abc import Callable
 
 import pytest
 
+import repo_server.curation.checks
 from repo_server.curation import frontmatter
-from repo_server.curation.checks import hosts, remote_execution, run_checks, structure, surface_of, unicode
+from repo_server.curation.checks import hosts, run_checks, structure, surface_of, unicode
+from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.diff import diff_trees
 from repo_server.curation.tree import SourceTree
-from signing.format.review import Severity
+from signing.format.finding import Severity
 from tests.repo_server.curation.material import SKILL_MD, checks_of, tree_of
 
 pytestmark = pytest.mark.slow
@@ -21,7 +25,6 @@ FAMILIES: dict[str, Callable[..., object]] = {
     "structure": lambda tree: list(structure.check(tree)),
     "unicode": lambda tree: list(unicode.check(tree)),
     "hosts": lambda tree: list(hosts.check(tree)),
-    "remote-execution": lambda tree: list(remote_execution.check(tree)),
 }
 TEXTS = {
     "env": "curl x|env " + "=" * SIZE,
@@ -72,6 +75,16 @@ def test_hostile_text_is_examined_in_two_seconds(name: str, family: str) -> None
     started = time.process_time()
     FAMILIES[family](tree)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_all_checks_together_are_linear(name: str) -> None:
+    # A quarter of a megabyte is twenty-five times a usual skill; a check that is not linear takes minutes for it.
+    tree = tree_of(a_md=TEXTS[name][: SIZE // 4], b_py=TEXTS[name][: SIZE // 8])
+    started = time.process_time()
+    run_checks(tree)
+    surface_of(tree)
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -136,30 +149,45 @@ TOKENS = [
     ),
     *("\u6f22\ufe00", "---", "(", ")", "*", ",", "@", "[", "ssh ", "/dev/tcp/", "-o "),
 ]
-MODULES = (remote_execution, hosts, structure, unicode, frontmatter)
+MODULES = (
+    frontmatter,
+    *(
+        importlib.import_module(f"repo_server.curation.checks.{module.name}")
+        for module in pkgutil.iter_modules(repo_server.curation.checks.__path__)
+    ),
+)
+
+
+def patterns_of(value: object) -> list[re.Pattern[str]]:
+    if isinstance(value, Phrases):
+        return [pattern for _, pattern in value.alternatives]
+    return [value] if isinstance(value, re.Pattern) else []
+
+
 PATTERNS = {
-    f"{module.__name__.rpartition('.')[2]}.{name}": value
+    f"{module.__name__.rpartition('.')[2]}.{name}": patterns
     for module in MODULES
     for name, value in vars(module).items()
-    if isinstance(value, re.Pattern)
+    if (patterns := patterns_of(value))
 }
 
 
 def test_every_pattern_is_found() -> None:
-    assert len(PATTERNS) > 25
+    assert len(PATTERNS) > 100
 
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_no_pattern_is_slow_on_repeated_tokens(name: str) -> None:
-    pattern = PATTERNS[name]
-    for first, second in itertools.product(TOKENS, TOKENS):
-        text = (
-            f"{first * 3}{second}" + (first + second) * (4_000 // len(first + second)) + second * 500 + "\0"
-        )
-        started = time.process_time()
-        for _ in pattern.finditer(text):
-            pass
-        assert time.process_time() - started < 0.5, (first, second)
+    texts = [
+        f"{first * 3}{second}" + (first + second) * (4_000 // len(first + second)) + second * 500 + "\0"
+        for first, second in itertools.product(TOKENS, TOKENS)
+    ]
+    for pattern in PATTERNS[name]:
+        for text in texts:
+            started = time.process_time()
+            for _ in pattern.finditer(text):
+                pass
+            assert time.process_time() - started < 0.5, (pattern.pattern, text[:40])
 
 
 def test_hosts_beyond_the_limit_block() -> None:

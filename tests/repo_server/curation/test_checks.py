@@ -8,7 +8,8 @@ from repo_server.curation.tree import SourceTree
 from repo_server.curation.unpack import unpack
 from signing.errors import RejectedError
 from signing.format.names import parse_skill_name
-from signing.format.review import EngineReport, Severity, Surface
+from signing.format.finding import EngineReport, Severity
+from signing.format.surface import Surface
 from tests.repo_server.curation.material import DEPLOY, HOSTILE, SKILL_MD, checks_of, recorded, tree_of
 
 BENIGN = [
@@ -49,9 +50,11 @@ def test_deploy_quickstart_is_blocked() -> None:
     ]
     tree = SourceTree.of(files)
     assert {"remote-execution.fetch-to-shell", "remote-execution.decode-to-shell"} <= blocked(tree)
-    assert surface_of(tree) == Surface(
-        hosts=("deploy-helper.invalid", "raw.deploy-helper.invalid"), executables=("scripts/bootstrap.sh",)
-    )
+    surface = surface_of(tree)
+    assert surface.hosts == ("deploy-helper.invalid", "raw.deploy-helper.invalid")
+    assert surface.executables == ("scripts/bootstrap.sh",)
+    assert surface.packages == ("npx:deploy-helper-cli@latest", "uvx:deploy-extras")
+    assert "remote-instructions" in surface.instructions
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,44 @@ def test_a_commit_of_a_fork_is_looked_at(site: LoopbackSite, status: str | None)
     assert take(site, f"{RENAMER}@main").observations == ()
 
 
+@pytest.mark.parametrize(
+    "ref",
+    [
+        COMMIT.upper(),
+        COMMIT[:7],
+        COMMIT[:9].upper(),
+        f"v1.0-3-g{COMMIT[:7]}",
+        "pull/7/head",
+        "refs/pull/7/merge",
+    ],
+    ids=["upper", "short", "short-upper", "describe", "pull", "refs-pull"],
+)
+def test_what_anybody_can_put_there_is_looked_at(site: LoopbackSite, ref: str) -> None:
+    site.routes[f"/repos/{SKILLS}/commits/{quote(ref, safe='')}"] = site.routes[
+        f"/repos/{SKILLS}/commits/main"
+    ]
+    site.routes.pop(f"/repos/{SKILLS}/compare/main...{COMMIT}")
+    found = {o.check: o.severity for o in take(site, f"{RENAMER}@{ref}").observations}
+    assert found == {"source.foreign-commit": Severity.LOOK}
+
+
+def test_another_commit_than_asked_for_in_capitals_is_refused(site: LoopbackSite) -> None:
+    site.routes[f"/repos/{SKILLS}/commits/{'B' * 40}"] = site.routes[f"/repos/{SKILLS}/commits/main"]
+    with pytest.raises(WrongSubjectError, match="another commit"):
+        take(site, f"{RENAMER}@{'B' * 40}")
+
+
+def test_a_listing_of_endless_folders_is_refused_early(site: LoopbackSite) -> None:
+    tree = [
+        {"path": f"{n}/{'a/' * 800}f", "mode": "100644", "type": "blob", "sha": "0" * 40, "size": 1}
+        for n in range(200)
+    ]
+    listing = next(path for path in site.routes if path.endswith("?recursive=1") and SKILLS in path)
+    change(site, listing, lambda document: document | {"tree": tree})
+    with pytest.raises(FormatError, match="unreadable"):
+        take(site)
+
+
 def test_what_is_not_there(site: LoopbackSite) -> None:
     for address in (
         "github:o/nothing",

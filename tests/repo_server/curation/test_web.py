@@ -1,10 +1,12 @@
 """Where a source may go: the servers that it declares, however another one is spelled."""
 
+import json
+
 import pytest
 
 from repo_server.curation.limits import Limits
 from repo_server.curation.sources.base import SourceSettings
-from repo_server.curation.sources.http import Web
+from repo_server.curation.sources.http import Answer, Web
 from signing.errors import FormatError, NotFoundError, TransportError
 from tests.support.loopback_site import LoopbackSite, Page
 
@@ -106,3 +108,26 @@ def test_nothing_of_ours_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with LoopbackSite({"/x": Page(b"x")}) as site, Web({"a": site.url}, limits=Limits()) as web:
         web.get(web.at("a", "/x"), max_bytes=1)
     assert set(sent[0].headers) == {"User-Agent", "Accept-Encoding", "Accept", "Connection"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[' + b",".join([b"[]"] * 600_000) + b"]}",
+        b"[" * 1_000_001,
+        b'{"a":["' + b'","'.join([rb"\\"] * 1_100_000) + b'"]}',
+    ],
+    ids=["lists", "depth", "texts"],
+)
+def test_json_that_would_fill_the_memory_is_not_read(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unread(*_: object, **__: object) -> None:
+        pytest.fail("it was read")
+
+    monkeypatch.setattr("repo_server.curation.sources.answers.json.loads", unread)
+    with pytest.raises(FormatError, match="more than 1000000 values"):
+        Answer(status=200, headers={}, body=body).json("x")
+
+
+def test_what_stands_in_a_text_is_not_counted() -> None:
+    text = '[{,"\\' * 600_000
+    assert Answer(status=200, headers={}, body=json.dumps({"a": text}).encode()).json("x") == {"a": text}

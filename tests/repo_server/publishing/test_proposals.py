@@ -276,13 +276,13 @@ def test_a_proposal_that_vanished_is_not_called_complete(crowded: World) -> None
 def test_targets_added_to_what_is_published_do_not_travel_into_new_signatures(crowded: World) -> None:
     """Who can write the database could let two curators vouch for a target that they never saw."""
     crowded.publish_skill("web-search==1.0")
+    candidate = ready(crowded, "pdf-tools==2.0")
     with transaction(crowded.repository.engine) as session:
         for role in ("skills-0", "skills-1"):
             row = current(session, role)
             metadata = parse(row.content, Targets, where=role)
             _add_target(metadata.signed)
             row.content = render(metadata)
-    candidate = ready(crowded, "pdf-tools==2.0")
     with pytest.raises(RejectedError):
         crowded.sign(candidate, by="alice")
     assert not any(b"evil" in content for content in all_bytes(crowded).values())
@@ -291,6 +291,7 @@ def test_targets_added_to_what_is_published_do_not_travel_into_new_signatures(cr
 def test_a_forged_chain_below_the_anchor_does_not_vouch_for_a_base(crowded: World) -> None:
     """Not even when the delegating metadata in the database was replaced too: the anchor is the beginning."""
     crowded.publish_skill("web-search==1.0")
+    candidate = ready(crowded, "pdf-tools==2.0")
     with transaction(crowded.repository.engine) as session:
         for role in ("skills-0", "skills-1"):
             row = current(session, role)
@@ -309,7 +310,6 @@ def test_a_forged_chain_below_the_anchor_does_not_vouch_for_a_base(crowded: Worl
         delegations.succinct_roles.keyids.append(mallory.keyid)
         delegations.succinct_roles.threshold = 1
         row.content = render(skills)
-    candidate = ready(crowded, "pdf-tools==2.0")
     with pytest.raises(RejectedError):
         crowded.sign(candidate, by="alice")
     assert not any(b"evil" in content for content in all_bytes(crowded).values())
@@ -365,8 +365,8 @@ def test_a_stale_proposal_is_made_anew(crowded: World) -> None:
     with transaction(crowded.repository.engine) as session:  # put aside, as if another machine had been first
         for row in open_proposals(session):
             row.state = ProposalState.DROPPED
-    for number in range(4):
-        crowded.publish_skill(f"other-{number}==1.0")
+    for name in ("notes", "pdf-tools", "web-search", "calendar"):
+        crowded.publish_skill(f"{name}==1.0")
     with transaction(crowded.repository.engine) as session:
         for row in session.scalars(select(ProposalRow).where(ProposalRow.subject == f"candidate:{stale}")):
             row.state = ProposalState.OPEN
@@ -402,7 +402,7 @@ def test_two_candidates_for_one_version_cannot_both_be_signed(crowded: World) ->
         crowded.sign(other, by="alice")
     crowded.sign(mine, by="bob")
     crowded.publish()
-    with pytest.raises(RejectedError):
+    with pytest.raises(ConflictError, match="one==1.0 is published"):
         crowded.sign(other, by="alice")
 
 

@@ -67,6 +67,22 @@ def fills(*_: object) -> None:
         time.sleep(0.01)
 
 
+def litters(*_: object) -> None:
+    for number in range(1_000_000):
+        Path(os.environ["HOME"], str(number)).touch()
+
+
+def flickers(*_: object) -> None:
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        for number in range(200):
+            Path(os.environ["HOME"], str(number), "x").mkdir(parents=True)
+        for number in range(200):
+            Path(os.environ["HOME"], str(number), "x").rmdir()
+            Path(os.environ["HOME"], str(number)).rmdir()
+    tell("done")
+
+
 def digs(*_: object) -> None:
     os.chdir(os.environ["HOME"])
     for _number in range(3_000):
@@ -101,6 +117,8 @@ MODES = {
     "hangs": lambda *_: time.sleep(600),
     "babbles": babbles,
     "fills": fills,
+    "litters": litters,
+    "flickers": flickers,
     "digs": digs,
     "points": points,
     "devours": lambda *_: tell(len(bytearray(4 << 30))),

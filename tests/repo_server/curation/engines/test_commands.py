@@ -26,7 +26,7 @@ def test_list_says_what_is_there_and_how_far_it_is_confined(tmp_path: Path) -> N
     ]
     assert said["confinement"] == best_confinement().value
     (tmp_path / "cisco").mkdir()
-    (tmp_path / "cisco" / MARKER).write_text(json.dumps(CISCO.marker()))
+    (tmp_path / "cisco" / MARKER).write_text(json.dumps(CISCO.marker(tmp_path / "cisco")))
     assert answer("list", "--engines", str(tmp_path))["engines"][0]["absence"] == ""
     text = CliRunner().invoke(engine, ["list", "--engines", str(tmp_path)]).stdout
     assert text.startswith("cisco 2.3.2  installed\nconfined by ")
@@ -34,7 +34,7 @@ def test_list_says_what_is_there_and_how_far_it_is_confined(tmp_path: Path) -> N
 
 def test_remove(tmp_path: Path) -> None:
     (tmp_path / "cisco").mkdir()
-    (tmp_path / "cisco" / MARKER).write_text(json.dumps(CISCO.marker()))
+    (tmp_path / "cisco" / MARKER).write_text(json.dumps(CISCO.marker(tmp_path / "cisco")))
     assert answer("remove", "cisco", "--engines", str(tmp_path))["engine"] == "cisco"
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotFoundError):

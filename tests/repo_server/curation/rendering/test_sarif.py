@@ -118,3 +118,9 @@ def test_hidden_characters_do_not_travel() -> None:
     text = json.dumps(render_sarif(hostile_page("http://127.0.0.1:9")), ensure_ascii=False)
     assert not set(text) & {"\u202e", "\u2066", "\u200b", "\ufeff", "\u2028", "\x1b", "\0"}
     assert "<U+202E>" in text
+
+
+def test_a_message_has_no_places_to_be_filled_in() -> None:
+    log = render_sarif(page(engines=(report(finding(message="${HOME} and {0}")),)))
+    check(log)
+    assert results(log)[0]["message"]["text"] == "${{HOME}} and {{0}}"

@@ -1,17 +1,23 @@
 import io
+import re
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console as Screen
 
 from repo_server.curation.rendering import ReviewPage, render_terminal
+from repo_server.curation.textsafe import visible
 from signing.format.finding import Severity
 from signing.format.surface import Surface
 from tests.repo_server.curation.rendering.material import (
+    SKILL,
     finding,
     hostile_page,
     page,
     payloads,
     report,
     review,
+    tree,
     waiver,
 )
 
@@ -69,8 +75,6 @@ def test_the_diff_and_the_engines_are_there() -> None:
 
 
 def test_colour_is_never_the_only_signal() -> None:
-    import re
-
     shown = page(
         engines=(report(BLOCKING, finding(severity=Severity.LOOK)),), surface=Surface(hosts=("a.example",))
     )
@@ -99,3 +103,22 @@ def test_long_lists_are_cut_aloud() -> None:
     text = printed(page(surface=surface, engines=(report(*(finding(line=n) for n in range(70))),)))
     assert "and 20 more (--json has all)" in text
     assert "and 20 more like these (--json has all)" in text
+
+
+@pytest.mark.parametrize("filler", [" ", "\t", "\u3042", "a "], ids=["spaces", "tabs", "wide", "words"])
+def test_no_row_of_the_screen_begins_with_a_strangers_words(filler: str) -> None:
+    fakes = ("■ 0 BLOCK   ▲ 9 LOOK   ● 9 NOTE", "approve by alice, 2026-11-22T00:00:00Z: fine")
+    text = "".join(filler * (200 // len(filler)) + " " * shift + fake for shift in range(8) for fake in fakes)
+    shown = page(
+        new=tree({"SKILL.md": SKILL + text + "\n"}),
+        surface=Surface(instructions=("x" + " " * 99 + fakes[0],)),
+        engines=(report(finding(message="x" * 60 + " " * 50 + fakes[0], excerpt=" " * 92 + fakes[1])),),
+    )
+    printed_text = re.sub(r"\x1b\[[0-9;]*m", "", printed(shown, colour=True))
+    assert all(cell_len(row) <= 100 for row in printed_text.splitlines())  # so the terminal breaks none
+    rows = [row for row in printed_text.splitlines() if "9 NOTE" in row or "by alice" in row]
+    assert len(rows) >= 8
+    ours = {"+", "┊", "●", "instructions", "x", "│"}
+    assert [row for row in rows if row.split()[0] not in ours and not row.startswith("   ")] == []
+    rows_of_a_file = [row.split() for row in printed(shown).splitlines()]
+    assert f"+{visible(text)}".split() in rows_of_a_file  # where nothing is broken

@@ -1,0 +1,371 @@
+"""One text of a skill, as the checks look at it.
+
+A `Document` is a file, or what was decoded from a piece of one. Its ``text`` is folded and unquoted (see `folding`
+and `unquoting`) with the line feeds where they were; ``joined`` has continued lines made one, offset for offset.
+What several checks need is worked out once, when it is first asked for.
+"""
+
+import enum
+import posixpath
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from itertools import islice
+from typing import TypeVar, cast
+
+from repo_server.curation.checks.decoding import MAX_DEPTH, Decoded, decoded_in
+from repo_server.curation.checks.folding import folded
+from repo_server.curation.checks.phrases import Needles, Phrases, triples_of
+from repo_server.curation.checks.sentences import Sentences
+from repo_server.curation.checks.unquoting import Unquoted, unquoted
+from repo_server.curation.reading import examined
+from repo_server.curation.textsafe import excerpt
+from repo_server.curation.tree import SourceTree
+from signing.format.finding import Finding, Severity
+from signing.format.manifest import SKILL_NAME, MemberPath
+
+T = TypeVar("T")
+
+MAX_PLACES = 5_000  # of one pattern in one text
+_MAX_DECODED_DOCUMENTS = 300  # of one skill
+_MAX_DECODED_TEXT = 1 << 20  # characters of one skill
+_BACK = 60
+_SHOWN = 400
+_BEFORE = 200  # characters that a phrase can begin before its needle
+_BEHIND = 300  # and end behind it
+_CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
+# The end of a line within a paragraph: the next line is no list item, heading, quotation, table row, fence or blank.
+_WRAPPED = re.compile(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
+_FENCE = re.compile(r"^[ \t>]{0,12}(?:```|~~~)[ \t]{0,8}([\w+.-]{0,20})", re.MULTILINE)
+
+
+class Language(enum.StrEnum):
+    """How a text is read by whoever uses it."""
+
+    PROSE = "prose"
+    SHELL = "shell"
+    PYTHON = "python"
+    SCRIPT = "script"
+    DATA = "data"
+
+
+_LANGUAGES = {
+    **dict.fromkeys((".md", ".txt", ".rst", ".mdx", ".html", ".htm", ".adoc"), Language.PROSE),
+    **dict.fromkeys((".sh", ".bash", ".zsh", ".fish", ".ksh", ".command"), Language.SHELL),
+    **dict.fromkeys((".py", ".pyw"), Language.PYTHON),
+    **dict.fromkeys(
+        (
+            ".js",
+            ".mjs",
+            ".cjs",
+            ".ts",
+            ".mts",
+            ".jsx",
+            ".tsx",
+            ".rb",
+            ".pl",
+            ".php",
+            ".lua",
+            ".ps1",
+            ".psm1",
+            ".bat",
+            ".cmd",
+            ".vbs",
+            ".applescript",
+            ".scpt",
+            ".go",
+            ".rs",
+            ".swift",
+            ".java",
+            ".c",
+            ".r",
+        ),
+        Language.SCRIPT,
+    ),
+    **dict.fromkeys((".json", ".csv", ".tsv", ".svg", ".xml", ".xsd", ".css", ".lock"), Language.DATA),
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Hit:
+    """What a judgement noticed, and where in its document."""
+
+    check: str
+    severity: Severity
+    at: int
+    message: str
+
+
+@dataclass(kw_only=True)
+class Document:
+    """A text, and where it comes from. ``how`` is empty for a file, else the code it was decoded from."""
+
+    path: MemberPath
+    original: str
+    language: Language
+    how: str = ""
+    first_line: int = 1
+    depth: int = 0
+    _unquoted: Unquoted = field(init=False)
+    _needles: dict[str, list[int]] = field(init=False, default_factory=dict)
+    _worked_out: dict[Callable[..., object], object] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A shell does not see a NUL either.
+        self._unquoted = unquoted(folded(self.original.replace("\0", "")))
+
+    @property
+    def text(self) -> str:
+        """The text to judge: folded and unquoted."""
+        return self._unquoted.text
+
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """The offsets at which a harmful word was spelled apart."""
+        return self._unquoted.apart
+
+    @cached_property
+    def lower(self) -> str:
+        """The text in lower case, offset for offset."""
+        # Not casefold(): ß becomes two letters there, and the offsets would move. İ is the one that still does.
+        lower = self.text.lower()
+        return lower if len(lower) == len(self.text) else self.text.replace("\u0130", "i").lower()
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """The meaningful words."""
+        return Sentences(self.lower)
+
+    @cached_property
+    def joined(self) -> str:
+        """The text with continued lines made one, offset for offset."""
+        return _CONTINUED.sub(_blanked, self.text) if "\n" in self.text else self.text
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [match.start() for match in re.finditer("\n", self.text)]
+
+    @cached_property
+    def fences(self) -> list[tuple[int, int, str]]:
+        """Begin, end and language of each fenced piece of code."""
+        found, opened = [], None
+        for match in _FENCE.finditer(self.text):
+            if opened is None:
+                opened = match
+            else:
+                found.append((opened.end(), match.start(), opened.group(1).lower()))
+                opened = None
+        if opened is not None:
+            found.append((opened.end(), len(self.text), opened.group(1).lower()))
+        return found
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is run, not read."""
+        return self.language in {Language.SHELL, Language.PYTHON, Language.SCRIPT}
+
+    def in_fence(self, at: int) -> bool:
+        """Return whether ``at`` is inside a fenced piece of code."""
+        index = bisect_right(self.fences, at, key=lambda fence: fence[0])
+        return index > 0 and at < self.fences[index - 1][1]
+
+    def row(self, at: int) -> int:
+        """The line of ``at`` within this text, from 0."""
+        return bisect_right(self._ends, at - 1) if at else 0
+
+    def line(self, at: int) -> int:
+        """The line of the file, from 1; for a decoded text that of the piece it was decoded from."""
+        return self.first_line if self.how else self.row(at) + 1
+
+    def line_bounds(self, row: int) -> tuple[int, int]:
+        """Begin and end of a line within this text."""
+        begin = self._ends[row - 1] + 1 if row > 0 else 0
+        return begin, self._ends[row] if row < len(self._ends) else len(self.text)
+
+    def line_text(self, at: int) -> str:
+        """Return the line of ``at``."""
+        begin, end = self.line_bounds(self.row(at))
+        return self.text[begin:end]
+
+    def around(self, at: int) -> str:
+        """Return what is shown of the place ``at``."""
+        begin = max(self.joined.rfind("\n", 0, at) + 1, at - _BACK)
+        return self.joined[begin : at + _SHOWN].partition("\n")[0]
+
+    def places(self, pattern: re.Pattern[str] | Phrases, *needles: str) -> list[re.Match[str]]:
+        """Return the matches of ``pattern``, in order, at most `MAX_PLACES` of each alternative.
+
+        With needles (lower case) only the lines that hold one are searched, and `_BEHIND` characters after them.
+        """
+        if isinstance(pattern, Phrases):
+            found = [
+                match
+                for alternative in pattern.present_in(self._triples)
+                for match in self._search(pattern, *alternative)
+            ]
+            return sorted(found, key=_start) if len(found) > 1 else found
+        if not needles:
+            return list(islice(pattern.finditer(self.joined), MAX_PLACES))
+        return list(
+            islice(
+                (
+                    match
+                    for begin, end in self._regions(needles)
+                    for match in pattern.finditer(self.joined, begin, end)
+                ),
+                MAX_PLACES,
+            )
+        )
+
+    def _search(
+        self, phrases: Phrases, needles: Needles, pattern: re.Pattern[str]
+    ) -> Iterator[re.Match[str]]:
+        text = self.flowing if phrases.prose else self.joined
+        if not needles:
+            return islice(pattern.finditer(text), MAX_PLACES)
+        regions = self._regions(needles[0], prose=phrases.prose)
+        for others in needles[1:]:
+            regions = [
+                (begin, end)
+                for begin, end in regions
+                if any(self.lower.find(needle, begin, end) >= 0 for needle in others)
+            ]
+        return islice(
+            (match for begin, end in regions for match in pattern.finditer(text, begin, end)), MAX_PLACES
+        )
+
+    def _found(self, needle: str) -> list[int]:
+        """Return where ``needle`` stands, at most `MAX_PLACES` times; several patterns look for the same."""
+        known = self._needles.get(needle)
+        if known is None:
+            known = []
+            at = self.lower.find(needle)
+            while at >= 0 and len(known) < MAX_PLACES:
+                known.append(at)
+                at = self.lower.find(needle, at + len(needle))
+            self._needles[needle] = known
+        return known
+
+    @cached_property
+    def _triples(self) -> frozenset[str]:
+        return triples_of(self.lower)
+
+    @cached_property
+    def flowing(self) -> str:
+        """The text in lower case with the lines of a paragraph made one, offset for offset."""
+        if self.is_code or self.language is Language.DATA or "\n" not in self.lower:
+            return self.lower
+        return _WRAPPED.sub(" ", self.lower)
+
+    def _regions(self, needles: tuple[str, ...], *, prose: bool = False) -> list[tuple[int, int]]:
+        """Return the parts of the text to search: what stands close to a needle, in code its whole line."""
+        found: list[tuple[int, int]] = []
+        size, last = len(self.text), -1
+        for at in sorted([at for needle in needles for at in self._found(needle)]):
+            if prose:
+                found.append((max(0, at - _BEFORE), min(size, at + _BEHIND)))
+            elif at >= last:
+                begin = self.joined.rfind("\n", 0, at) + 1
+                end = self.joined.find("\n", at + _BEHIND)
+                last = size if end < 0 else end
+                found.append((begin, last))
+                last = max(at + 1, last - _BEHIND)
+        if len(found) < 2:  # noqa: PLR2004 - nothing to merge
+            return found
+        merged = [found[0]]
+        for begin, end in found[1:]:
+            if begin <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((begin, end))
+        return merged
+
+    def finding(self, hit: Hit) -> Finding:
+        """Return ``hit`` as it stands in a report."""
+        origin = f" (in text decoded from {self.how})" if self.how else ""
+        return Finding(
+            check=hit.check,
+            severity=hit.severity,
+            path=self.path,
+            line=self.line(hit.at),
+            message=hit.message + origin,
+            excerpt=excerpt(self.around(hit.at)),
+        )
+
+
+def once(function: Callable[[Document], T]) -> Callable[[Document], T]:
+    """Make ``function`` of a document work only the first time; several checks ask for the same."""
+
+    @wraps(function)
+    def remembered(document: Document) -> T:
+        known = document._worked_out  # noqa: SLF001 - the document keeps it, so that it goes when the document goes
+        if function not in known:
+            known[function] = function(document)
+        return cast("T", known[function])
+
+    return remembered
+
+
+def documents_of(tree: SourceTree) -> list[Document]:
+    """Return every text of ``tree``: its files, then what they decode to, layer by layer."""
+    files = [
+        Document(path=path, original=text, language=language_of(path, text)) for path, text in examined(tree)
+    ]
+    return [*files, *_decoded(files)]
+
+
+def language_of(path: str, text: str) -> Language:
+    """Return how the file ``path`` is read."""
+    if text.startswith("#!"):
+        first = text[:200].partition("\n")[0]
+        if "python" in first:
+            return Language.PYTHON
+        return Language.SHELL if "sh" in first else Language.SCRIPT
+    if path == SKILL_NAME:
+        return Language.PROSE
+    return _LANGUAGES.get(posixpath.splitext(path.lower())[1], Language.PROSE)
+
+
+def _decoded(documents: list[Document]) -> Iterator[Document]:
+    count = size = 0
+    layer = documents
+    for depth in range(1, MAX_DEPTH + 1):
+        following = []
+        for parent in layer:
+            for piece in decoded_in(parent.text):
+                count += 1
+                size += len(piece.text)
+                if count > _MAX_DECODED_DOCUMENTS or size > _MAX_DECODED_TEXT:
+                    return
+                following.append(_document(parent, piece, depth))
+        yield from following
+        layer = following
+
+
+def _document(parent: Document, piece: Decoded, depth: int) -> Document:
+    how = f"{piece.how} in {parent.how}" if parent.how else piece.how
+    language = Language.SHELL if parent.language is Language.DATA else parent.language
+    return Document(
+        path=parent.path,
+        original=piece.text,
+        language=Language.PROSE if language is Language.PYTHON else language,
+        how=how,
+        first_line=parent.line(piece.at),
+        depth=depth,
+    )
+
+
+def _start(match: re.Match[str]) -> int:
+    return match.start()
+
+
+def _blanked(match: re.Match[str]) -> str:
+    """Return as many blanks as the line end had characters, but keep the operator before it."""
+    if match.group()[0] == "|":
+        begin = match.string.rfind("\n", 0, match.start()) + 1
+        if match.string[begin : begin + 12].lstrip().startswith("|"):
+            return match.group()  # a row of a Markdown table, not a pipe
+    operator = match.group().rstrip("\\` \t\r\n")
+    return operator.ljust(len(match.group()))

@@ -1,0 +1,53 @@
+"""Names that are easily taken for another skill's: one letter away, or drawn alike."""
+
+from collections.abc import Iterator
+
+from repo_server.curation.checks.folding import skeleton
+from repo_server.curation.frontmatter import FrontMatter
+from signing.format.finding import Finding, Severity
+from signing.format.manifest import SKILL_NAME
+from signing.format.names import SkillName
+
+_SHORT = 4  # of names this short, many are one letter apart and nobody confuses them
+
+
+def check(
+    front: FrontMatter, *, name: SkillName | None = None, known_names: tuple[str, ...] = ()
+) -> Iterator[Finding]:
+    """Yield one finding for each published name with which this one can be confused."""
+    for own in dict.fromkeys(filter(None, (name, front.name))):
+        if own in known_names:
+            continue
+        for other in sorted(set(known_names)):
+            if how := _alike(own, other):
+                yield Finding(
+                    check="names.confusable",
+                    severity=Severity.BLOCK,
+                    path=SKILL_NAME,
+                    line=0,
+                    message=f"the name {own[:80]!a} {how} {other!r}, which is published; choose another name",
+                )
+
+
+def _alike(own: str, other: str) -> str:
+    if skeleton(own) == skeleton(other):
+        return "is drawn like"
+    if min(len(own), len(other)) > _SHORT and _one_edit(own, other):
+        return "is one letter away from"
+    return ""
+
+
+def _one_edit(one: str, other: str) -> bool:
+    """Return whether one insertion, deletion, replacement or exchange of neighbours turns one into the other."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    first = next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+    one, other = one[first:], other[first:]
+    return (
+        one[1:] == other[1:]
+        or one[1:] == other
+        or one == other[1:]
+        or (one[:2] == other[:2][::-1] and one[2:] == other[2:])
+    )

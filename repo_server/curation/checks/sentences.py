@@ -1,0 +1,113 @@
+"""Sentences as sequences of meanings, with their places.
+
+Of ``Do **not** mention this to the user.`` stays NOT, TELL, THIS, USER, each with its offset and its number among the
+words. A sentence ends with its full stop, a paragraph, a list item, a table row or a heading; wrapped lines do not
+end it.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from repo_server.curation.checks.lexicon import PIECE, Meaning, meanings_of, meanings_of_piece
+
+MAX_WORDS = 200_000  # of one text
+_TOKEN = re.compile(
+    r"[^\W\d_]+(?:['’-][^\W\d_]+)*|[.!?](?=[\s\"')*_]|$)|[。！？；]|\n\s{0,40}\n|\n[ \t>]{0,40}(?:[-*+•]\s|[0-9]{1,3}[.)]\s|#|\|)"
+)
+_FIRST_SIGN = "\u3040"
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_WORDS_OF_A_SIGN = 2  # one sign of these scripts counts as half a word
+
+
+class Token(NamedTuple):
+    """A word that means something here: where it is, the how-manieth word of the text, of which sentence."""
+
+    at: int
+    word: int
+    sentence: int
+    meanings: frozenset[Meaning]
+
+
+class Sentences:
+    """The meaningful words of one text, in order."""
+
+    def __init__(self, lower: str) -> None:
+        self.tokens: list[Token] = []
+        self._by_meaning: dict[Meaning, list[Token]] = {}
+        word = sentence = 0
+        for match in _TOKEN.finditer(lower):
+            found = match.group()
+            first = found[0]
+            if not first.isalpha():
+                sentence += 1
+                continue
+            word += 1
+            if word > MAX_WORDS:
+                break
+            if first >= _FIRST_SIGN and _CJK.match(found):
+                self._take_pieces(found, match.start(), word, sentence)
+                word += len(found) // _WORDS_OF_A_SIGN
+            elif meanings := meanings_of(found):
+                self._take(Token(match.start(), word, sentence, meanings))
+
+    def _take(self, token: Token) -> None:
+        self.tokens.append(token)
+        for meaning in token.meanings:
+            self._by_meaning.setdefault(meaning, []).append(token)
+
+    def _take_pieces(self, run: str, at: int, word: int, sentence: int) -> None:
+        for match in PIECE.finditer(run):
+            number = word + match.start() // _WORDS_OF_A_SIGN
+            self._take(Token(at + match.start(), number, sentence, meanings_of_piece(match.group())))
+
+    def all(self, *meanings: Meaning) -> list[Token]:
+        """Return the words that can mean one of ``meanings``, in order."""
+        if len(meanings) == 1:
+            return self._by_meaning.get(meanings[0], [])
+        return sorted({token for meaning in meanings for token in self._by_meaning.get(meaning, [])})
+
+    def near(
+        self, token: Token, meaning: Meaning, *, before: int = 0, after: int = 0, same: bool = True
+    ) -> Token | None:
+        """Return a word of ``meaning`` at most so many words before or after ``token``, or None.
+
+        ``same`` asks for one in the same sentence.
+        """
+        tokens = self._by_meaning.get(meaning, [])
+        index = bisect_left(tokens, token.word - before, key=lambda other: other.word)
+        for other in tokens[index : index + 40]:
+            if other.word > token.word + after:
+                return None
+            if other.at != token.at and (not same or other.sentence == token.sentence):
+                return other
+        return None
+
+    def within(self, begin: int, end: int, *meanings: Meaning) -> Token | None:
+        """Return the first word of one of ``meanings`` at an offset from ``begin`` to before ``end``, or None."""
+        first = None
+        for meaning in meanings:
+            tokens = self._by_meaning.get(meaning, [])
+            index = bisect_left(tokens, begin, key=lambda token: token.at)
+            if (
+                index < len(tokens)
+                and tokens[index].at < end
+                and (first is None or tokens[index].at < first.at)
+            ):
+                first = tokens[index]
+        return first
+
+    def sentence_at(self, at: int) -> int:
+        """Return the number of the sentence at an offset, as far as meaningful words tell."""
+        index = bisect_right(self.tokens, at, key=lambda token: token.at)
+        return self.tokens[index - 1].sentence if index else -1
+
+    def pairs(
+        self, first: Meaning, second: Meaning, *, after: int, before: int = 0
+    ) -> Iterator[tuple[Token, Token]]:
+        """Yield each word of ``first`` with a word of ``second`` near it in the same sentence."""
+        for token in self._by_meaning.get(first, []):
+            other = self.near(token, second, before=before, after=after)
+            if other is not None:
+                yield token, other
