@@ -43,6 +43,8 @@ engine-cisco: $(STAMP)  ## the scanner of others that a slow test runs for real
 
 bench: $(STAMP)  ## measurements, each against its floor in the same run
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/review_speed.py
+	$(BIN)/python benchmarks/detection.py
 
 lock:  ## resolve requirements/*.in again into locked, hashed *.txt
 	./requirements/lock.sh

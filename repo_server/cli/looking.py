@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from repo_server.cli.context import clock, open_desk
+from repo_server.curation.textsafe import visible
 from signing.console import Console, console_option
 from signing.errors import NotFoundError
 from signing.format.moment import render_moment
@@ -29,6 +30,7 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     lines = []
     for item in document["candidates"]:
         waiting = f"  waits for {', '.join(item['missing'])}" if item["missing"] else ""
+        waiting += f"  {item['withdrawn'].upper()}" if item["withdrawn"] is not None else ""
         lines.append(f"{item['candidate']}  {item['state']:10} {item['name']}=={item['version']}{waiting}")
     lines += [
         f"{'':32}  {item['state']:10} profile {item['name']}=={item['version']}"
@@ -42,7 +44,7 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         severity = f", {item['severity']}" if item["severity"] else ""
         lines.append(
             f"{item['id'][:12]}  {item['state']}{severity}  {item['scope']}  {item['at']} by {item['by']}:"
-            f" {item['reason']}"
+            f" {_line(item['reason'])}"
         )
         if item["lifting"]:
             who, need = ", ".join(item["lifting"]), item["threshold"] - len(item["lifting"])
@@ -50,14 +52,14 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
                 f"{'':12}  {who} would lift this; {need} more curator(s) needed: skillrepo reinstate"
             )
     lines += [
-        f"waiver    {item['release']}: {item['finding']} by {item['by']} ends {item['until']}: {item['reason']}"
+        f"waiver    {item['release']}: {item['finding']} by {item['by']} ends {item['until']}: {_line(item['reason'])}"
         for item in document["waivers"]
     ]
     lines += [
         f"role {role:12} version {item['version']:4}  expires {item['expires']}"
         for role, item in document["roles"].items()
     ]
-    return [*lines, *(f"PROBLEM: {problem}" for problem in document["problems"])]
+    return [*lines, *(f"PROBLEM: {_line(problem)}" for problem in document["problems"])]
 
 
 @click.command()
@@ -83,7 +85,11 @@ def show(ctx: click.Context, what: str, console: Console) -> None:
             raise NotFoundError(f"{Pin.parse(what)} is not published", hint="skillrepo status lists what is")
         if not found:
             row = find(session, what)
-            document: dict[str, Any] = describe(row)
+            review = load_review(repository, row)[1] if row.review_sha256 is not None else None
+            document: dict[str, Any] = {
+                **describe(row),
+                "review": review.to_statement().predicate if review is not None else None,
+            }
         else:
             document = {"name": name, "releases": []}
             for release in found:
@@ -150,24 +156,45 @@ def log(ctx: click.Context, about: str | None, since: str | None, verify: bool, 
 
 def _text(document: dict[str, Any]) -> str:
     if "candidate" in document:
-        return "\n".join(f"{key:12} {value}" for key, value in document.items())
+        return "\n".join(_candidate_lines(document))
     lines = []
     for item in document["releases"]:
         review = item["review"]
         lines += [
             f"{document['name']}=={item['version']}  ({item['kind']}, {item['state']})",
             *(
-                f"  {entry['state'].upper():9} {entry['at']} by {entry['by']}: {entry['reason']}"
+                f"  {entry['state'].upper():9} {entry['at']} by {entry['by']}: {_line(entry['reason'])}"
                 for entry in item["withdrawals"]
             ),
-            f"  from      {review['candidate']['address']}",
-            f"  reviewed  {review['reviewed_at']} by {', '.join(item['reviewers'])}: {review['reason']}",
+            f"  from      {_line(review['candidate']['address'])}",
+            f"  reviewed  {review['reviewed_at']} by {', '.join(item['reviewers'])}: {_line(review['reason'])}",
             f"  bundle    sha256 {item['bundle_sha256']}",
             f"  tree      sha256 {item['tree_sha256']}",
-            f"  hosts     {', '.join(review['surface']['hosts']) or '-'}",
+            f"  hosts     {_line(', '.join(review['surface']['hosts'])) or '-'}",
             *(
-                f"  waived    {waiver['finding']} by {waiver['by']}: {waiver['reason']}"
+                f"  waived    {waiver['finding']} by {waiver['by']}: {_line(waiver['reason'])}"
                 for waiver in review["waivers"]
             ),
         ]
     return "\n".join(lines)
+
+
+def _candidate_lines(document: dict[str, Any]) -> list[str]:
+    plain = {key: value for key, value in document.items() if key not in {"resolved", "review"}}
+    plain |= {"resolved": ", ".join(f"{key}={value}" for key, value in document["resolved"].items()) or "-"}
+    lines = [f"{key:12} {_line(str(value))}" for key, value in plain.items()]
+    if (review := document["review"]) is None:
+        return [*lines, f"{'reviewed':12} not yet: skillrepo review {document['candidate']}"]
+    found = [finding for engine in review["engines"] for finding in engine["findings"]]
+    blocking = sum(finding["severity"] == "block" for finding in found)
+    decided = f"{review['decision']} by {review['reviewer']} at {review['reviewed_at']}"
+    return [
+        *lines,
+        f"{'reviewed':12} {decided}: {_line(review['reason'])}",
+        f"{'findings':12} {len(found)}, {blocking} blocking, {len(review['waivers'])} waived",
+    ]
+
+
+def _line(text: str) -> str:
+    """Return words of somebody else as part of one line: with line breaks they could look like lines of ours."""
+    return visible(text, keep="")

@@ -14,6 +14,7 @@ from repo_server.cli.context import (
     open_repository,
     open_signer,
 )
+from repo_server.curation.textsafe import visible
 from repo_server.publishing.proposals import Change
 from signing.console import Console, console_option
 from signing.errors import BlockedError
@@ -46,7 +47,7 @@ def sign(ctx: click.Context, candidate: str, holder: str | None, yes: bool, cons
         changes = plan_signature(session, row, release, now=clock())
         shown_id, shown = row.id, [release.to_json(), *what_changes(changes)]
     console.note(
-        f"{release.review.pin}: reviewed by {', '.join(release.reviewers)} ({release.review.reason})\n"
+        f"{release.review.pin}: reviewed by {', '.join(release.reviewers)} ({visible(release.review.reason, keep='')})\n"
         f"{render_changes(changes)}"
     )
     confirm(f"sign this as {name}?", console, yes=yes)

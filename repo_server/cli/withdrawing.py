@@ -1,8 +1,9 @@
 """`skillrepo yank`, `quarantine`, `revoke`, and the way back: `reinstate`."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +15,7 @@ from repo_server.cli.context import (
     open_desk,
     open_signer,
 )
+from repo_server.curation.textsafe import visible
 from repo_server.desk import Desk, LocalDesk
 from repo_server.publishing.withdrawals import Draft
 from signing.console import Console, console_option
@@ -26,8 +28,14 @@ from signing.format.scope import NamedRelease, Scope, parse_publisher
 from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
 from signing.keystore import KEY_SUFFIX, SealedKeySigner
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from repo_server.repository import Repository
+
 _SHOWN: Final = 20
 _DIGEST: Final = "sha256:"
+_BARE_DIGEST: Final = re.compile("[0-9a-fA-F]{64}", re.ASCII)
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,11 +185,11 @@ def _withdraw(
             now=clock(),
         )
         profiles = [str(profile.pin) for profile in published_profiles(repository, session, scope)]
-    if not draft.covered and not unpublished:
-        raise NotFoundError(
-            f"{scope} covers nothing that is published here",
-            hint="skillrepo status lists what is; --unpublished if you mean it all the same",
-        )
+        if not draft.covered and not unpublished:
+            raise NotFoundError(
+                f"{scope} covers nothing that is published here",
+                hint=f"{_near(repository, session, scope)}; --unpublished if you mean it all the same",
+            )
     console.note(_render_withdrawal(draft, profiles))
     confirm(f"sign this as {name}?", console, yes=yes)
     signer = open_signer(ctx, repository, name)
@@ -209,7 +217,31 @@ def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedR
     if "==" in what:
         pin = Pin.parse(what)
         return Scope(name=pin.name, version=pin.version)
+    if _BARE_DIGEST.fullmatch(what):
+        # It is a skill's name too, by its letters: withdrawing that would protect nobody.
+        raise UsageError("that looks like a digest", hint=f"write {_DIGEST}{what}")
+    if ":" in what:
+        raise UsageError(
+            f"{what[:80]!a} is not a name", hint=f"a publisher is named by --publisher {what[:80]}"
+        )
     return Scope(name=parse_skill_name(what))
+
+
+def _near(repository: "Repository", session: "Session", scope: Scope) -> str:
+    """Return what is published that may have been meant."""
+    from repo_server.publishing.origins import load_published_review, published_releases, publisher_of
+
+    released = list(published_releases(repository, session))
+    if scope.publisher is not None:
+        known = {publisher_of(load_published_review(repository, item)) for item in released}
+        meant = sorted(name for name in known if name.casefold() == scope.publisher.casefold()) or sorted(
+            known
+        )
+    else:
+        meant = sorted(str(item.release.pin) for item in released if item.release.pin.name == scope.name)
+    if not meant:
+        return "skillrepo status lists what is"
+    return f"published are: {', '.join(meant[:_SHOWN])}"
 
 
 def _sign(desk: Desk, draft: Draft, signer: SealedKeySigner) -> None:
@@ -320,7 +352,7 @@ def _render_withdrawal(draft: Draft, profiles: Sequence[str]) -> str:
 def _render_lifting(entry: Withdrawal, statement: Reinstatement) -> str:
     return (
         f"lift {entry.state.value} {entry.scope}\n"
-        f"  withdrawn  {render_moment(entry.at)} by {entry.by}: {entry.reason}\n"
-        f"  lifted     {render_moment(statement.at)} by {statement.by}: {statement.reason}\n"
+        f"  withdrawn  {render_moment(entry.at)} by {entry.by}: {visible(entry.reason, keep='')}\n"
+        f"  lifted     {render_moment(statement.at)} by {statement.by}: {visible(statement.reason, keep='')}\n"
         f"  withdrawal {entry.id}"
     )

@@ -45,10 +45,11 @@ def check_agrees(review: Review, seen: Examination) -> None:
 
 
 def check_waivers(review: Review, *, signers: Collection[str]) -> None:
-    """Return None when everybody in whose name ``review`` waives is among its ``signers``, and for a fair time.
+    """Return None when everybody in whose name ``review`` waives is among its ``signers``, with a reason, and an end.
 
     Raises:
-        NotEntitledError: it waives in the name of somebody who did not sign. BlockedError: for too long.
+        NotEntitledError: it waives in the name of somebody who did not sign.
+        BlockedError: without a reason, or for too long.
     """
     for waiver in review.waivers:
         if waiver.by not in signers:
@@ -56,9 +57,10 @@ def check_waivers(review: Review, *, signers: Collection[str]) -> None:
                 f"{waiver.by}, who is said to waive {waiver.finding}, did not sign the review of {review.pin}",
                 hint="answer for findings in your own name",
             )
-        if waiver.until - review.reviewed_at > WAIVER_LIFE:
+        if not waiver.reason.strip() or waiver.until - review.reviewed_at > WAIVER_LIFE:
             raise BlockedError(
-                f"the review of {review.pin} waives {waiver.finding} for more than {WAIVER_LIFE.days} days",
+                f"the review of {review.pin} waives {waiver.finding} without a reason, or for more than"
+                f" {WAIVER_LIFE.days} days",
                 hint="review it again",
                 findings=[waiver.finding],
             )

@@ -202,6 +202,8 @@ def accept_review(
         raise FormatError(
             f"was made at {review.reviewed_at}, which is to come", where="review", hint="set the clock right"
         )
+    if not review.reason.strip():
+        raise FormatError("a decision has a reason", where="review.reason", hint="--reason '…'")
     keys = curators(repository, session)
     known = _known_signatures(repository, row, envelope, keys)
     envelope, signers = _good_signatures(envelope, known, keys)

@@ -46,12 +46,9 @@ def hidden_runs(text: str, *, keep: str = "\n\t") -> re.Pattern[str] | None:
     These are hidden characters outside ``keep``, and combining marks in a pile so high that it covers the lines
     around it: no language has more than a few on one letter.
     """
-    # By kinds of character, not one by one: a text of megabytes has few kinds.
-    kinds = {character for character in set(text) if character not in keep}
-    hidden = sorted(filter(is_hidden, kinds))
-    marks = sorted(c for c in kinds.difference(hidden) if unicodedata.category(c) in _STACKED)
+    hidden, marks = _kinds(text, keep)
     found = [f"{_one_of(hidden)}+"] if hidden else []
-    found += [f"(?<={_one_of(marks)}{{{_MAX_PILE}}}){_one_of(marks)}+"] if marks else []
+    found += [_pile_of(marks)] if marks else []
     return re.compile(f"({'|'.join(found)})") if found else None
 
 
@@ -59,17 +56,33 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """Return ``text`` with every hidden character outside ``keep`` written as ``<U+XXXX>``; see `hidden_runs`."""
     if text.isascii() and text.isprintable():
         return text
-    runs = hidden_runs(text, keep=keep)
-    return runs.sub(lambda run: spelled_out(run.group()), text) if runs else text
+    hidden, marks = _kinds(text, keep)
+    if hidden:  # far faster than by runs, and a text of megabytes may hold nothing else
+        text = text.translate({ord(character): spelled_out(character) for character in hidden})
+    return re.sub(_pile_of(marks), lambda run: spelled_out(run.group()), text) if marks else text
 
 
 def spelled_out(run: str) -> str:
     """Return every character of ``run`` as ``<U+XXXX>``."""
-    return "".join(f"<U+{ord(character):04X}>" for character in run)
+    return run.translate({ord(character): f"<U+{ord(character):04X}>" for character in set(run)})
+
+
+def _kinds(text: str, keep: str) -> tuple[list[str], list[str]]:
+    """Return the hidden characters and the combining marks that occur in ``text``.
+
+    By kinds of character, not one by one: a text of megabytes has few kinds.
+    """
+    kinds = {character for character in set(text) if character not in keep}
+    hidden = sorted(filter(is_hidden, kinds))
+    return hidden, sorted(c for c in kinds.difference(hidden) if unicodedata.category(c) in _STACKED)
 
 
 def _one_of(characters: list[str]) -> str:
     return f"[{''.join(map(re.escape, characters))}]"
+
+
+def _pile_of(marks: list[str]) -> str:
+    return f"(?<={_one_of(marks)}{{{_MAX_PILE}}}){_one_of(marks)}+"
 
 
 def excerpt(text: str, *, limit: int = 160) -> str:

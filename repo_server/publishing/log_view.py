@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from repo_server.curation.textsafe import visible
 from repo_server.db.models import CandidateRow
 from signing.errors import FormatError, UsageError
 from signing.format.chain import Record
@@ -66,8 +67,11 @@ def render_record(record: Record) -> str:
     """Return one line: when, what, about what, by whom; digests shortened (``--json`` has them whole)."""
     rank = {key: index for index, key in enumerate(_FIRST)}
     facts = sorted(record.facts.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0]))
-    shown = "  ".join(f"{key}={_DIGEST.sub(_short, str(value))}" for key, value in facts if value)
-    return f"{record.sequence:5}  {render_moment(record.time)}  {record.event:20} {shown}"
+    # One line: a reason with a line break in it would be read as records that nobody made.
+    shown = "  ".join(
+        f"{key}={visible(_DIGEST.sub(_short, str(value)), keep='')}" for key, value in facts if value
+    )
+    return f"{record.sequence:5}  {render_moment(record.time)}  {record.event:25} {shown}"
 
 
 def _short(found: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ is blocked, by name and with its reason, and so is what continues it; the rest i
 wait for somebody else's mistake.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -74,6 +75,7 @@ class Published:
     pending: tuple[tuple[str, tuple[str, ...]], ...]
     online: OnlineState | None
     withdrawals: tuple[Withdrawal, ...] = ()
+    lifted: frozenset[Sha256] = frozenset()
     blocked: tuple[tuple[str, SkillRepoError], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +88,7 @@ class Published:
             ],
             "renewed": list(self.renewed),
             "withdrawals": [
-                {"id": entry.id, "state": entry.state.value, "scope": str(entry.scope)}
+                {"id": entry.id, "state": news_of(entry, self.lifted), "scope": str(entry.scope)}
                 for entry in self.withdrawals
             ],
             "pending": [{"subject": subject, "missing": list(missing)} for subject, missing in self.pending],
@@ -94,6 +96,13 @@ class Published:
             "snapshot_version": self.online.snapshot if self.online is not None else None,
             "timestamp_version": self.online.timestamp if self.online is not None else None,
         }
+
+
+def news_of(entry: Withdrawal, lifted: Collection[Sha256]) -> str:
+    """Return what became of an entry: its state; ``lifting`` while curators are still needed, then ``lifted``."""
+    if entry.lifted is None:
+        return entry.state.value
+    return "lifted" if entry.id in lifted else "lifting"
 
 
 def publish(repository: Repository, online: Signer, *, now: datetime) -> Published:
@@ -134,7 +143,7 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
             message = "the database holds something of it already that nobody published"
             hint = "compare with skillrepo log; restore the database from a backup"
             done.blocked.append((subject, ConflictError(message, hint=hint)))
-    state = None
+    state, lifted = None, _lifted(repository, session, done.withdrawals)
     if done.releases or done.profiles or done.renewed or done.withdrawals:
         mark_releases(repository, session)
         state = sign_state(session, online, now=now)
@@ -142,7 +151,7 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
             "releases": [str(pin) for pin in done.releases],
             "profiles": [str(pin) for pin in done.profiles],
             "renewed": done.renewed,
-            "withdrawals": [f"{entry.state.value} {entry.scope}" for entry in done.withdrawals],
+            "withdrawals": [f"{news_of(entry, lifted)} {entry.scope}" for entry in done.withdrawals],
             "snapshot": state.snapshot,
             "timestamp": state.timestamp,
         }
@@ -152,10 +161,18 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
         profiles=tuple(done.profiles),
         renewed=tuple(done.renewed),
         withdrawals=tuple(done.withdrawals),
+        lifted=lifted,
         pending=tuple(done.pending),
         blocked=tuple(done.blocked),
         online=state,
     )
+
+
+def _lifted(repository: Repository, session: Session, entries: Sequence[Withdrawal]) -> frozenset[Sha256]:
+    if not entries:
+        return frozenset()
+    curators = withdrawals.curators_of(repository, session)
+    return frozenset(entry.id for entry in entries if curators.have_lifted(entry))
 
 
 @dataclass(frozen=True, slots=True)

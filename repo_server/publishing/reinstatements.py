@@ -60,6 +60,7 @@ def draft_reinstatement(
     Raises:
         ConflictError: ``by`` signed already; or there is neither a statement that waits for signatures nor a
             reason for a new one, or both.
+        FormatError: the reason is too long.
     """
     signed = [holder_of(key) for key in curators_of(repository, session).lifting(entry)]
     if by in signed:
@@ -74,10 +75,12 @@ def draft_reinstatement(
                 hint="leave --reason out to sign that; or begin --anew",
             )
         return statement, entry.lifted
-    if reason is None:
+    if reason is None or not reason.strip():
         raise ConflictError("nobody has asked for this to be lifted", hint="say why: --reason")
     statement = Reinstatement(withdrawal=entry.id, reason=reason, by=by, at=now.replace(microsecond=0))
-    return statement, statement.to_envelope()
+    envelope = statement.to_envelope()
+    # Read back before it is signed: what our own reader refuses would be signed in vain.
+    return Reinstatement.parse(envelope, withdrawal=entry.id), envelope
 
 
 def sign_reinstatement(

@@ -34,9 +34,10 @@ from repo_server.publishing.proposals import (
 )
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
-from signing.errors import ConflictError, NotFoundError, RejectedError, WrongSubjectError
+from signing.errors import ConflictError, FormatError, NotFoundError, RejectedError, WrongSubjectError
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.names import REVOCATIONS_PATH, HolderName
+from signing.format.reinstatement import Reinstatement
 from signing.format.revocations import Revocations
 from signing.format.scope import Scope
 from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
@@ -117,8 +118,11 @@ def draft_withdrawal(
 
     Raises:
         ConflictError: an entry in force says the same, or more, of the same scope.
-        VerificationError, FormatError: what is published is not what was signed; or the list is full.
+        VerificationError, FormatError: what is published is not what was signed; or the list is full, or there is no
+            reason, or an endless one.
     """
+    if not reason.strip():
+        raise FormatError("a withdrawal has a reason: everybody who is refused reads it", where="reason")
     known = read_list(repository, session, now=now)
     curators = curators_of(repository, session)
     for entry in known.entries:
@@ -192,15 +196,17 @@ def give_list(
         sign_proposal(session, row, signer, anchor=repository.anchor)
     curators = curators_of(repository, session)
     lifting = sorted(holder_of(key) for key in curators.lifting(entry))
-    facts = {
+    facts: dict[str, object] = {
         "withdrawal": entry.id,
         "state": entry.state.value,
         "scope": str(entry.scope),
         "reason": entry.reason,
         "by": holder,
         "list": name,
-        **({"signed_by": lifting, "lifted": curators.have_lifted(entry)} if lifting else {}),
     }
+    if lifting and entry.lifted is not None:
+        why = Reinstatement.parse(entry.lifted, withdrawal=entry.id).reason
+        facts |= {"lifting_reason": why, "signed_by": lifting, "lifted": curators.have_lifted(entry)}
     event = "withdrawal.lifting-signed" if lifting else "withdrawal.signed"
     log.append(session, event=event, facts=facts, now=now)
     return plan_list(repository, session, name, now=now)

@@ -64,16 +64,6 @@ _OTHER_INDEX = re.compile(
 _FROM_FORGE = re.compile(
     r"git\+(?:https?|ssh)://(?:[^@/\s]{1,60}@)?(?P<host>[\w.-]{3,100})/[^\s\"'`]{1,200}", re.IGNORECASE
 )
-_FORGES = (
-    "github.com",
-    "gitlab.com",
-    "bitbucket.org",
-    "codeberg.org",
-    "huggingface.co",
-    "sr.ht",
-    "gitee.com",
-    "dev.azure.com",
-)
 _KNOWN_INDEXES = (
     "python.org",
     "pypi.org",
@@ -158,7 +148,7 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
     for match in document.places(_FROM_FORGE, "git+http", "git+ssh"):
         host = egress.host_of(match["host"])
         if (
-            not egress.belongs(host, _FORGES)
+            not egress.belongs(host, egress.FORGES)
             and not egress.is_local(host)
             and not is_warning(document, match.start())
         ):

@@ -15,7 +15,7 @@ _LEAD_LINES = 14
 _FORBIDDEN = re.compile(
     r"(?:\b(?:never|do not|don't|dont|must not|mustn't|should not|shouldn't|avoid|refuse to|instead of|rather than|not|no)\b"
     r"|\b(?:niemals|nie|nicht|nikoli|jamais|nunca|mai|non|não|никогда|не)\b|不要|切勿|禁止|绝不|请勿)"
-    r"(?:\W{1,4}\w{1,14}){0,5}?\W{0,6}$",
+    r"(?:[^\w,;:.]{1,4}\w{1,14}){0,5}?[^\w,;.]{0,6}$",
     re.IGNORECASE,
 )
 # "Never skip this: …", "do not forget to run …" and the like order what follows.
@@ -30,8 +30,8 @@ _SIGN = re.compile(
 )
 _ABOUT_ATTACKS = re.compile(
     r"\b(?:attack(?:s|er|ers)?|injections?|red flags?|malicious|suspicious|dangerous|phishing|exploit(?:s|ation)?|vulnerab\w{1,8}|threats?"
-    r"|anti-?patterns?|unsafe|insecure|exfiltration|jailbreaks?|adversarial|scam|blocklist|denylist|blocked commands?|forbidden|prohibited|never do|what not to|detect(?:s|ion|ed)?"
-    r"|reject(?:s|ed)?|flag(?:s|ged)? |scan(?:s|ner|ning)? for|watch (?:out )?for|look(?:s|ing)? for|audit|untrusted|security (?:review|check|scan|test)\w{0,6}|guardrails?|threat model|pitfalls?)\b"
+    r"|anti-?patterns?|unsafe|insecure|exfiltration|jailbreaks?|adversarial|scam|blocklist|denylist|blocked commands?|forbidden|prohibited|never do|what not to"
+    r"|scan(?:s|ner|ning)? for|watch (?:out )?for|untrusted|security (?:review|check|scan|test)\w{0,6}|guardrails?|threat model|pitfalls?)\b"
     r"|angriff|bösartig|gefährlich|verdächtig|napad|zlonamer|sumljiv|attaque|malveillant|ataque|malicios|attacco|опасн|вредонос|атак|инъекц|攻击|恶意|危险|攻撃|悪意|危険|インジェクション",
     re.IGNORECASE,
 )
@@ -48,7 +48,7 @@ _SUSPECTS = re.compile(
     re.IGNORECASE,
 )
 _SEARCHES = re.compile(
-    r"\b(?:grep|rg|egrep|ack|contains|regex(?:es)?|patterns?|matche?s?|sigma|yara|semgrep|detections?|blocked|denied|deny|forbidden|rules?)\b[^\n]{0,120}[\"'`/\[]",
+    r"\b(?:grep|rg|egrep|ack|contains|regex(?:es)?|patterns?|match(?:es)?|sigma|yara|semgrep|blocked|denied)\b[^\n]{0,60}[\"'`/\[]",
     re.IGNORECASE,
 )
 _DISTRUSTS = re.compile(

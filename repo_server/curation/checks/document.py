@@ -180,7 +180,8 @@ class Document:
         return self.first_line if self.how else self.row(at) + 1
 
     def line_bounds(self, row: int) -> tuple[int, int]:
-        """Begin and end of a line within this text."""
+        """Begin and end of a line within this text; of the last one for a row beyond it."""
+        row = max(0, min(row, len(self._ends)))
         begin = self._ends[row - 1] + 1 if row > 0 else 0
         return begin, self._ends[row] if row < len(self._ends) else len(self.text)
 

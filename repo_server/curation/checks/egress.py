@@ -86,6 +86,16 @@ CHAT_HOOKS = (
     "maker.ifttt.com",
     "hooks.zapier.com",
 )
+FORGES = (
+    "github.com",
+    "gitlab.com",
+    "bitbucket.org",
+    "codeberg.org",
+    "huggingface.co",
+    "sr.ht",
+    "gitee.com",
+    "dev.azure.com",
+)
 SHORTENERS = (
     *(
         "bit.ly",

@@ -51,6 +51,9 @@ _IMAGE = re.compile(
     re.IGNORECASE,
 )
 _LINK = re.compile(r"(?<!!)\[[^\]\n]{0,200}\]\(\s{0,3}<?(?P<url>https?://[^)\n]{1,600})\)", re.IGNORECASE)
+_MIRROR = Phrases(
+    r"\bgit\s{1,3}remote\s{1,3}(?:add|set-url)\s[^\n]{0,60}?(?:https?://|git@|ssh://)(?:[^@/\s]{1,40}@)?(?P<host>[\w.-]{3,80})[^\n]{0,200}\bgit\s{1,3}push\s[^\n]{0,30}--(?:all|mirror)"
+)
 _DNS = re.compile(
     r"\b(?:dig|nslookup|host|ping)\s[^\n;|]{0,80}?(?:\$\([^\n]{1,200}\)|`[^`\n]{1,120}`|\$\{?[a-z_]\w{0,30}\}?)\.[\w-]{1,60}\.\w",
     re.IGNORECASE,
@@ -186,7 +189,9 @@ def _told_to_send(document: Document, place: SecretPlace) -> int | None:
             return None
         if token.at < begin or not _is_outward(document, token, end):
             continue
-        reading = words.within(max(0, place.at - 160), place.at + 160, Meaning.READ, Meaning.SEND)
+        reading = words.within(
+            max(0, place.at - 160), place.at + 160, Meaning.READ, Meaning.SEND, Meaning.WRITE
+        )
         if reading is not None and not is_denied(document, token) and not is_warning(document, place.at):
             return token.at
     return None
@@ -284,6 +289,15 @@ def _destinations(document: Document, sends: list[Send]) -> Iterator[Hit]:
                 f"puts the output of a command into a name that is looked up: it leaves by DNS; {_ADVICE}"
             )
             yield Hit(check="exfiltration.dns", severity=Severity.BLOCK, at=send.at, message=message)
+    for match in document.places(_MIRROR):
+        host = egress.host_of(match["host"])
+        if (
+            not egress.belongs(host, egress.FORGES)
+            and not egress.is_local(host)
+            and not is_warning(document, match.start())
+        ):
+            message = f"pushes whole repositories to {host}; {_ADVICE}"
+            yield Hit(check="exfiltration.told", severity=Severity.BLOCK, at=match.start(), message=message)
     for match in document.places(_CHAT_HOOK):
         if not _FAKE_HOOK.search(match.group()) and not is_warning(document, match.start()):
             message = f"holds a working chat web-hook: whatever is sent there is read by its owner; {_ADVICE}"

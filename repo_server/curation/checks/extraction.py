@@ -243,8 +243,10 @@ def surface_of(tree: SourceTree) -> Surface:
 
 def _listed(entries: Iterable[str]) -> tuple[str, ...]:
     """Return the entries as a surface holds them: visible, sorted, once, bounded."""
-    found = sorted({visible(entry, keep="")[:_MAX_LENGTH] for entry in entries} - {_MORE})
-    return tuple(found) if len(found) <= MAX_LISTED else tuple(sorted([*found[:MAX_LISTED], _MORE]))
+    seen = {visible(entry, keep="")[:_MAX_LENGTH] for entry in entries}
+    found = sorted(seen - {_MORE})
+    cut = _MORE in seen or len(found) > MAX_LISTED
+    return tuple(sorted([*found[:MAX_LISTED], _MORE])) if cut else tuple(found)
 
 
 def _file_type(path: str) -> str:

@@ -371,10 +371,10 @@ def meanings_of(word: str) -> frozenset[Meaning]:
     word = word.replace("’", "'")
     if found := _EXACT.get(word):
         return found
+    meanings = _NOTHING
     for length in range(min(_LONGEST, len(word)), _SHORTEST - 1, -1):
-        if found := _STEMS.get(word[:length]):
-            return found
-    return _NOTHING
+        meanings |= _STEMS.get(word[:length], _NOTHING)
+    return meanings
 
 
 def meanings_of_piece(piece: str) -> frozenset[Meaning]:

@@ -38,6 +38,9 @@ _WORTH_HIDING = Phrases(
     r"(?<!\w)(?:agents\.md|claude\.md|soul\.md|memory\.md|gemini\.md|heartbeat\.md|identity\.md|user\.md|tools\.md|\.bashrc|\.zshrc|\.bash_profile|\.profile|\.zprofile|crontab|launchagents?|systemd|git hooks?|settings\.json|\.cursorrules|copilot-instructions|authorized_keys)"
     r"|\|\s{0,4}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b|\bchmod\s{1,3}\+x|\brm\s{1,3}-rf|\beval\b|base64\s{1,3}-",
 )
+_SUSPENDS = re.compile(
+    r"(?:polic|rule|safe|restriction|approval|check)\w{0,4}[^.\n]{0,40}(?:suspended|disabled|lifted|waived|off)\b|without (?:any )?(?:approval|confirmation|asking)|unrestricted"
+)
 _IMPERSONATION = re.compile(
     r"^[ \t>*_#`-]{0,8}(?:\[?(?:system|developer|admin|root|anthropic|openai)(?: (?:message|prompt|override|notice|instruction|update|alert|note))?\]?\s{0,2}:|<\|?(?:system|im_start|im_end|endoftext|start_header_id)\|?>|</?(?:system|system-reminder|system_prompt|assistant|developer|admin)(?:[ -][\w-]{1,20})?>|\[(?:system|inst|/inst|admin|developer)(?: \w{1,12})?\]|<<sys>>|\[?(?:user|human|owner)\b[^\]:\n]{0,24}\]?\s?:\s{1,3}[\"'“]?(?:yes|ok|sure|i (?:approve|agree|confirm|consent|authori[sz]e))\b|\[end of (?:system|user|skill)[^\]\n]{0,40}\]|-{3,}\s{0,3}(?:begin|end) (?:system|admin|developer)[^\n]{0,30})",
     re.MULTILINE,
@@ -291,7 +294,10 @@ def _override(document: Document, words: Sentences, worth: list[int]) -> Iterato
         )
     ):
         for match in _IMPERSONATION.finditer(lower):
-            if document.in_fence(match.start()) or is_warning(document, match.start()):
+            fenced = document.in_fence(match.start())
+            if is_warning(document, match.start()) or (
+                fenced and not _SUSPENDS.search(lower, match.start(), match.start() + 300)
+            ):
                 continue
             claims = re.search(
                 r"without (?:approval|asking|confirmation|review)|suspend|disabl|overrid|ignore|granted|unrestricted|must now|you may|no longer|approve",

@@ -241,7 +241,7 @@ def _told(document: Document, at: int, line: str) -> bool:
             continue
         between = document.lower[token.at : at]
         if "\n\n" in between or re.search(
-            r"\b(?:from|based on|according to|see|read|in accordance with|follow(?:ing)?|per|check|look(?: at| in)?|defined in|described in|using|whether)\b",
+            r"\b(?:from|based on|according to|see|read|in accordance with|follow|per|check|look(?: at| in)?|defined in|described in|using|whether)\b",
             between,
         ):
             continue

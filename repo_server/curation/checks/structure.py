@@ -39,7 +39,7 @@ _ZIP_END = b"PK\x05\x06"
 _ZIP_END_REACH = 65_557  # the end record may be followed by a comment of at most 65,535 bytes
 _TAR_MAGIC = slice(257, 262)
 _LINK = re.compile(r"\]\(\s{0,20}<?([^()\s<>]{1,300})")
-_GAP = re.compile(r"\n(?:[ \t]{0,80}\n){24,10000}(?=[ \t]{0,80}\S)")
+_GAP = 24  # blank lines
 _MAX_GAPS = 20
 _MAX_LED = 500
 _SHORT_STEM = 3
@@ -137,10 +137,18 @@ def _lines(path: MemberPath, text: str) -> Iterator[Finding]:
 
 def _pushed_away(path: MemberPath, text: str) -> Iterator[Finding]:
     """Text that begins where a reader believes that the page has ended."""
-    for match in islice(_GAP.finditer(text[:MAX_TEXT_BYTES]), _MAX_GAPS):
-        line = text.count("\n", 0, match.end()) + 1
-        message = f"stands behind {match.group().count(chr(10))} blank lines, where a reader thinks the page has ended"
-        yield _finding("pushed-away", Severity.LOOK, path, message, line=line)
+    blank = found = 0
+    for number, line in enumerate(text[:MAX_TEXT_BYTES].split("\n"), start=1):
+        if not line.strip():
+            blank += 1
+            continue
+        if blank >= _GAP and number > blank + 1:
+            message = f"stands behind {blank} blank lines, where a reader thinks the page has ended"
+            yield _finding("pushed-away", Severity.LOOK, path, message, line=number)
+            found += 1
+        if found >= _MAX_GAPS:
+            return
+        blank = 0
 
 
 def _unreferenced(tree: SourceTree) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ from repo_server.curation.sources.address import (
     parse_git_address,
 )
 from repo_server.curation.sources.base import Address, Fetched, Hit, Source, SourceSettings
-from signing.errors import FormatError, UsageError
+from signing.errors import FormatError, NotFoundError, UsageError
 
 __all__ = [
     "Address",
@@ -98,7 +98,14 @@ def fetch(address: Address, *, limits: Limits, settings: SourceSettings, now: da
             from repo_server.curation.sources import git  # noqa: PLC0415
 
             return git.fetch(address, limits=limits, now=now)
-    return source_of(str(address).partition(":")[0]).fetch(address, limits=limits, settings=settings, now=now)
+    source = source_of(str(address).partition(":")[0])
+    try:
+        return source.fetch(address, limits=limits, settings=settings, now=now)
+    except NotFoundError as error:
+        error.hint = (
+            error.hint or f"asked for was {address}; skillrepo search {source.scheme} … finds addresses"
+        )
+        raise
 
 
 def source_of(scheme: str) -> Source:

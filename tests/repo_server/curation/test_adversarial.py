@@ -179,15 +179,15 @@ def test_every_pattern_is_found() -> None:
 @pytest.mark.parametrize("name", PATTERNS)
 def test_no_pattern_is_slow_on_repeated_tokens(name: str) -> None:
     texts = [
-        f"{first * 3}{second}" + (first + second) * (4_000 // len(first + second)) + second * 500 + "\0"
-        for first, second in itertools.product(TOKENS, TOKENS)
+        f"{first * 3}{second}" + (first + second) * (1_500 // len(first + second)) + second * 300 + "\0"
+        for first, second in itertools.islice(itertools.product(TOKENS, TOKENS), 0, None, 3)
     ]
     for pattern in PATTERNS[name]:
         for text in texts:
             started = time.process_time()
             for _ in pattern.finditer(text):
                 pass
-            assert time.process_time() - started < 0.5, (pattern.pattern, text[:40])
+            assert time.process_time() - started < 0.3, (pattern.pattern, text[:40])
 
 
 def test_hosts_beyond_the_limit_block() -> None:

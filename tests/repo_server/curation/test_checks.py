@@ -183,7 +183,7 @@ def test_modes_and_scripts() -> None:
     )
     report = run_checks(tree)
     assert {"executables.mode", "executables.script-elsewhere"} == checks_of(report, Severity.LOOK)
-    assert checks_of(report, Severity.NOTE) == {"executables.script"}
+    assert "executables.script" in checks_of(report, Severity.NOTE)
     assert surface_of(tree).executables == ("run.sh", "scripts/a.py")
 
 
@@ -216,9 +216,8 @@ def test_hosts(text: str, host: str, check: str | None) -> None:
 
 
 def test_hosts_are_counted() -> None:
-    [finding] = run_checks(
-        tree_of(a_md="https://x.example\nhttps://x.example/2\n", b_md="http://x.example")
-    ).findings
+    report = run_checks(tree_of(a_md="https://x.example\nhttps://x.example/2\n", b_md="http://x.example"))
+    [finding] = [finding for finding in report.findings if finding.check == "hosts.listed"]
     assert finding.message == "names the host x.example, 3 times in 2 files"
     assert (finding.path, finding.line) == ("a.md", 1)
 
