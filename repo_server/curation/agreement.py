@@ -25,13 +25,13 @@ def check_agrees(review: Review, seen: Examination) -> None:
     """Return None when ``review`` says of the candidate what ``seen`` does.
 
     Raises:
-        ConflictError: it was compared with another release than is published last, or made with other checks.
+        ConflictError: it was compared with another release than it is here, or made with other checks.
         WrongSubjectError: it says something else of the files, or leaves something out.
     """
     if review.previous != seen.previous:
         raise ConflictError(
-            f"the review of {review.pin} compares it with {_shown(review.previous)}, and published last is "
-            f"{_shown(seen.previous)}",
+            f"the review of {review.pin} compares it with {_shown(review.previous)}; published last, and not"
+            f" withdrawn, is {_shown(seen.previous)}",
             hint="review it again: nobody has seen yet what it may do that the last version cannot",
         )
     changes = seen.surface_changes if seen.previous is not None else ()

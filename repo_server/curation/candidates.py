@@ -98,6 +98,8 @@ def find(session: Session, text: str) -> CandidateRow:
     Raises:
         NotFoundError: there is none. ConflictError: there are several.
     """
+    if (row := session.get(CandidateRow, text)) is not None:
+        return row  # first: somebody may have named a skill like another one's id
     name, _, version = text.partition("==")
     by_name = select(CandidateRow).where(CandidateRow.name == name)
     rows = list(session.scalars(by_name.where(CandidateRow.version == version) if version else by_name))

@@ -5,7 +5,7 @@ database, and the two are compared twice: as text, and by what they may touch. E
 take their time); their reports come in as values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from repo_server.curation.checks import run_checks, surface_of
 from repo_server.curation.diff import diff_trees
 from repo_server.curation.history import HistoryFacts, history_findings, tree_findings
 from repo_server.curation.tree import SourceTree
-from repo_server.curation.withdrawn import withdrawn_findings
+from repo_server.curation.withdrawn import predecessor_findings, withdrawn_findings, withdrawn_releases
 from repo_server.db.models import CandidateRow
 from repo_server.publishing.origins import Published, last_of, load_published_review, published_releases
 from repo_server.publishing.withdrawals import in_force
@@ -33,13 +33,15 @@ from signing.format.names import ReleaseVersion
 from signing.format.review import Candidate, Review, Waiver
 from signing.format.statement import Statement
 from signing.format.surface import Surface, SurfaceChange, compare_surfaces, digest_of_changes
+from signing.format.withdrawal import Withdrawal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
     """Everything that a curator looks at before deciding.
 
-    ``surface_changes`` compares with the last published version, and with nothing when there is none;
+    ``previous`` is the last published version that is neither revoked nor quarantined; ``surface_changes`` compares with
+    it, and with nothing when there is none;
     ``engines`` are all reports, ``reports`` those of them that engines made; ``earlier_waivers`` are those of the
     last published version whose findings are here again.
     """
@@ -107,7 +109,7 @@ def examine(
     *,
     reports: Sequence[EngineReport] = (),
 ) -> Examination:
-    """Run the checks on a candidate and compare it with what was published last.
+    """Run the checks on a candidate and compare it with what was published last, and is not revoked or quarantined.
 
     ``reports`` are what engines found in its files.
 
@@ -117,7 +119,9 @@ def examine(
     tree = load_tree(repository, row)
     pin = pin_of(row)
     released = tuple(published_releases(repository, session))
-    release = last_of(released, row.name)
+    withdrawals = in_force(repository, session)
+    gone = withdrawn_releases(released, pin.name, withdrawals)
+    release = last_of((item for item in released if item not in gone), pin.name)
     old_tree = published_tree(repository, release) if release is not None else None
     last = load_published_review(repository, release) if release is not None else None
     surface = surface_of(tree)
@@ -133,7 +137,8 @@ def examine(
         policy_sha256=sha256_of(b""),
         findings=(
             *_history(row, last),
-            *withdrawn_findings(pin, f"{row.source}:{row.publisher}", in_force(repository, session)),
+            *withdrawn_findings(pin, f"{row.source}:{row.publisher}", withdrawals),
+            *_of_predecessors(repository, row, gone, release),
             *tree_findings(new=tree, old=old_tree, growing=any(change.added for change in changes)),
         ),
     )
@@ -196,6 +201,22 @@ def describe(row: CandidateRow) -> dict[str, Any]:
         "resolved": resolved_of(row),
         "tree_sha256": row.tree_sha256,
     }
+
+
+def _of_predecessors(
+    repository: Repository,
+    row: CandidateRow,
+    gone: Mapping[Published, Withdrawal],
+    release: Published | None,
+) -> Iterator[Finding]:
+    """Yield the findings about withdrawn releases of the same name."""
+    same = [
+        item
+        for item in gone
+        if load_published_review(repository, item).candidate.tree_sha256 == row.tree_sha256
+    ]
+    previous = release.release.pin.version if release is not None else None
+    return predecessor_findings(gone, same_files=same, previous=previous)
 
 
 def _history(row: CandidateRow, last: Review | None) -> tuple[Finding, ...]:

@@ -73,6 +73,8 @@ def load_published_review(repository: Repository, item: Published) -> Review:
 def releases_from(repository: Repository, session: Session, publisher: str) -> tuple[NamedRelease, ...]:
     """Return the releases whose reviewed candidate came from ``publisher`` (``SOURCE:NAME``), by their reviews.
 
+    Capital letters do not count: at most sources they do not make another publisher.
+
     Raises:
         RejectedError, NotFoundError: a review cannot be read; then nobody knows whose that release is.
     """
@@ -80,7 +82,7 @@ def releases_from(repository: Repository, session: Session, publisher: str) -> t
         sorted(
             item.release
             for item in published_releases(repository, session)
-            if publisher_of(load_published_review(repository, item)) == publisher
+            if publisher_of(load_published_review(repository, item)).casefold() == publisher.casefold()
         )
     )
 

@@ -14,7 +14,7 @@ from repo_server.db.models import CandidateRow, CandidateState, ProfileRow, Rele
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.publishing.proposals import open_proposals, proposal_standing
 from repo_server.publishing.state import current, current_files
-from repo_server.publishing.withdrawals import curators_of, in_force
+from repo_server.publishing.withdrawals import curators_of, in_force, read_list, unpublished_of
 from repo_server.repository import Repository
 from signing.errors import NotFoundError, RejectedError
 from signing.format.digest import parse_sha256
@@ -57,6 +57,7 @@ def overview(repository: Repository, session: Session, *, now: datetime) -> dict
             *unread,
             *damaged,
             *unreadable_proposals(session),
+            *_unpublished(repository, session, now=now),
         ],
     }
 
@@ -132,6 +133,16 @@ def withdrawals(repository: Repository, session: Session) -> list[dict[str, Any]
             "threshold": curators.threshold,
         }
         for entry in in_force(repository, session)
+    ]
+
+
+def _unpublished(repository: Repository, session: Session, *, now: datetime) -> list[str]:
+    known = read_list(repository, session, now=now)
+    return [
+        f"{entry.by} signed: {entry.state.value} {entry.scope}"
+        f"{' (with a signature to lift it)' if entry.lifted is not None else ''}."
+        " It is NOT PUBLISHED, and changes nothing before: skillrepo publish"
+        for entry in unpublished_of(repository, session, known)
     ]
 
 

@@ -63,6 +63,7 @@ from signing.format.manifest import SKILL_NAME, MemberPath
 from signing.format.names import Pin
 from signing.format.withdrawal import Withdrawal
 from signing.metadata import parse
+from signing.roles import REVOCATIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def news_of(entry: Withdrawal, lifted: Collection[Sha256]) -> str:
 
 
 def publish(repository: Repository, online: Signer, *, now: datetime) -> Published:
-    """Publish every completely signed proposal, in the order in which they were made.
+    """Publish every completely signed proposal: withdrawals first, else in the order in which they were made.
 
     Raises:
         ThresholdError: something waits, and none of it has enough signatures.
@@ -127,7 +128,8 @@ def publish(repository: Repository, online: Signer, *, now: datetime) -> Publish
 
 def _decide(repository: Repository, session: Session, online: Signer, *, now: datetime) -> Published:
     by_subject: dict[str, list[ProposalRow]] = {}
-    for row in open_proposals(session):
+    # The list of withdrawals first: what it is about must not be published by the very run that withdraws it.
+    for row in sorted(open_proposals(session), key=lambda row: row.role != REVOCATIONS):
         by_subject.setdefault(row.subject, []).append(row)
     done = _Done()
     for subject, rows in by_subject.items():

@@ -101,6 +101,16 @@ def read_list(repository: Repository, session: Session, *, now: datetime) -> Rev
     return found
 
 
+def unpublished_of(repository: Repository, session: Session, known: Revocations) -> list[Withdrawal]:
+    """Return which entries of ``known`` clients are not given yet: new ones, those with a new reinstatement.
+
+    Raises:
+        VerificationError, FormatError, NotFoundError: as for `published_list`.
+    """
+    published = set(published_list(repository, session).entries)
+    return [entry for entry in known.entries if entry not in published]
+
+
 def draft_withdrawal(
     repository: Repository,
     session: Session,
@@ -127,6 +137,11 @@ def draft_withdrawal(
     curators = curators_of(repository, session)
     for entry in known.entries:
         if entry.scope == scope and entry.state.gravity >= state.gravity and not curators.have_lifted(entry):
+            if entry in unpublished_of(repository, session, known):
+                raise ConflictError(
+                    f"{entry.by} signed already that {scope} is {entry.state.value}, and that is NOT PUBLISHED",
+                    hint="nobody is refused anything before: skillrepo publish",
+                )
             raise ConflictError(
                 f"{scope} is {entry.state.value} already, by {entry.by}: {entry.reason}",
                 hint=f"skillrepo status; to lift it: skillrepo reinstate {entry.id[:12]}",

@@ -73,7 +73,8 @@ class Revocations:
         """
         if len(data) > MAX_LIST_BYTES:
             raise FormatError(f"longer than {MAX_LIST_BYTES} bytes", where="revocations")
-        fields = Fields.of(parse_canonical(data, where="revocations"), where="revocations")
+        value = parse_canonical(data, where="revocations", max_bytes=MAX_LIST_BYTES)
+        fields = Fields.of(value, where="revocations")
         fields.constant("schema", SCHEMA)
         entries = fields.items("entries", Withdrawal.from_json, maximum=MAX_ENTRIES)
         fields.done()

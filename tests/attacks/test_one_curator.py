@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from repo_server.curation.candidates import find
-from repo_server.curation.deciding import Verdict, accept_review, decide, differences, draft_review
+from repo_server.curation.deciding import Verdict, accept_review, differences, draft_review
 from repo_server.curation.examination import Examination, examine
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ReleaseRow
@@ -29,7 +29,7 @@ from signing.format.names import HolderName, ReleaseVersion
 from signing.format.review import Decision, Review
 from signing.format.statement import PAYLOAD_TYPE
 from signing.format.withdrawal import Withdrawn
-from tests.support.withdrawing import import_from, withdraw
+from tests.support.withdrawing import import_from, publish_from, withdraw
 from tests.support.world import World, now, skill_md
 
 GROWING = {"SKILL.md": skill_md("web-search", body="Do the work, then look at https://new.example.net/list.")}
@@ -271,7 +271,7 @@ def test_a_release_is_compared_with_what_is_published_when_it_is_signed(world: W
     result = world.publish()
     assert [str(pin) for pin in result.releases] == ["web-search==1.1"]
     assert [subject for subject, _ in result.blocked] == [f"candidate:{second}"]
-    assert "published last is 1.1" in str(result.blocked[0][1])
+    assert "published last, and not withdrawn, is 1.1" in str(result.blocked[0][1])
     world.review(second)
     for name in ("alice", "bob"):
         world.sign(second, by=name)
@@ -279,14 +279,50 @@ def test_a_release_is_compared_with_what_is_published_when_it_is_signed(world: W
 
 
 def test_what_is_signed_is_not_published_after_its_publisher_was_withdrawn(world: World) -> None:
+    """Not by the same run either: the entry lists what was published from there until then, and would miss it."""
     waiting = import_from(world, "pdf-tools==1.0", publisher="@owner")
     world.review(waiting)
     for name in ("alice", "bob"):
         world.sign(waiting, by=name)
-    withdraw(world, "clawhub:@owner", state=Withdrawn.QUARANTINED)  # publishes what can be
-    assert row_of(world, waiting).state != CandidateState.PUBLISHED
+    withdraw(world, "clawhub:@owner", state=Withdrawn.QUARANTINED)  # publishes all that can be
+    assert row_of(world, waiting).state == CandidateState.SIGNED
     with pytest.raises(WrongSubjectError, match="skillrepo-history"):
         world.publish()
+
+
+@pytest.mark.parametrize("state", [Withdrawn.QUARANTINED, Withdrawn.REVOKED], ids=str)
+def test_a_withdrawn_release_is_no_measure_for_the_next(world: World, state: Withdrawn) -> None:
+    """Compared with the release that was withdrawn for it, the harm would be nothing new."""
+    world.publish_skill("web-search==1.1", GROWING)
+    withdraw(world, "web-search==1.1", state=state)
+    examination = seen(world, world.import_skill("web-search==1.2", GROWING))
+    assert examination.previous == "1.0"
+    assert ("hosts", "new.example.net") in {
+        (change.kind, change.entry) for change in examination.surface_changes if change.added
+    }
+    (finding,) = [item for item in examination.findings if item.check == "history.withdrawn"]
+    assert finding.severity is Severity.BLOCK
+    assert f"the very files of web-search==1.1, which is {state.value}" in finding.message
+    mended = {"SKILL.md": skill_md("web-search", body="Do the work, as before.")}
+    examination = seen(world, world.import_skill("web-search==1.3", mended))
+    (finding,) = [item for item in examination.findings if item.check == "history.withdrawn"]
+    assert finding.severity is Severity.LOOK
+    assert "with 1.0 instead" in finding.message
+
+
+def test_a_yanked_release_is_still_what_the_next_is_compared_with(world: World) -> None:
+    world.publish_skill("web-search==1.1", GROWING)
+    withdraw(world, "web-search==1.1", state=Withdrawn.YANKED)
+    assert seen(world, world.import_skill("web-search==1.2", GROWING)).previous == "1.1"
+
+
+def test_a_withdrawn_publisher_does_not_come_back_by_a_capital_letter(world: World) -> None:
+    publish_from(world, "pdf-tools==1.0", publisher="@owner")
+    publish_from(world, "pdf-notes==1.0", publisher="@Owner")
+    entry = withdraw(world, "clawhub:@OWNER")
+    assert [str(item.pin) for item in entry.scope.releases] == ["pdf-notes==1.0", "pdf-tools==1.0"]
+    found = seen(world, import_from(world, "calendar==1.0", publisher="@oWner")).findings
+    assert [item.severity for item in found if item.check == "history.withdrawn"] == [Severity.BLOCK]
 
 
 def test_one_version_in_two_spellings_is_published_once(world: World) -> None:
@@ -314,15 +350,8 @@ def test_what_keeps_a_second_curator_from_seconding_is_named(world: World) -> No
     assert differences(mine, other) == ("engines",)
 
 
-def test_a_second_curator_seconds_days_later_on_a_clock_of_his_own(world: World) -> None:
+def test_a_second_curator_seconds_days_later(world: World) -> None:
     candidate = world.import_skill("pdf-tools==1.0")
     world.review(candidate, by="alice")
-    for at in (now() - timedelta(days=3), now() + timedelta(days=3)):
-        with transaction(world.repository.engine) as session:
-            examination = examine(world.repository, session, find(session, candidate))
-            verdict = Verdict(decision=Decision.APPROVE, reason="me too")
-            made = decide(
-                world.repository, session, examination, verdict, signer=world.signers["bob"], now=at
-            )
-        assert made.reviewer == "alice"
+    world.review(candidate, by="bob", at=now() + timedelta(days=3))
     assert len(kept(world, candidate).signatures) == 2

@@ -137,3 +137,49 @@ def test_the_log_answers_questions(warm: WarmDesk) -> None:
     assert "candidate.reviewed" in events(candidate[:8])
     line = warm.run(*REPO, "log", "calendar", status=0).stdout
     assert "scope=calendar (every version)  by=alice  reason=leaks the query" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (("ab" * 32,), f"write sha256:{'ab' * 32}"),
+        (("clawhub:@owner",), "--publisher clawhub:@owner"),
+        (("web-search==1.0.0",), "published are: web-search==1.0;"),
+        (("--publisher", "folder:@nobody"), "--unpublished"),
+    ],
+    ids=["a bare digest", "a publisher", "another spelling", "nobody's"],
+)
+def test_a_withdrawal_of_nothing_says_what_may_have_been_meant(
+    warm: WarmDesk, world: World, given: tuple[str, ...], hint: str
+) -> None:
+    answer = warm.run(*REVOKE, *given, "--yes")
+    assert answer.status in {2, 3}
+    assert hint in answer.stderr
+    assert warm.json(*REPO, "status")["withdrawals"] == []
+    assert offered(world.folder) == ["web-search"]
+
+
+def test_words_of_others_make_no_lines_of_their_own(warm: WarmDesk) -> None:
+    """A reason with a line break in it must not look like a record, or like another withdrawal that was lifted."""
+    reason = "leaks\n   99  2026-11-22T12:00:00Z  published  by=root-1"
+    warm.json(
+        *REPO, "revoke", "web-search", "--severity", "low", "--reason", reason, "--as", "alice", "--yes"
+    )
+    for verb in (["log"], ["status"], ["show", "web-search"]):
+        text = warm.run(*REPO, *verb, status=0).stdout
+        assert "leaks<U+000A>" in text
+        assert not any(line.startswith("   99  ") for line in text.splitlines())
+
+
+def test_status_says_what_became_of_a_candidate_and_show_what_was_decided(
+    warm: WarmDesk, world: World
+) -> None:
+    candidate = world.import_skill("notes==1.0")
+    assert warm.json(*REPO, "show", candidate)["review"] is None
+    assert f"not yet: skillrepo review {candidate}" in warm.run(*REPO, "show", candidate, status=0).stdout
+    world.review(candidate)
+    assert warm.json(*REPO, "show", candidate)["review"]["decision"] == "approve"
+    assert "approve by alice" in warm.run(*REPO, "show", candidate, status=0).stdout
+    warm.json(*REVOKE, "web-search", "--yes")
+    assert [item["withdrawn"] for item in warm.json(*REPO, "status")["candidates"]] == ["revoked", None]
+    assert "web-search==1.0  REVOKED" in warm.run(*REPO, "status", status=0).stdout

@@ -50,7 +50,9 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
     stage.act(
         "1  A repository", "Two curators must sign; here their keys are throw-away keys on this machine."
     )
-    made = stage.run("skillrepo", "init", str(stage.folder / "repo"), "--dev", "--source", f"clawhub={hub.url}")
+    made = stage.run(
+        "skillrepo", "init", str(stage.folder / "repo"), "--dev", "--source", f"clawhub={hub.url}"
+    )
     stage.say(
         f"curators {', '.join(made['curators'])} (threshold {made['curator_threshold']}), {made['bins']} hash bins"
     )

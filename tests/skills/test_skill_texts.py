@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from repo_server.curation.checks import run_checks
+from repo_server.curation.tree import SourceTree
+from signing.format.finding import Severity
+from signing.format.names import parse_skill_name
 from tests.skills.agent_home import SKILLS
 
 FOLDERS = sorted(path.parent for path in SKILLS.rglob("SKILL.md"))
@@ -32,6 +36,16 @@ def files(folder: Path) -> list[Path]:
 
 def test_the_four_are_there():
     assert [folder.name for folder in FOLDERS] == ["jail-housekeeping", "mother", "clawdie-base", "tier-paid"]
+
+
+@by_folder
+def test_nothing_blocks_at_our_own_desk(folder: Path):
+    tree = SourceTree.of(
+        (path.relative_to(folder).as_posix(), path.read_bytes(), bool(path.stat().st_mode & stat.S_IXUSR))
+        for path in files(folder)
+    )
+    findings = run_checks(tree, name=parse_skill_name(folder.name), strict=True).findings
+    assert [finding for finding in findings if finding.severity is Severity.BLOCK] == []
 
 
 @by_folder

@@ -171,6 +171,8 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
 
 def _archives(document: Document, words: Sentences) -> Iterator[Hit]:
     """An archive whose password is given: the password keeps scanners out, nobody else."""
+    if "://" not in document.lower:
+        return
     if not words.all(_M.UNPACK) and not any(sign in document.lower for sign in ("zip", "7z", "rar")):
         return
     for match in document.places(_PASSWORD_GIVEN):
@@ -214,7 +216,7 @@ def _archives(document: Document, words: Sentences) -> Iterator[Hit]:
 
 def _pages(document: Document, words: Sentences) -> Iterator[Hit]:
     """A page whose content at that moment becomes a command."""
-    if document.is_code and not document.how:
+    if (document.is_code and not document.how) or "://" not in document.lower:
         return
     for match in document.places(_PASTE):
         begin, end = max(0, match.start() - _REACH), match.end() + 260

@@ -27,7 +27,7 @@ _WAIVE = "If it is meant, waive it with the reason."
 _TABLE = """
 structure.nested-archive | block | Archive inside the skill | What is packed inside is reviewed by nobody and unpacked at run time. | Ship the files themselves.
 structure.huge-text | block | Text too large to read | Nobody reads it, and the checks look at its beginning only. | Split it, or leave data out.
-structure.much-text | block | More text than anybody reads | What was not examined can hold anything, and the diff is cut. | Leave data out of the skill.
+structure.much-text | look | More text than anybody reads | What was not examined can hold anything, and the diff is cut. | Leave data out of the skill.
 structure.not-utf8 | block | Text in another encoding | Readers see different things in the same bytes, so a review of one reading says little of another. | Convert it to UTF-8; keep pictures and data in assets/.
 structure.binary | look | Binary file | No diff shows what changes in it. | Open it with its own program; remove it if it is not needed.
 structure.ignore-file | block | Ignore file | Scanners that honour it skip what agents still read. | Remove it.

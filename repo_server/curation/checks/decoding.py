@@ -12,7 +12,7 @@ import html
 import re
 import urllib.parse
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -114,14 +114,26 @@ def _numbers(text: str) -> Iterator[Decoded]:
 
 def _by_name(text: str) -> Iterator[Decoded]:
     """Rot13 and reversed text look like any other, so only where the text itself names the code."""
-    for named, how, decode in (
-        (_ROT13_NAMED, "rot13", lambda quoted: codecs.decode(quoted, "rot13")),
-        (_REVERSED_NAMED, "reversed letters", lambda quoted: quoted[::-1]),
-    ):
-        if named.search(text):
+    lower = text.lower()
+    for signs, named, how, decode in _NAMED_CODES:
+        if any(sign in lower for sign in signs) and named.search(text):
             for match in _QUOTED.finditer(text):
                 quoted = next(group for group in match.groups() if group)
                 yield Decoded(match.start(), how, decode(quoted), quoted)
+
+
+def _rot13(text: str) -> str:
+    return codecs.decode(text, "rot13")
+
+
+def _reversed(text: str) -> str:
+    return text[::-1]
+
+
+_NAMED_CODES: tuple[tuple[tuple[str, ...], re.Pattern[str], str, Callable[[str], str]], ...] = (
+    (("rot", "n-za-m"), _ROT13_NAMED, "rot13", _rot13),
+    (("[::-1]", "rev", "backwards"), _REVERSED_NAMED, "reversed letters", _reversed),
+)
 
 
 def _from_base64(written: str) -> str:

@@ -35,6 +35,7 @@ _SHOWN = 300
 _GUESSED = ("rot13", "reversed")
 _VARIED = 20  # different signs; a drawn line has few
 _SMALL = 2_000
+_LONG = 600
 
 
 def judge(document: Document, _: Purpose) -> Iterator[Hit]:
@@ -50,7 +51,9 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
             severity = Severity.BLOCK if document.is_code else Severity.LOOK
             message = "code reaches what it runs by a detour that hides it"
             yield Hit(check="disguise.detour", severity=severity, at=match.start(), message=message)
-        for match in document.places(_OPAQUE):
+        for match in (
+            document.places(_OPAQUE) if max(map(len, document.text.split()), default=0) >= _LONG else ()
+        ):
             before = document.text[max(0, match.start() - 40) : match.start()]
             if "data:" not in before and len(set(match.group())) > _VARIED:
                 message = f"{len(match.group())} characters that decode to nothing readable; what are they?"

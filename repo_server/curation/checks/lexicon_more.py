@@ -1,7 +1,7 @@
-"""The same meanings in further languages: Dutch, Polish, Czech and Slovak, Croatian and Serbian, Ukrainian, Swedish, Danish and
-Norwegian, Finnish, Hungarian, Romanian, Turkish, Indonesian, Greek and Arabic.
+"""The same meanings in further languages.
 
-Only the words by which an order is known; see `lexicon` for the form.
+Dutch, Polish, Czech and Slovak, Croatian and Serbian, Ukrainian, Swedish, Danish and Norwegian, Finnish, Hungarian,
+Romanian, Turkish, Indonesian, Greek and Arabic. Only the words by which an order is known; see `lexicon` for the form.
 """
 
 WORDS: dict[str, str] = {

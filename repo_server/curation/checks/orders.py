@@ -248,24 +248,31 @@ def _guards_consent(document: Document, token: Token, words: Sentences) -> bool:
 
 def _override(document: Document, words: Sentences, worth: list[int]) -> Iterator[Hit]:
     for token in words.all(_M.IGNORE):
-        rules = words.near(token, _M.RULES, after=7, before=7 if is_cjk(document, token) else 0)
-        earlier = words.near(token, _M.EARLIER, after=6, before=8 if is_cjk(document, token) else 0)
-        if (
-            rules is None
-            or earlier is None
-            or abs(rules.word - earlier.word) > _BESIDE
-            or _IS_REPORTED.search(document.lower[max(0, token.at - 40) : token.at])
-            or (document.is_code and not document.how and not worth)
-        ):
-            continue
-        if is_denied(document, token) or is_warning(document, token.at, end=rules.at + 12):
-            continue
-        if _VAGUE.match(document.lower, earlier.at) and not _ALL_OF_THEM.search(
-            document.lower, min(token.at, earlier.at), max(rules.at, earlier.at) + 20
-        ):
-            continue
-        message = "tells the agent to set its earlier instructions aside"
-        yield Hit(check=f"{_CHECK}overrides", severity=Severity.BLOCK, at=token.at, message=message)
+        if _sets_aside(document, words, token, code_counts=bool(worth)):
+            message = "tells the agent to set its earlier instructions aside"
+            yield Hit(check=f"{_CHECK}overrides", severity=Severity.BLOCK, at=token.at, message=message)
+    yield from _above_all(document, worth)
+    yield from _imitated(document, worth)
+
+
+def _sets_aside(document: Document, words: Sentences, token: Token, *, code_counts: bool) -> bool:
+    """Return whether the word at ``token`` is an order to ignore earlier rules, and not a report or a warning of one."""
+    rules = words.near(token, _M.RULES, after=7, before=7 if is_cjk(document, token) else 0)
+    earlier = words.near(token, _M.EARLIER, after=6, before=8 if is_cjk(document, token) else 0)
+    if rules is None or earlier is None or abs(rules.word - earlier.word) > _BESIDE:
+        return False
+    if _IS_REPORTED.search(document.lower[max(0, token.at - 40) : token.at]):
+        return False
+    if document.is_code and not document.how and not code_counts:
+        return False
+    if is_denied(document, token) or is_warning(document, token.at, end=rules.at + 12):
+        return False
+    span = min(token.at, earlier.at), max(rules.at, earlier.at) + 20
+    return not _VAGUE.match(document.lower, earlier.at) or bool(_ALL_OF_THEM.search(document.lower, *span))
+
+
+def _above_all(document: Document, worth: list[int]) -> Iterator[Hit]:
+    """Claims of precedence, other languages, and modes without restrictions."""
     for match in document.places(_OVERRIDE_IDIOM):
         at = match.start()
         if not is_warning(document, at) and not document.is_code:
@@ -277,6 +284,21 @@ def _override(document: Document, words: Sentences, worth: list[int]) -> Iterato
                 at=at,
                 message=message,
             )
+    for match in document.places(_OVERRIDE_ELSEWHERE):
+        if not is_warning(document, match.start()):
+            message = "tells the agent to set its earlier instructions aside"
+            yield Hit(check=f"{_CHECK}overrides", severity=Severity.BLOCK, at=match.start(), message=message)
+    for match in document.places(_MODE):
+        if not is_warning(document, match.start()) and re.search(
+            r"dan\b|anything now|jailbr|unrestricted|unfiltered|uncensored|no (?:restrictions|limits|filters|rules)|without (?:any )?(?:restrictions|limits|filters|rules)|god mode",
+            match.group(),
+        ):
+            message = "tells the agent to be one without restrictions"
+            yield Hit(check=f"{_CHECK}overrides", severity=Severity.BLOCK, at=match.start(), message=message)
+
+
+def _imitated(document: Document, worth: list[int]) -> Iterator[Hit]:
+    """Lines that look like messages of the system, the operator or the user."""
     lower = document.lower
     if not document.is_code and any(
         sign in lower
@@ -308,17 +330,6 @@ def _override(document: Document, words: Sentences, worth: list[int]) -> Iterato
             )
             message = "looks like a message of the system or the operator, which a skill cannot send"
             yield Hit(check=f"{_CHECK}impersonates", severity=severity, at=match.start(), message=message)
-    for match in document.places(_OVERRIDE_ELSEWHERE):
-        if not is_warning(document, match.start()):
-            message = "tells the agent to set its earlier instructions aside"
-            yield Hit(check=f"{_CHECK}overrides", severity=Severity.BLOCK, at=match.start(), message=message)
-    for match in document.places(_MODE):
-        if not is_warning(document, match.start()) and re.search(
-            r"dan\b|anything now|jailbr|unrestricted|unfiltered|uncensored|no (?:restrictions|limits|filters|rules)|without (?:any )?(?:restrictions|limits|filters|rules)|god mode",
-            match.group(),
-        ):
-            message = "tells the agent to be one without restrictions"
-            yield Hit(check=f"{_CHECK}overrides", severity=Severity.BLOCK, at=match.start(), message=message)
 
 
 def _fetched(document: Document, words: Sentences) -> Iterator[Hit]:

@@ -162,7 +162,7 @@ _FOREVER = re.compile(
     r"\b(?:every|all|each|any|future|later|subsequent|next)\b[^.\n]{0,30}\b(?:sessions?|conversations?|chats?|tasks?|agents?|runs?|startups?|boots?|prompts?|messages?|answers?)\b|permanent|persist|survive|jede[rs]? (?:sitzung|gespräch)|vsak\w{0,3} (?:sej|pogovor)|chaque (?:session|conversation)|cada (?:sesión|conversación|sessão|conversa)|ogni (?:sessione|conversazione)|кажд\w{0,3} (?:сесси|разговор|сеанс)|每次(?:会话|对话)|毎回|セッション"
 )
 _AGREED = re.compile(
-    r"(?:after|if|once|when|only if|unless) the user (?:has )?(?:said yes|says yes|agree[sd]?|confirm(?:s|ed)|approve[sd]|wants|asks|asked)|ask (?:the user )?(?:first|before)|with the user's (?:consent|approval|permission)|(?:show|offer|propose|suggest)\w{0,3} (?:it |this |the \w{1,12} )?(?:to the user|first)|ask the user (?:if|whether|before|to)"
+    r"(?:after|if|once|when|only if|unless) the user (?:has )?(?:said yes|says yes|agree[sd]?|confirm(?:s|ed)|approve[sd]|wants|asks|asked)|ask (?:the user )?(?:first|before)|with the user's (?:consent|approval|permission)|(?:show|offer|propose|suggest)\w{0,3} (?:it |this |the \w{1,12} )?(?:to the user|first)|ask the user (?:if|whether|before|to)|\boffer (?:this|it|to)\b|let the user (?:put|do|decide|install|add|choose)"
 )
 _MAX = 60
 

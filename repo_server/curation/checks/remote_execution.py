@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from repo_server.curation.checks import taint
 from repo_server.curation.checks.context import is_warning
-from repo_server.curation.checks.document import MAX_PLACES, Document, Hit
+from repo_server.curation.checks.document import MAX_PLACES, Document, Hit, Language
 from repo_server.curation.checks.purpose import Purpose
 from signing.format.finding import Severity
 
@@ -70,6 +70,8 @@ _INLINE_GET = _compiled(
     r"\b(?:Rscript|R)\s{1,4}-e\b[^\n]{0,80}source\([^\n]{0,20}https?:|\bjulia\s{1,4}-e\b[^\n]{0,80}(?:include|eval)\([^\n]{0,40}download|\blua\S{0,4}\s{1,4}-e\b[^\n]{0,120}load(?:string)?\s?\([^\n]{0,160}request|\bhttps?\s{1,3}(?:--body\s{1,3})?GET\s{1,3}[^\n|]{4,200}\|\s{0,4}(?:sudo\s{1,3})?(?:ba|z|da|fi)?sh\b|\b(?:sudo\s{1,3})?(?:dpkg|rpm|installer)\s[^\n]{0,20}<\(\s{0,3}(?:curl|wget)"
     r"|\b(?:perl|ruby)\b[^\n]{0,200}\beval\b[^\n]{0,60}(?:\bget\b|open|LWP|Net::HTTP|URI)|\bnode\s{1,9}-e\b[^\n]{0,300}(?:eval|Function|vm\.)[^\n]{0,300}|\bphp\s{1,9}-r\b[^\n]{0,200}eval[^\n]{0,60}file_get_contents"
 )
+_EVALUATES = _compiled(r"\bvm\.run\w{0,20}\s{0,3}\(|\bnew\s{1,3}Function\s{0,3}\(|(?<![.\w])eval\s{0,3}\(")
+_ANY_GET = _compiled(r"\bhttps?\.(?:get|request)\s{0,3}\(|\bfetch\s{0,3}\(|\baxios(?:\.get)?\s{0,3}\(")
 _THEN_EVAL = _compiled(r"\.then\s{0,9}\(\s{0,9}eval\b")
 _URL_CALL = _compiled(r"\b(?:urlopen|urlretrieve|(?:requests|httpx|axios|session)\.get|fetch)\s{0,9}\(")
 _INLINE = _compiled(r"\bpython[0-9]{0,2}(?:\.[0-9]{1,3})?\s{1,9}-c\b")
@@ -126,6 +128,8 @@ _NEEDS = {
     _THEN_EVAL: ("eval",),
     _URL_CALL: ("urlopen", "urlretrieve", ".get", "fetch"),
     _INLINE: ("python",),
+    _EVALUATES: ("vm.run", "function", "eval"),
+    _ANY_GET: ("http", "fetch", "axios"),
     _INLINE_GET: (
         "eval",
         "function",
@@ -334,6 +338,19 @@ def _calls(text: _Text) -> Iterator[_Hit]:
         call = _first_from(calls, at)
         if call is not None and text.one_line(at, call) and text.joined[max(0, at - 1) : at] != ".":
             yield _Hit(at, "fetch-to-shell", _FETCHED)
+    yield from _inline_calls(text, calls)
+    for at in text.places(_THEN_EVAL):
+        yield _Hit(at, "fetch-to-shell", _FETCHED)
+    for at in text.places(_EXEC):
+        call = _last_before(calls, at)
+        is_method = text.joined[max(0, at - 1) : at] == "."  # pattern.exec(…)
+        if call is not None and not is_method and _near(text, call, at, lines=_NEAR_LINES_OF_CODE):
+            yield _Hit(at, "fetch-then-exec", _LATER, Severity.LOOK)
+    yield from _evaluations(text)
+
+
+def _inline_calls(text: _Text, calls: list[int]) -> Iterator[_Hit]:
+    """Programs given on a command line, ``python -c "exec(urlopen(…))"``."""
     for at in text.places(_INLINE):
         call = _first_from(calls, at)
         end = text.joined.find("\n", at)
@@ -346,13 +363,14 @@ def _calls(text: _Text) -> Iterator[_Hit]:
     for match in text.matches(_INLINE_GET):
         if "http" in text.joined[match.start() : match.end() + 200].partition("\n")[0].lower():
             yield _Hit(match.start(), "fetch-to-shell", _FETCHED)
-    for at in text.places(_THEN_EVAL):
-        yield _Hit(at, "fetch-to-shell", _FETCHED)
-    for at in text.places(_EXEC):
-        call = _last_before(calls, at)
-        is_method = text.joined[max(0, at - 1) : at] == "."  # pattern.exec(…)
-        if call is not None and not is_method and _near(text, call, at, lines=_NEAR_LINES_OF_CODE):
-            yield _Hit(at, "fetch-then-exec", _LATER, Severity.LOOK)
+
+
+def _evaluations(text: _Text) -> Iterator[_Hit]:
+    """What another language evaluates near a fetch, and what is evaluated as soon as it is decoded."""
+    for at in text.places(_EVALUATES) if text.document.language is Language.SCRIPT else ():
+        call = _last_before(text.places(_ANY_GET), at)
+        if call is not None and _near(text, call, at, lines=_NEAR_LINES_OF_CODE):
+            yield _Hit(at, "fetch-to-shell", _FETCHED)
     decodes = text.places(_DECODE_CALL)
     for at in text.places(_DECODE_RUNNER):
         decode = _first_from(decodes, at)

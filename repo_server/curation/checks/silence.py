@@ -52,6 +52,7 @@ _SHOWS_DATA = re.compile(
     r"\b(?:secret|token|password|key|credential|api|raw|internal|json|html|xml|id|ids|log|error|stack|code|diff|markdown|debug|verbose|prompt|full|entire|complete|file (?:path|content)|path|uuid|score|number|technical|implementation)s?\b"
 )
 _CLAUSE = re.compile(r"[,;:](?=\s)|[，；]")
+_NO_THING = re.compile(r"no\s+\w+\s+(?:and|then|but)\s")  # "do no work and tell the operator" tells
 _FROM = re.compile(r"\bfrom\b|vor |pred |à |aux? |al |del |dal|ao |от |\bder\b")
 
 
@@ -82,6 +83,8 @@ def _all(document: Document, words: Sentences) -> Iterator[Silence]:
 def _denied(document: Document, words: Sentences, token: Token) -> Iterator[Silence]:
     """A NOT before a word of telling, or before one of showing that has the user as its object."""
     told = words.near(token, _M.TELL, after=5, before=6 if is_cjk(document, token) else 0)
+    if told is not None and _NO_THING.match(document.lower, token.at):
+        return
     if told is not None and not _CLAUSE.search(document.text, token.at, told.at):
         if _TELLS_TO_DO.match(document.lower[end_of_word(document, told.at) :][:60]):
             return

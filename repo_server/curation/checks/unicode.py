@@ -124,7 +124,7 @@ def _may_be_selected(before: str, selector: str, after: str) -> bool:
         if before in "0123456789#*":
             return after == _KEYCAP
         symbol = not before.isascii() and unicodedata.category(before) in {"So", "Sm"}
-        return symbol or before in "\u203c\u2049\u3030\u303d"
+        return symbol or before in "\u203c\u2049\u2139\u3030\u303d"
     if "\u180b" <= selector <= "\u180f":
         return "\u1820" <= before <= "\u18aa"
     return "\u3400" <= before <= "\u9fff"

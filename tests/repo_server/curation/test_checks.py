@@ -7,8 +7,8 @@ from repo_server.curation.limits import Limits
 from repo_server.curation.tree import SourceTree
 from repo_server.curation.unpack import unpack
 from signing.errors import RejectedError
-from signing.format.names import parse_skill_name
 from signing.format.finding import EngineReport, Severity
+from signing.format.names import parse_skill_name
 from signing.format.surface import Surface
 from tests.repo_server.curation.material import DEPLOY, HOSTILE, SKILL_MD, checks_of, recorded, tree_of
 

@@ -402,7 +402,7 @@ def test_two_candidates_for_one_version_cannot_both_be_signed(crowded: World) ->
         crowded.sign(other, by="alice")
     crowded.sign(mine, by="bob")
     crowded.publish()
-    with pytest.raises(ConflictError, match="one==1.0 is published"):
+    with pytest.raises(ConflictError, match=r"one==1\.0 is published"):
         crowded.sign(other, by="alice")
 
 

@@ -310,6 +310,15 @@ def test_a_candidate_is_found_by_an_unambiguous_beginning(world: World) -> None:
                 find(session, nothing)
 
 
+def test_a_skill_named_like_the_id_of_another_does_not_take_its_place(world: World) -> None:
+    """Ids follow from public facts, and 32 hexadecimal digits are a good name."""
+    candidate = world.import_skill("notes==1.0")
+    other = world.import_skill(f"{candidate}==1.0")
+    with transaction(world.repository.engine) as session:
+        assert find(session, candidate).id == candidate
+        assert find(session, f"{candidate}==1.0").id == other
+
+
 def test_the_tree_of_a_candidate_is_read_back_with_its_digests(world: World, tmp_path: Path) -> None:
     del tmp_path
     files = {"SKILL.md": skill_md("pdf-tools"), "scripts/run.sh": b"#!/bin/sh\nexit 0\n"}

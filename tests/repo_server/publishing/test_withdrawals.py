@@ -1,6 +1,7 @@
 """Withdrawing: one curator is enough, at once; taking it back needs the threshold; evidence stays."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,24 +13,31 @@ from repo_server.curation.examination import examine
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, ReleaseRow
 from repo_server.db.session import snapshot, transaction
-from repo_server.publishing import withdrawals
-from repo_server.publishing.overview import open_subjects
+from repo_server.publishing import reinstatements, withdrawals
+from repo_server.publishing.overview import open_subjects, overview
 from repo_server.publishing.profiles import draft_profile, sign_profile
 from repo_server.publishing.proposals import open_proposals
 from repo_server.publishing.renewals import give_renewal, plan_renewal
 from signing.errors import (
     BlockedError,
     ConflictError,
+    FormatError,
     NotEntitledError,
     NotFoundError,
+    PolicyError,
     QuarantinedError,
     RevokedError,
     RollbackError,
     WrongSubjectError,
     YankedError,
 )
+from signing.format.digest import sha256_of
+from signing.format.envelope import Envelope
 from signing.format.finding import Finding, Severity
-from signing.format.names import Pin
+from signing.format.names import HolderName, Pin
+from signing.format.reinstatement import Reinstatement
+from signing.format.revocations import MAX_ENTRIES, Revocations
+from signing.format.scope import Scope
 from signing.format.withdrawal import Withdrawal, Withdrawn
 from tests.support.withdrawing import draft, import_from, publish_from, reinstate, sign, withdraw
 from tests.support.world import World, now, skill_md
@@ -246,6 +254,141 @@ def test_somebody_has_to_say_why(world: World) -> None:
         reinstate(world, "web-search==1.0", by="alice")
 
 
+def test_what_is_signed_and_not_published_is_not_called_withdrawn(world: World) -> None:
+    """Killed in between, or without the online key: whoever looks must not believe that it is in force."""
+    sign(world, draft(world, "web-search"), by="bob")
+    with snapshot(world.repository.engine) as session:
+        document = overview(world.repository, session, now=now())
+    assert document["withdrawals"] == []
+    (problem,) = document["problems"]
+    assert "bob signed: revoked web-search (every version). It is NOT PUBLISHED" in problem
+    with pytest.raises(ConflictError, match="NOT PUBLISHED") as caught:
+        draft(world, "web-search")
+    assert "skillrepo publish" in caught.value.hint
+    world.publish()
+    with pytest.raises(ConflictError, match="is revoked already"):
+        draft(world, "web-search")
+    with snapshot(world.repository.engine) as session:
+        assert overview(world.repository, session, now=now())["problems"] == []
+
+
+def _asked_to_sign(world: World, by: str, reason: str | None = None) -> tuple[Withdrawal, Envelope]:
+    with transaction(world.repository.engine) as session:
+        entry = reinstatements.find_withdrawal(world.repository, session, "web-search", now=now())
+        _, envelope = reinstatements.draft_reinstatement(
+            world.repository, session, entry, reason=reason, by=HolderName(by), now=now()
+        )
+    return entry, envelope
+
+
+def test_two_who_would_lift_it_at_once_lose_no_signature(world: World) -> None:
+    withdraw(world, "web-search")
+    entry, envelope = _asked_to_sign(world, "alice", "a false alarm")
+    reinstate(world, "web-search", by="bob", reason="examined")
+    before = entries(world)
+    with (
+        transaction(world.repository.engine) as session,
+        pytest.raises(ConflictError, match="signed the reinstatement"),
+    ):
+        reinstatements.sign_reinstatement(
+            world.repository, session, entry, envelope, world.signers["alice"], now=now()
+        )
+    assert entries(world) == before
+    reinstate(world, "web-search", by="alice")
+    assert state_of(world) == "published"
+
+
+def _lifted(world: World, entry: Withdrawal, *by: str, reason: str = "examined", days: int = 0) -> Withdrawal:
+    at = now().replace(microsecond=0) + timedelta(days=days)
+    statement = Reinstatement(withdrawal=entry.id, reason=reason, by=HolderName("alice"), at=at)
+    envelope = statement.to_envelope()
+    for name in by:
+        envelope = world.signers[name].sign_envelope(envelope)
+    return entry.with_lifting(envelope)
+
+
+@pytest.mark.parametrize("complete", [False, True], ids=["begun", "complete"])
+@pytest.mark.parametrize("how", ["nothing", "fewer", "older", "nobody", "newer"])
+def test_a_list_takes_no_signature_from_a_reinstatement(world: World, *, complete: bool, how: str) -> None:
+    """One key publishes the list; clients do not notice that a reinstatement in it lost its signatures."""
+    entry = withdraw(world, "web-search")
+    standing = _lifted(world, entry, *(["alice", "bob"] if complete else ["bob"]))
+    known = withdrawals.Draft(entry=standing, revocations=Revocations(entries=(standing,)))
+    sign(world, known, by="bob")
+    world.publish()
+    altered = {
+        "nothing": replace(entry, lifted=None),
+        "fewer": entry.with_lifting(replace(standing.lifted or Envelope.parse(b""), signatures=())),
+        "older": _lifted(world, entry, "alice", reason="mine", days=-1),
+        "nobody": _lifted(world, entry, "mallory", reason="mine", days=1),
+        "newer": _lifted(world, entry, "alice", reason="mine", days=1),
+    }[how]
+    drafted = withdrawals.Draft(entry=altered, revocations=Revocations(entries=(altered,)))
+    if how == "newer" and not complete:  # begun anew, by somebody who can have seen the first
+        sign(world, drafted, by="alice")
+        return
+    with pytest.raises((RollbackError, WrongSubjectError), match=r"would be lost|no curator signed"):
+        sign(world, drafted, by="alice")
+    assert entries(world) == (standing,)
+
+
+def test_one_curator_does_not_fill_the_list(world: World) -> None:
+    """It only grows: whoever stole one key must not leave a list that takes nothing any more."""
+    withdraw(world, "web-search", by="alice")
+    (first,) = entries(world)
+    quarter = MAX_ENTRIES // 4
+    many = tuple(
+        replace(first, scope=Scope(sha256=sha256_of(str(number).encode())), by=HolderName("bob"))
+        for number in range(quarter + 1)
+    )
+    with transaction(world.repository.engine) as session:
+        full = Revocations(entries=(first, *many)).render()
+        with pytest.raises(PolicyError, match="no room for others"):
+            withdrawals.keep_list(world.repository, session, full, now=now())
+        fair = Revocations(entries=(first, *many[:quarter])).render()
+        assert withdrawals.keep_list(world.repository, session, fair, now=now())
+    long = replace(first, by=HolderName("bob"), reason="x" * 2_000)
+    wordy = tuple(replace(long, scope=item.scope) for item in many[:2_000])
+    with (
+        transaction(world.repository.engine) as session,
+        pytest.raises(PolicyError, match="no room for others"),
+    ):
+        withdrawals.keep_list(
+            world.repository, session, Revocations(entries=(first, *wordy)).render(), now=now()
+        )
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 2_001], ids=["empty", "blank", "endless"])
+def test_a_withdrawal_and_its_reinstatement_have_a_reason(world: World, reason: str) -> None:
+    with transaction(world.repository.engine) as session, pytest.raises(FormatError, match="reason"):
+        withdrawals.draft_withdrawal(
+            world.repository,
+            session,
+            Scope(name=PIN.name),
+            state=Withdrawn.YANKED,
+            severity=None,
+            reason=reason,
+            by=HolderName("bob"),
+            now=now(),
+        )
+    withdraw(world, "web-search")
+    with pytest.raises((FormatError, ConflictError), match=r"reason|nobody has asked"):
+        reinstate(world, "web-search", by="bob", reason=reason)
+    assert entries(world)[0].lifted is None
+
+
+def test_publishing_a_reinstatement_is_not_recorded_as_a_withdrawal(world: World) -> None:
+    withdraw(world, "web-search")
+    said = []
+    for name, reason in (("alice", "a false alarm"), ("bob", None)):
+        reinstate(world, "web-search", by=name, reason=reason)
+        with snapshot(world.repository.engine) as session:
+            signed, published = log.read(session)[-2:]
+        assert signed.facts["lifting_reason"] == "a false alarm"
+        said += published.facts["withdrawals"]
+    assert said == ["lifting web-search (every version)", "lifted web-search (every version)"]
+
+
 def test_what_was_lifted_can_be_withdrawn_again(world: World) -> None:
     first = withdraw(world, "web-search==1.0", at=now() - timedelta(minutes=1))
     for name, reason in (("alice", "a false alarm"), ("bob", None)):
@@ -379,9 +522,13 @@ def test_a_profile_that_was_signed_before_is_not_published_after(world: World, s
         )
         sign_profile(world.repository, session, Pin.parse("later==1"), world.signers["olga"], now=now())
     sign(world, draft(world, "web-search", state=state), by="bob")
-    result = world.publish()  # the profile was first: it is published, and not one of those that are kept
-    assert [str(pin) for pin in result.profiles] == ["later==1"]
-    withdraw(world, "calendar")
+    result = (
+        world.publish()
+    )  # the profile was first; but it would be published for births that are all refused
+    assert result.profiles == ()
+    ((subject, error),) = result.blocked
+    assert subject == "profile:later==1"
+    assert isinstance(error, ERRORS[state.value])
     with transaction(world.repository.engine) as session, pytest.raises(ERRORS[state.value]):
         draft_profile(
             world.repository,

@@ -305,3 +305,12 @@ def test_another_spelling_of_the_list_is_refused():
 def test_a_publisher_has_one_spelling(text):
     with pytest.raises(FormatError):
         parse_publisher(text)
+
+
+def test_a_list_may_be_as_long_as_is_said() -> None:
+    """Longer than what other documents may be: a list that was signed and cannot be read stops every birth."""
+    digests = (sha256_of(str(number).encode()) for number in range(6_000))
+    entries = tuple(entry(scope=Scope(sha256=digest), reason="x" * 1_000) for digest in digests)
+    data = Revocations(entries=entries).render()
+    assert 4 << 20 < len(data) < MAX_LIST_BYTES
+    assert Revocations.parse(data).entries == entries
