@@ -42,7 +42,7 @@ def withdrawn_releases(
 ) -> dict[Published, Withdrawal]:
     """Return which releases of ``name`` are revoked or quarantined by ``entries`` (those in force), and by which."""
     grave = [entry for entry in entries if entry.state is not Withdrawn.YANKED]
-    found = {}
+    found: dict[Published, Withdrawal] = {}
     for item in released:
         release = item.release
         for entry in grave if release.pin.name == name else ():
@@ -70,7 +70,9 @@ def predecessor_findings(
         if item in same:
             message = f"these are the very files of {pin}, which is {_said(entry)}"
             yield _finding(Severity.BLOCK, message)
-        else:
+        elif (
+            entry.scope.name is None or entry.scope.version is not None
+        ):  # else it is about this one too, and said
             instead = f"with {previous} instead" if previous is not None else "with nothing"
             message = f"{pin} is {_said(entry)}; this is not compared with it, but {instead}"
             yield _finding(Severity.LOOK, message)

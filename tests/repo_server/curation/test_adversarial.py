@@ -180,12 +180,13 @@ def test_every_pattern_is_found() -> None:
 def test_no_pattern_is_slow_on_repeated_tokens(name: str) -> None:
     texts = [
         f"{first * 3}{second}" + (first + second) * (1_500 // len(first + second)) + second * 300 + "\0"
-        for first, second in itertools.islice(itertools.product(TOKENS, TOKENS), 0, None, 3)
+        for first, second in itertools.islice(itertools.product(TOKENS, TOKENS), 0, None, 7)
     ]
     for pattern in PATTERNS[name]:
         for text in texts:
+            given = text if isinstance(pattern.pattern, str) else text.encode()
             started = time.process_time()
-            for _ in pattern.finditer(text):
+            for _ in pattern.finditer(given):
                 pass
             assert time.process_time() - started < 0.3, (pattern.pattern, text[:40])
 
@@ -194,7 +195,7 @@ def test_hosts_beyond_the_limit_block() -> None:
     tree = tree_of(a_md="".join(f"https://h{number}.example\n" for number in range(5_000)))
     found = list(hosts.check(tree))
     assert (found[0].check, found[0].severity) == ("hosts.too-many-hosts", Severity.BLOCK)
-    assert surface_of(tree).hosts[-1] == "(and more)"
+    assert "(and more)" in surface_of(tree).hosts
     assert "hosts.too-many-hosts" in checks_of(run_checks(tree), Severity.BLOCK)
 
 
