@@ -189,6 +189,9 @@ class _StopServing(SystemExit):
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> Never:
+    # Once is enough: a second one would be raised in the middle of the shutdown that the first began.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     raise _StopServing
 
 
