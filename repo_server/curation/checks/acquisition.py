@@ -64,13 +64,9 @@ _OTHER_INDEX = re.compile(
 _FROM_FORGE = re.compile(
     r"git\+(?:https?|ssh)://(?:[^@/\s]{1,60}@)?(?P<host>[\w.-]{3,100})/[^\s\"'`]{1,200}", re.IGNORECASE
 )
+_PUBLIC_INDEX = re.compile(r"(?:[\w-]{1,60}\.){0,2}(?:pypi|pythonhosted|npmjs|yarnpkg)\.(?:org|com)")
 _KNOWN_INDEXES = (
     "python.org",
-    "pypi.org",
-    "pythonhosted.org",
-    "npmjs.org",
-    "npmjs.com",
-    "yarnpkg.com",
     "pytorch.org",
     "nvidia.com",
     "github.com",
@@ -135,6 +131,7 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
         if (
             address
             and not egress.belongs(egress.host_of(address.split("/")[2]), _KNOWN_INDEXES)
+            and not _PUBLIC_INDEX.fullmatch(egress.host_of(address.split("/")[2]))
             and not egress.is_local(egress.host_of(address.split("/")[2]))
         ):
             message = "takes packages from another index than the usual one, where a name can mean anything"
