@@ -88,7 +88,8 @@ def install(
             now=now,
         )
     with transaction(repository.engine) as session:
-        project(repository, session)
+        # A killed installation signed another snapshot of the same version, and may have written it already.
+        project(repository, session, repair=True)
     repository.pkg_root.mkdir(parents=True, exist_ok=True)
     if key_files:
         repository.keys.mkdir(mode=0o700, exist_ok=True)

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from repo_server.config import NAME, RepositoryConfig
 from repo_server.db import log
 from repo_server.db.models import CandidateRow
 from repo_server.db.session import snapshot
 from repo_server.publishing.ceremony import draft, sign_documents
+from repo_server.publishing.install import install
 from repo_server.repository import Repository
 from signing.errors import NotFoundError
 from signing.format.names import Pin
@@ -224,3 +227,34 @@ def test_refresh_killed_at_every_system_call_that_makes_durable(copies: Copies, 
                 copy.refresh()
                 assert copies.releases_again(OLD) == {OLD}
     assert runs >= 4
+
+
+def test_init_killed_and_started_again_later(world: World, tmp_path: Path) -> None:
+    """The second run signs other bytes under the versions of the first, whose files are there already."""
+    documents = {
+        role: (world.public / "metadata" / f"1.{role}.json").read_bytes()
+        for role in (
+            "root",
+            "targets",
+            "skills",
+            "profiles",
+            "revocations",
+            *(f"skills-{n}" for n in range(4)),
+        )
+    }
+    folder = tmp_path / "new"
+    for later in (0, 90):
+        repository = install(
+            folder,
+            config=RepositoryConfig(),
+            documents=documents,
+            online=world.signers["online"],
+            now=now() + timedelta(seconds=later),
+        )
+        if later == 0:  # killed before the last step
+            (folder / NAME).rename(folder / f"{NAME}.new")
+            repository.engine.dispose()
+    made = World(tmp_path, repository, world.signers)
+    with made.serve() as server, made.client(server.url, tmp_path / "client").session(now()) as session:
+        assert session.revocations().revocations.entries == ()
+    made.close()

@@ -100,7 +100,9 @@ def attested(
 
     evidence = sigstore.sign_statement(ci_statement(about).render(), identity=identity, issuer=issuer)
     root = sigstore.trusted_root()
-    return verify_attestation(evidence, review=about, signer=ANYBODY, trusted_root=root, now=NOW)
+    return verify_attestation(
+        evidence, review=about, signer=ANYBODY, trusted_root=root, now=datetime.now(UTC)
+    )
 
 
 def waiver(days: int) -> Waiver:
