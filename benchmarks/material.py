@@ -30,9 +30,18 @@ def labelled(half: str) -> Iterator[tuple[bool, SourceTree]]:
 def recorded() -> list[SourceTree]:
     """Return every skill in the recorded answers of marketplaces, each once: folders and archives."""
     root = DATA / "marketplaces"
-    trees = [SourceTree.of(_folder(path.parent)) for path in sorted(root.rglob("SKILL.md"))]
+    trees = [folder_tree(path.parent) for path in sorted(root.rglob("SKILL.md"))]
     trees += [SourceTree.of(unpack(path.read_bytes(), Limits())) for path in sorted(root.rglob("*.zip"))]
     return list({tree.digest: tree for tree in trees}.values())
+
+
+def folder_tree(folder: Path) -> SourceTree:
+    """Return the files below ``folder``.
+
+    Raises:
+        FormatError: they cannot stand together in a skill.
+    """
+    return SourceTree.of(_folder(folder))
 
 
 def _folder(folder: Path) -> Iterator[Entry]:

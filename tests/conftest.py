@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.world import World, skill_md
+if TYPE_CHECKING:  # xdist's first process loads this file too, and needs no repository
+    from tests.support.world import World
 
 
 @pytest.fixture(scope="session")
-def _world_template(tmp_path_factory: pytest.TempPathFactory) -> World:
+def _world_template(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    from tests.support.world import World, skill_md
+
     world = World.build(tmp_path_factory.mktemp("world"))
     world.publish_skill(
         "web-search==1.0", {"SKILL.md": skill_md("web-search"), "scripts/run.sh": b"#!/bin/sh\nexit 0\n"}
@@ -19,7 +23,7 @@ def _world_template(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
-def world(_world_template: World, tmp_path: Path) -> Iterator[World]:
+def world(_world_template: "World", tmp_path: Path) -> "Iterator[World]":
     """A repository with web-search==1.0 and the profile base==1, published; each test has its own copy."""
     world = _world_template.copy_to(tmp_path / "world")
     yield world

@@ -44,6 +44,7 @@ _COMMANDS = {
         "What is staged, signed, published, about to expire.",
         _LOOK,
     ),
+    "diff": ("repo_server.cli.diffing:diff", "What one version may do and says that another did not.", _LOOK),
     "show": ("repo_server.cli.looking:show", "One skill, release or candidate.", _LOOK),
     "log": ("repo_server.cli.looking:log", "Who did what; --verify checks the chain.", _LOOK),
     "engine": ("repo_server.cli.engines:engine", "Install and remove other people's scanners.", _KEYS),

@@ -126,13 +126,13 @@ def check_ci(findings: Iterable[Finding]) -> None:
 
 
 def _check(path: str) -> "tuple[Fetched, list[Finding], Surface]":
-    from repo_server.curation.checks import run_checks, surface_of
+    from repo_server.curation.checks import ParsedSkill, report_on, surface_on
     from repo_server.curation.limits import Limits
     from repo_server.curation.sources import SourceSettings, fetch, folder_address
 
     fetched = fetch(folder_address(path), limits=Limits(), settings=SourceSettings(), now=clock())
-    report = run_checks(fetched.tree, name=None, strict=False)
-    return fetched, [*fetched.observations, *report.findings], surface_of(fetched.tree)
+    skill = ParsedSkill.of(fetched.tree)
+    return fetched, [*fetched.observations, *report_on(skill).findings], surface_on(skill)
 
 
 def _verdict(findings: Iterable[Finding]) -> str:

@@ -1,5 +1,6 @@
 """`skillrepo import`, `skillrepo search` and `skillrepo export`."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -134,9 +135,11 @@ def export(ctx: click.Context, candidate: str, output: Path, console: Console) -
 def _settings(config: RepositoryConfig, console: Console) -> SourceSettings:
     """Return where sources are asked, with word of long downloads going to the terminal."""
     from repo_server.curation.sources import check_bases
+    from repo_server.curation.sources.base import GITHUB_VARIABLE, parse_github_token
 
     check_bases(config.sources)
-    return SourceSettings(bases=config.sources, tell=console.note)
+    token = parse_github_token(os.environ.get(GITHUB_VARIABLE, ""))
+    return SourceSettings(bases=config.sources, tell=console.note, github_token=token)
 
 
 def _described(hit: Hit) -> dict[str, str | Mapping[str, str]]:

@@ -1,8 +1,6 @@
 """`skillrepo review`: look, then decide; or only look, as a script does."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +8,17 @@ import click
 
 from repo_server.cli.bare_review import check_ci, review_folder, review_list
 from repo_server.cli.context import acting_as, clock, open_desk, open_signer
+from repo_server.cli.given import SHORT, Given, ask, check_given, end_of, verdict_of
+from repo_server.cli.seconding import (
+    approval_of,
+    differences_from,
+    note_differences,
+    note_displaced,
+    other_parts,
+    seconding_of,
+)
 from signing.console import Console, console_option
-from signing.errors import BlockedError, FormatError, UsageError
-from signing.format.finding import Severity
+from signing.errors import BlockedError, UsageError
 from signing.format.review import Decision
 
 if TYPE_CHECKING:
@@ -20,24 +26,10 @@ if TYPE_CHECKING:
     from repo_server.curation.engines import EngineSettings
     from repo_server.curation.examination import Examination
     from repo_server.curation.rendering import ReviewPage
+    from repo_server.curation.seconding import Seconding
     from repo_server.desk import Desk
-    from repo_server.policy import Policy
     from repo_server.repository import Repository
     from signing.format.review import Review
-
-_SHORT = 12  # characters of an acknowledgement that are enough
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Given:
-    """What the command line says about the decision."""
-
-    decision: str | None
-    reason: str | None
-    waive: tuple[str, ...]
-    waive_until: datetime | None
-    renew_waivers: bool
-    acknowledge: str | None
 
 
 @click.command()
@@ -65,6 +57,12 @@ class _Given:
     "--waive-until", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="When your waivers end."
 )
 @click.option("--renew-waivers", is_flag=True, help="Answer again for what was waived in the last version.")
+@click.option(
+    "--engine-differs", metavar="WHY", help="Sign another curator's approval, though engines differ here."
+)
+@click.option(
+    "--replace", "replace", is_flag=True, help="Approve by a review of your own in place of another's."
+)
 @click.option("--as", "holder", envvar="SKILLREPO_AS", help="The curator whose key signs the decision.")
 @console_option
 @click.pass_context
@@ -82,14 +80,17 @@ def review(ctx: click.Context, /, candidate: str | None, console: Console, **opt
         raise UsageError(
             "nothing to review", hint="name a candidate (skillrepo status), or a folder: --path DIR"
         )
-    given = _Given(
+    given = Given(
         decision=options["decision"],
         reason=options["reason"],
         waive=options["waive"],
-        waive_until=_end_of(options["waive_until"]),
+        waive_until=end_of(options["waive_until"]),
         renew_waivers=options["renew_waivers"],
         acknowledge=options["acknowledge"],
+        engine_differs=options["engine_differs"],
+        replace=options["replace"],
     )
+    check_given(given)
     asks = given.decision is None and console.can_ask() and not options["ci"]
     desk = open_desk(ctx, console, to_sign=given.decision is not None or asks)
     examination = _examine(desk, candidate, console)
@@ -98,11 +99,13 @@ def review(ctx: click.Context, /, candidate: str | None, console: Console, **opt
     _write_pages(page, options["html"], options["sarif"])
     if asks:
         _show(page, pager=True)
-        given = _ask(examination, given)
+        note_differences(approval_of(desk, examination), examination, console)
+        given = ask(desk, examination, given, options["holder"])
     elif given.decision is None and not console.as_json:
         _show(page, pager=False)
+        note_differences(approval_of(desk, examination), examination, console)
     if given.decision is None:
-        console.answer(_document(examination), _next(examination))
+        console.answer(_document(desk, examination), _next(desk, examination))
         if options["ci"]:
             _check_waived(desk, examination)
         return
@@ -128,7 +131,7 @@ def _decide(
     ctx: click.Context,
     desk: "Desk",
     seen: "Examination",
-    given: _Given,
+    given: Given,
     holder: str | None,
     console: Console,
 ) -> None:
@@ -140,9 +143,11 @@ def _decide(
 
     repository = desk.repository
     policy = repository.policy
-    verdict = _verdict(seen, given, policy)
     name = acting_as(holder, repository, "curator")
-    _note_displaced(desk, seen, verdict, name, console)
+    verdict, seconding = _verdict_and_seconding(desk, seen, given, name)
+    if seconding is None:
+        note_displaced(desk, seen, verdict, by=name, console=console)
+    why = given.engine_differs or ""
     signer = open_signer(ctx, repository, name)
     replaces = Sha256(seen.row.review_sha256) if seen.row.review_sha256 is not None else None
     with transaction(repository.engine) as session:
@@ -158,51 +163,56 @@ def _decide(
             signer=signer,
             now=clock(),
             policy_sha256=policy.digest if policy is not None else None,
+            seconding=seconding,
+            engines_differ=why,
         )
         state, digest = row.state, row.review_sha256
-    desk.hand_in_review(seen.row.id, replaces=replaces)
+    differing = seconding.check(why) if seconding is not None else None
+    desk.hand_in_review(seen.row.id, replaces=replaces, differing=differing)
     following = f"\nnext: skillrepo sign {seen.row.id}" if made.decision is Decision.APPROVE else ""
     words = {Decision.APPROVE: "approved", Decision.REJECT: "rejected", Decision.NEEDS_WORK: "sent back"}
+    by = signer.held.holder
     console.answer(
         {
-            **_document(seen),
+            **_document(desk, seen),
             "state": state,
             "decision": made.decision.value,
             "review_sha256": digest,
             "reason": made.reason,
             "reviewer": made.reviewer,
-            "by": signer.held.holder,
+            "by": by,
             "acknowledged": made.acknowledged,
+            "engines_differ": differing.to_json() if differing is not None else None,
         },
-        f"{words[made.decision]} by {signer.held.holder}: {made.pin}{following}",
+        f"{words[made.decision]} by {by}{f' with the review of {made.reviewer}' if made.reviewer != by else ''}"
+        f": {made.pin}{following}",
     )
 
 
-def _note_displaced(
-    desk: "Desk", seen: "Examination", verdict: "Verdict", name: str, console: Console
-) -> None:
-    """Say so when an approval would take the place of another one, and of the signatures on it."""
-    from repo_server.curation.deciding import differences, draft_review
-    from signing.format.names import parse_holder_name
+def _verdict_and_seconding(
+    desk: "Desk", seen: "Examination", given: Given, name: str
+) -> "tuple[Verdict, Seconding | None]":
+    """Return what is decided, and whether by signing what somebody else approved.
 
+    Raises:
+        BlockedError: engines say something else here; see `seconding_of`.
+    """
     policy = desk.repository.policy
-    for standing in _decided(desk, seen):
-        if verdict.decision is not Decision.APPROVE or standing.decision is not Decision.APPROVE:
-            continue
-        mine = draft_review(
-            seen,
-            verdict,
-            reviewer=parse_holder_name(name),
-            now=clock(),
-            policy_sha256=policy.digest if policy is not None else None,
+    approval = approval_of(desk, seen) if given.decision == Decision.APPROVE else None
+    seconding = seconding_of(approval, seen, name=name, replace=given.replace, why=given.engine_differs)
+    if seconding is None:
+        return verdict_of(seen, given, policy), None
+    verdict = verdict_of(seconding.examination, given, policy)
+    standing = seconding.standing
+    parts = other_parts(seconding.examination, standing, verdict, by=name, policy=policy)
+    if not parts:
+        return verdict, seconding
+    if given.engine_differs is not None:
+        raise BlockedError(
+            f"{standing.reviewer}'s review cannot be signed by you: it differs in {', '.join(parts)} too",
+            hint="waive the same findings, or decide by a review of your own: --replace",
         )
-        parts = ", ".join(differences(standing, mine))
-        if parts or standing.reviewer == mine.reviewer:
-            console.note(
-                f"{standing.reviewer} approved this already. Yours "
-                + (f"says something else ({parts})" if parts else "is a new statement")
-                + " and takes the place of that review, also of the signatures that others gave on it"
-            )
+    return verdict_of(seen, given, policy), None
 
 
 def _engines(repository: "Repository") -> "EngineSettings":
@@ -210,73 +220,6 @@ def _engines(repository: "Repository") -> "EngineSettings":
     settings, policy = repository.engine_settings, repository.policy
     demanded = policy.required_engines if policy is not None else ()
     return replace(settings, use=tuple(dict.fromkeys((*settings.use, *demanded))))
-
-
-def _verdict(examination: "Examination", given: _Given, policy: "Policy | None") -> "Verdict":
-    from repo_server.curation.deciding import Verdict
-    from repo_server.curation.waiving import WAIVER_LIFE
-    from signing.format.digest import Sha256
-
-    if not given.reason:
-        raise UsageError("a decision needs a reason", hint="--reason 'what you saw and why it is enough'")
-    waive = _waivers(given.waive)
-    if given.renew_waivers:
-        waive = {waiver.finding: waiver.reason for waiver in examination.earlier_waivers} | waive
-    expected, acknowledged = examination.acknowledgement, None
-    if given.acknowledge is not None:
-        text = given.acknowledge.lower()
-        if expected is None or len(text) < _SHORT or not expected.startswith(text):
-            raise BlockedError(
-                "what you acknowledge is not what changed"
-                + ("" if expected is None else f": that is {expected[:_SHORT]}"),
-                hint="review it again, and read what it may touch that the last version could not",
-            )
-        acknowledged = Sha256(expected)
-    until = given.waive_until
-    if until is None and policy is not None and policy.waiver_life is not None:
-        until = clock() + min(policy.waiver_life, WAIVER_LIFE)
-    return Verdict(
-        decision=Decision(given.decision or ""),
-        reason=given.reason,
-        waive=waive,
-        waive_until=until,
-        acknowledged=acknowledged,
-    )
-
-
-def _ask(examination: "Examination", given: _Given) -> _Given:
-    """Ask a person for the decision; nothing is decided by pressing Enter."""
-    choices = [Decision.APPROVE.value, Decision.REJECT.value, Decision.NEEDS_WORK.value, "later"]
-    choice = click.prompt(
-        "approve, reject, needs-work, or later", type=click.Choice(choices), err=True, show_choices=False
-    )
-    if choice == "later":
-        return given
-    if choice == Decision.APPROVE.value:
-        given = _ask_about_changes(examination, given)
-        known = {waiver.finding: waiver for waiver in examination.earlier_waivers}
-        asked = set(_waivers(given.waive))
-        for finding in examination.findings:
-            if finding.severity is Severity.BLOCK and finding.id not in asked:
-                earlier = known.get(finding.id)
-                if earlier is not None:
-                    click.echo(f"{earlier.by} waived this in the last version: {earlier.reason}", err=True)
-                why = click.prompt(f"{finding.check} blocks ({finding.id}); why is it acceptable?", err=True)
-                given = replace(given, waive=(*given.waive, f"{finding.id}={why}"))
-    return replace(given, decision=choice, reason=given.reason or click.prompt("reason", err=True))
-
-
-def _ask_about_changes(examination: "Examination", given: _Given) -> _Given:
-    if examination.acknowledgement is None or given.acknowledge is not None:
-        return given
-    count = len(examination.surface_changes)
-    click.confirm(
-        f"it may touch what the last version could not ({count} change{'s' * (count > 1)} above); "
-        "have you read them, and are they meant?",
-        err=True,
-        abort=True,
-    )
-    return replace(given, acknowledge=examination.acknowledgement)
 
 
 def _check_tree(examination: "Examination", wanted: str | None) -> None:
@@ -297,21 +240,23 @@ def _check_waived(desk: "Desk", examination: "Examination") -> None:
     check_ci(finding for finding in examination.findings if finding.id not in waived)
 
 
-def _document(examination: "Examination") -> dict[str, Any]:
+def _document(desk: "Desk", examination: "Examination") -> dict[str, Any]:
     from repo_server.curation.rendering.words import explained
 
     return {
         **examination.to_json(),
+        "engine_differences": list(differences_from(approval_of(desk, examination), examination)),
         "findings": [explained(finding) for finding in examination.findings],
     }
 
 
-def _next(examination: "Examination") -> str:
+def _next(desk: "Desk", examination: "Examination") -> str:
     changes = examination.acknowledgement
-    acknowledge = f" --acknowledge {changes[:_SHORT]}" if changes is not None else ""
+    acknowledge = f" --acknowledge {changes[:SHORT]}" if changes is not None else ""
+    differ = " --engine-differs '…'" if differences_from(approval_of(desk, examination), examination) else ""
     return (
         f"decide: skillrepo review {examination.row.id} --tree {examination.tree.digest}{acknowledge}"
-        " --approve --reason '…'"
+        f" --approve --reason '…'{differ}"
     )
 
 
@@ -345,22 +290,3 @@ def _write_pages(page: "ReviewPage", html: Path | None, sarif: Path | None) -> N
         write_html(html, page)
     if sarif is not None:
         write_sarif(sarif, page)
-
-
-def _waivers(given: Sequence[str]) -> dict[str, str]:
-    result = {}
-    for item in given:
-        finding, separator, why = item.partition("=")
-        if not separator or not why.strip():
-            raise UsageError(f"{item!r} is not FINDING=REASON", hint="use the finding's id from review")
-        result[finding] = why.strip()
-    return result
-
-
-def _end_of(day: datetime | None) -> datetime | None:
-    if day is None:
-        return None
-    end = datetime.combine(day.date(), time(23, 59, 59), tzinfo=UTC)
-    if end <= clock():
-        raise FormatError("that day is over", where="--waive-until")
-    return end

@@ -19,9 +19,11 @@ from sqlalchemy.orm import Session
 from repo_server.curation.agreement import check_agrees, check_waivers
 from repo_server.curation.candidates import load_tree, pin_of, provenance_of
 from repo_server.curation.examination import Examination, examine, load_review
+from repo_server.curation.seconding import Differing, Seconding
 from repo_server.curation.waiving import WAIVER_LIFE, is_waivable, needs_waiver
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
+from repo_server.policy import check_engines
 from repo_server.publishing.proposals import drop_proposals
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
@@ -120,11 +122,16 @@ def sign_review(
     row: CandidateRow,
     mine: Review,
     signer: SealedKeySigner,
+    *,
+    seconds: bool = False,
 ) -> Envelope:
     """Return ``mine``, signed; or another curator's review that says the same, with a signature more.
 
+    ``seconds``: nothing but the latter; ``mine`` was made of what another curator's engines reported.
+
     Raises:
         NotEntitledError: the key is not a curator's.
+        ConflictError: ``seconds``, and the review that stands does not say the same, or has no curator's signature.
         FormatError: our own reader refuses what would be signed.
     """
     if signer.public_key.keyid not in {key.keyid for key in curators(repository, session)}:
@@ -132,6 +139,11 @@ def sign_review(
             f"{signer.held.holder} is not a curator of this repository", hint="review as a curator"
         )
     envelope = _seconded(repository, session, row, mine)
+    if envelope is None and seconds:
+        raise ConflictError(
+            f"the review of {mine.pin} that you meant to sign does not stand any more, or says something else",
+            hint="review it again",
+        )
     if envelope is None:
         envelope = Envelope(payload_type=PAYLOAD_TYPE, payload=mine.to_statement().render())
     # Read back before it is signed: what our own reader refuses must never carry a signature.
@@ -148,22 +160,34 @@ def decide(
     signer: SealedKeySigner,
     now: datetime,
     policy_sha256: Sha256 | None = None,
+    seconding: Seconding | None = None,
+    engines_differ: str = "",
 ) -> Review:
     """Draft, sign and accept in one go, where the repository and the key are on one machine.
 
-    A second curator who approves adds a signature to the first one's review.
+    A second curator who approves adds a signature to the first one's review. With ``seconding``, that is done with
+    the engines' reports of that review, for the reason ``engines_differ`` where they differ, or nothing is.
 
     Raises:
         NotEntitledError, BlockedError, NotFoundError, FormatError: see above.
+        BlockedError: engines differ, and no reason is given or would be enough.
+        PolicyError: with ``seconding``, the review lacks an engine that the policy demands.
         ConflictError: the candidate is published already. (A rejected one may be decided about again.)
     """
     row = examination.row
+    differing = None
+    if seconding is not None:
+        differing = seconding.check(engines_differ)
+        check_engines(repository.policy, seconding.standing)
+        examination = seconding.examination
     mine = draft_review(
         examination, verdict, reviewer=signer.held.holder, now=now, policy_sha256=policy_sha256
     )
-    envelope = sign_review(repository, session, row, mine, signer)
+    envelope = sign_review(repository, session, row, mine, signer, seconds=seconding is not None)
     replaces = Sha256(row.review_sha256) if row.review_sha256 is not None else None
-    return accept_review(repository, session, row, envelope.render(), replaces=replaces, now=now)
+    return accept_review(
+        repository, session, row, envelope.render(), replaces=replaces, now=now, differing=differing
+    )
 
 
 def accept_review(
@@ -174,11 +198,12 @@ def accept_review(
     *,
     replaces: Sha256 | None,
     now: datetime,
+    differing: Differing | None = None,
 ) -> Review:
     """Take a signed review of ``row``, and return it.
 
     Signatures on one statement are collected. Another statement takes the place of the one that its maker had
-    seen (``replaces``), and of no other.
+    seen (``replaces``), and of no other. ``differing`` is what its signer says about engines; it is kept in the log.
 
     Raises:
         FormatError, WrongSubjectError: not a review of these files.
@@ -235,6 +260,7 @@ def accept_review(
         "by": ",".join(sorted(holder_of(key) for key in brought)),
         "review_sha256": row.review_sha256,
         "waived": sorted(waiver.finding for waiver in review.waivers),
+        **(differing.to_facts() if differing is not None else {}),
     }
     log.append(session, event=REVIEWED, facts=facts, now=now)
     return review

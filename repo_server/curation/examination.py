@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from repo_server.attesting.upstream import identity_findings
 from repo_server.curation.candidates import load_tree, observations_of, pin_of, provenance_of, resolved_of
-from repo_server.curation.checks import run_checks, surface_of
+from repo_server.curation.checks import ParsedSkill, report_on, surface_of, surface_on
 from repo_server.curation.diff import diff_trees
 from repo_server.curation.history import HistoryFacts, history_findings, tree_findings
 from repo_server.curation.tree import SourceTree
@@ -124,16 +124,17 @@ def examine(
     release = last_of((item for item in released if item not in gone), pin.name)
     old_tree = published_tree(repository, release) if release is not None else None
     last = load_published_review(repository, release) if release is not None else None
-    surface = surface_of(tree)
+    skill = ParsedSkill.of(tree, name=pin.name, strict=True)
+    surface = surface_on(skill)
     changes = compare_surfaces(surface_of(old_tree) if old_tree is not None else Surface(), surface)
     others = sorted({item.release.pin.name for item in released} - {pin.name})
-    checks = run_checks(tree, name=pin.name, strict=True, known_names=others)
+    checks = report_on(skill, known_names=others)
     source = EngineReport(
         name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=observations_of(row)
     )
     history = EngineReport(
         name="skillrepo-history",
-        version="1",
+        version="2",
         policy_sha256=sha256_of(b""),
         findings=(
             *_history(row, last),
@@ -236,6 +237,7 @@ def _history_facts(version: ReleaseVersion, known: Candidate) -> HistoryFacts:
         address=known.address,
         publisher=known.publisher,
         licence=known.licence,
+        resolved=known.resolved,
     )
 
 

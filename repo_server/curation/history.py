@@ -1,13 +1,17 @@
 """What changed about a skill, compared with the release that was published last.
 
 Who takes over a name, or its account, publishes from another place, under another name, or an old version with a
-known hole once more. None of that is visible in the files, so each is a finding that somebody must look at. So is
-a file that was not there before, however bland the sentence that sends the agent to it.
+known hole once more. None of that is visible in the files, so each is a finding that somebody must look at; another
+publisher blocks until somebody answers for the change. So is a file that was not there before, however bland the
+sentence that sends the agent to it.
+
+A name that its owner gave up is free for whoever wants it, so where a source gives the account's own id, or the
+repository's, that is compared beside the name.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from repo_server.curation.reading import reading_of
 from repo_server.curation.textsafe import excerpt, visible
@@ -23,13 +27,17 @@ MAX_NEW_FILES = 100  # each a finding; the diff shows all of them
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFacts:
-    """What is known about one release: its version, and the source's words about where it came from."""
+    """What is known about one release: its version, and the source's words about where it came from.
+
+    ``resolved`` may hold ``owner_id``, ``repository`` and ``repository_id``, which are compared.
+    """
 
     version: ReleaseVersion
     source: str
     publisher: str
     licence: str
     address: str = ""
+    resolved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -48,18 +56,32 @@ def history_findings(*, new: HistoryFacts, old: HistoryFacts | None) -> tuple[Fi
             "back with its faults; import a higher version, or say why this one"
         )
         found.append(_finding("backwards", message))
-    for check, what, before, after in (
-        ("source-changed", "source", old.source, new.source),
-        ("place-changed", "place at the source", old.place, new.place),
-        ("publisher-changed", "publisher", old.publisher, new.publisher),
-        ("licence-changed", "licence", old.licence, new.licence),
+    look, block = Severity.LOOK, Severity.BLOCK
+    # Where one of the two has no publisher at all (a folder), there is nobody who took it over.
+    handed_over = block if old.publisher and new.publisher else look
+    for check, what, before, after, severity in (
+        ("source-changed", "source", old.source, new.source, look),
+        ("place-changed", "place at the source", old.place, new.place, look),
+        ("publisher-changed", "publisher", old.publisher, new.publisher, handed_over),
+        ("licence-changed", "licence", old.licence, new.licence, look),
     ):
         if before != after:
-            message = (
-                f"the {what} was {_shown(before)} and is {_shown(after)}; find out who changed it and why"
-            )
-            found.append(_finding(check, message))
+            found.append(_finding(check, _from_to(what, before, after), severity))
+    if new.source == old.source:
+        found += _upstream_findings(new.resolved, old.resolved)
     return tuple(found)
+
+
+def _upstream_findings(new: Mapping[str, str], old: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield what changed in who, and what, is behind names that stayed. What was never known cannot have changed."""
+    for check, key, what, severity in (
+        ("account-changed", "owner_id", "account behind the publisher's name", Severity.BLOCK),
+        ("repository-changed", "repository", "source repository", Severity.LOOK),
+        ("repository-changed", "repository_id", "repository behind the name of the source", Severity.BLOCK),
+    ):
+        before, after = old.get(key, ""), new.get(key, "")
+        if before and before != after:  # also when it is not given any more: then nobody can tell
+            yield _finding(check, _from_to(what, before, after), severity)
 
 
 def tree_findings(*, new: SourceTree, old: SourceTree | None, growing: bool) -> tuple[Finding, ...]:
@@ -109,5 +131,9 @@ def _shown(text: str) -> str:
     return ascii(excerpt(text)) if text else "not given"
 
 
-def _finding(check: str, message: str) -> Finding:
-    return Finding(check=f"history.{check}", severity=Severity.LOOK, path=SKILL_NAME, line=0, message=message)
+def _from_to(what: str, before: str, after: str) -> str:
+    return f"the {what} was {_shown(before)} and is {_shown(after)}; find out who changed it and why"
+
+
+def _finding(check: str, message: str, severity: Severity = Severity.LOOK) -> Finding:
+    return Finding(check=f"history.{check}", severity=severity, path=SKILL_NAME, line=0, message=message)

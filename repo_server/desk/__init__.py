@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from securesystemslib.signer import Signer
 
 from repo_server.curation.candidates import Origin
+from repo_server.curation.seconding import Differing
 from repo_server.curation.tree import SourceTree
 from repo_server.db.models import CandidateRow
 from repo_server.repository import Repository
@@ -37,8 +38,12 @@ class Desk(Protocol):
             ConflictError: this version is published with other files.
         """
 
-    def hand_in_review(self, candidate: str, *, replaces: Sha256 | None) -> None:
+    def hand_in_review(
+        self, candidate: str, *, replaces: Sha256 | None, differing: Differing | None = None
+    ) -> None:
         """Make the review that the repository here holds for ``candidate`` count.
+
+        ``differing`` is what its signer says about engines, for the log.
 
         Raises:
             ConflictError: somebody else decided in between. RejectedError: it is not taken.
@@ -105,7 +110,9 @@ class LocalDesk:
             )
             return describe(row)
 
-    def hand_in_review(self, candidate: str, *, replaces: Sha256 | None) -> None:
+    def hand_in_review(
+        self, candidate: str, *, replaces: Sha256 | None, differing: Differing | None = None
+    ) -> None:
         """Nothing is left to do."""
 
     def prepare_proposals(self, subject: str) -> None:

@@ -19,6 +19,7 @@ from tuf.api.metadata import Targets
 
 from repo_server.curation.candidates import Origin, stage
 from repo_server.curation.examination import describe
+from repo_server.curation.seconding import Differing
 from repo_server.curation.textsafe import visible
 from repo_server.curation.tree import SourceTree
 from repo_server.db.models import CandidateRow, LogRow
@@ -115,7 +116,9 @@ class RemoteDesk:
         with snapshot(self.repository.engine) as session:
             return describe(session.get_one(CandidateRow, mine["candidate"]))
 
-    def hand_in_review(self, candidate: str, *, replaces: Sha256 | None) -> None:
+    def hand_in_review(
+        self, candidate: str, *, replaces: Sha256 | None, differing: Differing | None = None
+    ) -> None:
         """Hand in the review that the mirror holds for ``candidate``.
 
         Raises:
@@ -125,6 +128,8 @@ class RemoteDesk:
             row = session.get_one(CandidateRow, candidate)
             envelope = self.repository.blobs.load(Sha256(row.review_sha256 or ""))
         document = {"envelope": parse_json(envelope, where="review"), "replaces": replaces}
+        if differing is not None:
+            document["engines_differ"] = differing.to_json()
         self._post(f"/candidates/{candidate}/reviews", document)
 
     def prepare_proposals(self, subject: str) -> None:

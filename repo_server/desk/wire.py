@@ -2,7 +2,8 @@ r"""What a curator's machine hands in over HTTP, written there and read here.
 
     a candidate    multipart/form-data: ``origin`` (JSON: where it came from), ``bundle`` (the files, as the
                    deterministic archive that would publish them; name, version and kind stand in its manifest)
-    a review       {"envelope": {…DSSE…}, "replaces": "9f…" or null}
+    a review       {"envelope": {…DSSE…}, "replaces": "9f…" or null}; a second curator whose engines say something
+                   else adds "engines_differ": {"differences": ["…"], "reason": "…"}, which is kept in the log
     signatures     {"subject": "candidate:5f…", "signatures": [{"keyid", "role", "sig", "signed_sha256"}, …]}
     a profile      {"profile": {…}}
 

@@ -58,20 +58,25 @@ def _vouched(session: Session, role: str, anchor: bytes) -> bytes:
 
 def _vouched_root(session: Session, anchor: bytes) -> bytes:
     _check(anchor, ROOT, anchor, ROOT)
-    root, version = anchor, parse(anchor, Root, where="trust anchor").signed.version
+    root, version = anchor, _version(anchor)
     statement = (
         select(MetadataRow.content)
         .where(MetadataRow.role == ROOT, MetadataRow.version > version)
         .order_by(MetadataRow.version)
     )
     for content in session.scalars(statement):
-        following = parse(content, Root, where=ROOT).signed.version
+        following = _version(content)
         if following != version + 1:
             raise BadSignatureError(f"root {version + 1} is missing in the chain of roots")
         _check(root, ROOT, content, ROOT)
         _check(content, ROOT, content, ROOT)
         root, version = content, following
     return root
+
+
+@lru_cache(maxsize=CACHED_ROLES)
+def _version(root: bytes) -> int:
+    return parse(root, Root, where=ROOT).signed.version
 
 
 def _above(role: str) -> str:

@@ -29,6 +29,7 @@ from repo_server.attesting.kept import accept_attestation
 from repo_server.curation.candidates import load_tree, pin_of, stage
 from repo_server.curation.deciding import accept_review
 from repo_server.curation.examination import describe
+from repo_server.curation.seconding import Differing
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, LogRow
 from repo_server.db.session import snapshot, transaction
@@ -148,10 +149,21 @@ def _review(service: DeskService, candidate: str) -> Response:
     fields = Fields.of(_document(_MAX_DOCUMENT), where="body")
     envelope = envelope_from_json(fields.take("envelope"))
     replaces = replaces_from_json(fields.take("replaces"))
+    differing = None
+    if "engines_differ" in fields:
+        differing = Differing.from_json(fields.take("engines_differ"), fields.place("engines_differ"))
     fields.done()
     with transaction(service.repository.engine) as session:
         row = _candidate(session, candidate, lock=True)
-        accept_review(service.repository, session, row, envelope, replaces=replaces, now=service.clock())
+        accept_review(
+            service.repository,
+            session,
+            row,
+            envelope,
+            replaces=replaces,
+            now=service.clock(),
+            differing=differing,
+        )
         return _answer({**describe(row), "review_sha256": row.review_sha256})
 
 

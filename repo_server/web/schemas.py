@@ -35,6 +35,11 @@ def record(**properties: Schema) -> Schema:
     }
 
 
+def with_optional(schema: Schema, **properties: Schema) -> Schema:
+    """Return the schema of ``schema``, whose objects may have these members too."""
+    return {**schema, "properties": {**schema["properties"], **properties}}
+
+
 def listed(items: Schema) -> Schema:
     """Return the schema of a list of ``items``."""
     return {"type": "array", "items": items}
@@ -106,13 +111,19 @@ STATE: Final[Schema] = {
     "additionalProperties": ROWS,
 }
 LOG: Final = record(records=listed(record(sequence=COUNT, record=TEXT, digest=SHA256)))
-REVIEW: Final = record(
-    envelope=record(
-        payload=TEXT,
-        payloadType=TEXT,
-        signatures=listed(record(keyid=SHA256, sig=TEXT)),
+REVIEW: Final = with_optional(
+    record(
+        envelope=record(
+            payload=TEXT,
+            payloadType=TEXT,
+            signatures=listed(record(keyid=SHA256, sig=TEXT)),
+        ),
+        replaces=optional(SHA256),
     ),
-    replaces=optional(SHA256),
+    engines_differ=record(
+        reason={"type": "string", "minLength": 1, "maxLength": 2000},
+        differences={"type": "array", "items": {"type": "string", "maxLength": 1000}, "maxItems": 50},
+    ),
 )
 SUBJECT_BODY: Final = record(subject=SUBJECT)
 PROPOSALS: Final = record(

@@ -31,6 +31,10 @@ class Fields:
             raise FormatError("not an object", where=where)
         return cls(value, where)
 
+    def __contains__(self, key: str) -> bool:
+        """Return whether ``key`` is there, and nobody has read it yet."""
+        return key in self._values
+
     def place(self, key: str) -> str:
         """Return where ``key`` stands, for messages."""
         return f"{self.where}.{key}"

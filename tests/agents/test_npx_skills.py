@@ -149,7 +149,18 @@ def test_the_client_falls_back_to_v1_which_has_no_digests(world: World, installe
     assert installer.installed["web-search/SKILL.md"] == skill_md("web-search")
 
 
-@pytest.mark.parametrize("state", list(Withdrawn), ids=str)
+@pytest.mark.parametrize(
+    "state",
+    [
+        Withdrawn.REVOKED,
+        *(
+            pytest.param(state, marks=pytest.mark.slow)
+            for state in Withdrawn
+            if state is not Withdrawn.REVOKED
+        ),
+    ],
+    ids=str,
+)
 def test_what_is_withdrawn_is_not_offered(world: World, installer: Installer, state: Withdrawn) -> None:
     world.publish_skill("web-search==1.1", {"SKILL.md": skill_md("web-search", body="Anew.")})
     withdraw(world, "web-search==1.1", state=state)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.forge import Forge
-from tests.attacks.scene import Scene, in_a_hurry, open_scene
+from tests.attacks.scene import Scene, open_scene
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World
 
 

@@ -6,7 +6,6 @@ no jail, an intact audit log that names the refusal) and returns what was asked 
 
 import functools
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from securesystemslib.signer import _key
-from sqlalchemy import event
-from sqlalchemy.pool import Pool
 
 from hive import audit
 from hive.birth.carry_out import Mother, birth
 from hive.db.session import open_engine, snapshot
 from hive.tenants import Tenant, TenantStatus, Tier, load_row
-from repo_client import syncing
 from signing.errors import RejectedError, SkillRepoError
 from signing.format.names import parse_tenant_id
 from tests.attacks.forge import Forge
@@ -111,32 +106,6 @@ class Scene:
         assert not (self.mother.state / "jails" / name).exists()
         assert jail_files(self.mother) == others
         return Refusal(error, self.server.requests[already:])
-
-
-@contextmanager
-def in_a_hurry() -> Iterator[None]:
-    """Leave out what takes most of the time of these tests and is not what they are about.
-
-    Syncs matter when the power is cut, which nothing here does (a kill keeps what was written). And a signature
-    that was good once is not verified again, in pure Python, for 8 ms: the same three values give the same
-    answer. A bad one raises, which is not remembered.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_key, "checkvalid", _good_signatures)
-        patch.setattr(os, "fsync", lambda _: None)
-        patch.setattr(syncing, "_syncfs", lambda: lambda _: 0)
-        event.listen(Pool, "checkout", _do_not_sync)
-        try:
-            yield
-        finally:
-            event.remove(Pool, "checkout", _do_not_sync)
-
-
-_good_signatures = functools.lru_cache(maxsize=None)(_key.checkvalid)
-
-
-def _do_not_sync(connection: Any, *_: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF")
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from repo_client.fetcher import FetchLimits
 from repo_client.updater import Server, refreshed
 from signing.errors import DigestMismatchError, FormatError, SkillRepoError, TransportError
 from tests.attacks.forge import CURATORS, Forge
-from tests.attacks.raw_server import RawServer, Talk, raw_server
+from tests.attacks.raw_server import LONGEST, RawServer, Talk, raw_server
 from tests.attacks.scene import Scene
 from tests.support.world import World
 
@@ -22,10 +22,11 @@ HEADER = b"HTTP/1.1 200 OK\r\n"
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def within_reason() -> Iterator[None]:
+    """Ends long before the server does; how long after its own deadline is up to the machine."""
     start = time.monotonic()
     yield
-    assert time.monotonic() - start < seconds
+    assert time.monotonic() - start < LONGEST / 2
 
 
 def refresh(world: World, server: RawServer, folder: Path) -> None:
@@ -52,7 +53,7 @@ def test_metadata_that_never_ends(world: World, tmp_path: Path, header: bytes) -
         talk.send(HEADER + header + b"\r\n")
         talk.for_ever(b" " * 65536)
 
-    with raw_server(answer) as server, within(DEADLINE + 3):
+    with raw_server(answer) as server, within_reason():
         with pytest.raises(DigestMismatchError, match="exceeding"):
             refresh(world, server, tmp_path / "metadata")
         assert server.sent < BUFFERS
@@ -64,7 +65,7 @@ def test_chunks_that_never_end(world: World, tmp_path: Path) -> None:
         talk.send(HEADER + b"Transfer-Encoding: chunked\r\n\r\n")
         talk.for_ever(b"1000\r\n" + b" " * 4096 + b"\r\n")
 
-    with raw_server(answer) as server, within(DEADLINE + 3):
+    with raw_server(answer) as server, within_reason():
         with pytest.raises(SkillRepoError):
             refresh(world, server, tmp_path / "metadata")
         assert server.sent < BUFFERS
@@ -145,7 +146,7 @@ def slow(talk_slowly: Callable[[Talk], None]) -> Callable[[Talk], None]:
     ],
 )
 def test_a_slow_server_is_left_at_the_deadline(world: World, tmp_path: Path, talk_slowly) -> None:
-    with raw_server(slow(talk_slowly)) as server, within(DEADLINE + 1.5):
+    with raw_server(slow(talk_slowly)) as server, within_reason():
         with pytest.raises(TransportError) as caught:
             refresh(world, server, tmp_path / "metadata")
         assert caught.value.code == "unreachable"
@@ -163,7 +164,7 @@ def test_a_server_that_hangs_up(world: World, tmp_path: Path) -> None:
 def test_nobody_there(world: World, tmp_path: Path) -> None:
     with raw_server(lambda talk: None) as server:
         gone = server
-    with within(GAP + 1), pytest.raises(TransportError):
+    with within_reason(), pytest.raises(TransportError):
         refresh(world, gone, tmp_path / "metadata")
 
 
@@ -200,7 +201,7 @@ def test_an_answer_that_is_no_http_is_a_transport_error_or_a_refusal(
     world: World, tmp_path: Path, answer: bytes
 ) -> None:
     says = raw_server(lambda talk: talk.send(answer))
-    with says as server, within(DEADLINE + 2), pytest.raises(SkillRepoError) as caught:
+    with says as server, within_reason(), pytest.raises(SkillRepoError) as caught:
         refresh(world, server, tmp_path / "metadata")
     assert caught.value.code in {"unreachable", "could-not-verify", "not-found"}
     assert known_roles(tmp_path / "metadata") == {"root.json"}

@@ -14,32 +14,14 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 
 BIN = Path(sys.executable).parent
-SECONDS = 60
-MODULES = {"skillrepo": "repo_server.cli", "skillrepo-client": "repo_client.cli", "hive": "hive.cli"}
-WARM = (
-    *(
-        f"repo_server.cli.{name}"
-        for name in ("importing", "reviewing", "signing", "profiles", "looking", "withdrawing")
-    ),
-    *(f"repo_server.cli.{name}" for name in ("setup", "ceremony", "serving")),
-    *(f"hive.cli.{name}" for name in ("tenants", "birth", "policy", "optin", "audit")),
-    *("repo_server.curation.sources", "repo_server.curation.checks", "repo_server.curation.examination"),
-    *(
-        "repo_server.publishing.publish",
-        "repo_server.publishing.renewals",
-        "repo_client.commands",
-        "rich.text",
-    ),
-)
+SECONDS = 180  # the end of a hung command, not a measure of a slow machine
 
 
 @dataclass(frozen=True)
@@ -131,115 +113,36 @@ class Desk:
         if pid == 0:
             os.chdir(self.folder)
             os.execve(BIN / words[0], [str(BIN / words[0]), *words[1:]], self.environment(env))
-        screen = ""
-        end = time.monotonic() + SECONDS
-        waiting = list(answers)
-        searched = 0
-        try:
-            while time.monotonic() < end:
-                ready, _, _ = select.select([terminal], [], [], 0.2)
-                if ready:
-                    try:
-                        data = os.read(terminal, 65536)
-                    except OSError:  # Linux says it like this when the other side has closed
-                        break
-                    if not data:
-                        break
-                    screen += data.decode(errors="replace")
-                if waiting and waiting[0][0] in screen[searched:]:
-                    searched += screen[searched:].index(waiting[0][0]) + len(waiting[0][0])
-                    os.write(terminal, (waiting.pop(0)[1] + "\n").encode())
-            else:
-                os.kill(pid, signal.SIGKILL)
-        finally:
-            os.close(terminal)
-            _, status = os.waitpid(pid, 0)
-        assert not waiting, f"never asked for {waiting[0][0]!r}:\n{screen}"
-        return os.waitstatus_to_exitcode(status), screen
+        return converse(pid, terminal, answers)
 
 
-class WarmDesk:
-    """Runs many commands quickly: one process imports the commands once and forks for each of them.
-
-    What a command is given and what it gives are those of the script; only Python's start is saved.
-    """
-
-    _process: ClassVar["subprocess.Popen[str] | None"] = None
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def __enter__(self) -> Self:
-        if WarmDesk._process is None:
-            WarmDesk._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.cli.session"],
-                cwd=Path(__file__).parents[2],
-                env=self._desk.environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """The process is kept for the next; `close` ends it."""
-
-    @classmethod
-    def close(cls) -> None:
-        if cls._process is not None:
-            cls._process.communicate(timeout=10)
-            cls._process = None
-
-    def run(self, *words: str, status: int | None = None) -> Answer:
-        """Run a command; its exit status must be ``status`` unless that is None."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(self._desk.folder), *words]) + "\n")
-        self._process.stdin.flush()
-        found, stdout, stderr = json.loads(self._process.stdout.readline())
-        answer = Answer(words, found, stdout, stderr)
-        self._desk.transcript.append(answer)
-        assert status is None or found == status, (words, found, stderr)
-        return answer
-
-    def json(self, *words: str, status: int = 0) -> dict[str, Any]:
-        """Run a command with --json and return its one object."""
-        document = self.run(*words, "--json", status=status).document
-        assert document["ok"] is (status == 0)
-        return document
-
-
-def _run_warm(folder: str, *words: str) -> tuple[int, str, str]:
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        child = os.fork()
-        if child == 0:
-            os.chdir(folder)
-            for number, stream in enumerate([open(os.devnull), stdout, stderr]):  # noqa: PTH123, SIM115
-                os.dup2(stream.fileno(), number)
-            sys.argv = list(words)
-            try:
-                import_module(MODULES[words[0]]).main()
-            except SystemExit as error:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(error.code if isinstance(error.code, int) else 1)
-            os._exit(99)
-        _, status = os.waitpid(child, 0)
-        texts = []
-        for stream in (stdout, stderr):
-            stream.seek(0)
-            texts.append(stream.read().decode())
-        return os.waitstatus_to_exitcode(status), texts[0], texts[1]
-
-
-def _serve_warm() -> None:
-    for module in MODULES.values():
-        import_module(module)
-    for name in WARM:
-        import_module(name)
-    for line in sys.stdin:
-        print(json.dumps(_run_warm(*json.loads(line))), flush=True)
+def converse(pid: int, terminal: int, answers: Sequence[Sequence[str]]) -> tuple[int, str]:
+    """Wait for each prompt on ``terminal`` and type its answer; return the exit status of ``pid`` and the screen."""
+    screen = ""
+    end = time.monotonic() + SECONDS
+    waiting = list(answers)
+    searched = 0
+    try:
+        while time.monotonic() < end:
+            ready, _, _ = select.select([terminal], [], [], 0.2)
+            if ready:
+                try:
+                    data = os.read(terminal, 65536)
+                except OSError:  # Linux says it like this when the other side has closed
+                    break
+                if not data:
+                    break
+                screen += data.decode(errors="replace")
+            if waiting and waiting[0][0] in screen[searched:]:
+                searched += screen[searched:].index(waiting[0][0]) + len(waiting[0][0])
+                os.write(terminal, (waiting.pop(0)[1] + "\n").encode())
+        else:
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+    assert not waiting, f"never asked for {waiting[0][0]!r}:\n{screen}"
+    return os.waitstatus_to_exitcode(status), screen
 
 
 def _address(process: "subprocess.Popen[str]") -> str:
@@ -258,7 +161,3 @@ def skill_folder(folder: Path, name: str, body: str = "Do the work.", **files: b
     for path, content in files.items():
         (folder / path).write_bytes(content)
     return folder
-
-
-if __name__ == "__main__":
-    _serve_warm()

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.session import Desk, WarmDesk
+from tests.cli.session import Desk
+from tests.cli.warm import WarmDesk
 
 PROGRAMS = {"skillrepo": "repo_server.cli", "skillrepo-client": "repo_client.cli", "hive": "hive.cli"}
 

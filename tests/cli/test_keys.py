@@ -1,21 +1,31 @@
 """A passphrase comes from a file, a descriptor or a prompt, and goes nowhere else."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.session import Desk
+from tests.cli.warm import WarmDesk
 
 SECRET = "korrekt-pferd-batterie"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def by_script(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_a_passphrase_from_a_file_or_a_descriptor_opens_the_key_and_shows_nowhere(desk: Desk) -> None:
+@pytest.fixture
+def desk(by_script: Desk) -> Iterator[WarmDesk]:
+    with WarmDesk(by_script) as warm:
+        yield warm
+
+
+def test_a_passphrase_from_a_file_or_a_descriptor_opens_the_key_and_shows_nowhere(
+    desk: WarmDesk, by_script: Desk
+) -> None:
     words = ("skillrepo", "--keys", "k", "--passphrase-file", "words")
     (desk.folder / "words").write_text(SECRET + "\n")
     open_to_all = desk.run(*words, "key", "new", "alice", status=7)
@@ -33,7 +43,7 @@ def test_a_passphrase_from_a_file_or_a_descriptor_opens_the_key_and_shows_nowher
     os.write(writing, (SECRET + "\n").encode())
     os.close(writing)
     try:
-        desk.run(
+        by_script.run(
             *("skillrepo", "--keys", "k", "--passphrase-fd", str(reading), "key", "new", "bob", "--quick"),
             pass_fds=[reading],
         )
@@ -76,16 +86,18 @@ def test_a_passphrase_from_a_file_or_a_descriptor_opens_the_key_and_shows_nowher
     assert not any(SECRET.encode() in path.read_bytes() for path in kept)
 
 
-def test_a_passphrase_is_typed_twice_and_not_shown(desk: Desk) -> None:
-    status, screen = desk.talk(
+def test_a_passphrase_is_typed_twice_and_not_shown(by_script: Desk) -> None:
+    status, screen = by_script.talk(
         *("skillrepo", "--keys", "k", "key", "new", "alice", "--quick"),
         answers=[("passphrase of alice's key", SECRET), ("Repeat", SECRET)],
     )
     assert status == 0
     assert SECRET not in screen
-    assert (desk.folder / "k/alice.key.json").is_file()
+    assert (by_script.folder / "k/alice.key.json").is_file()
 
 
-def test_there_is_no_option_for_a_passphrase_itself(desk: Desk) -> None:
-    refused = desk.run("skillrepo", "--passphrase", SECRET, "--keys", "k", "key", "new", "alice", status=2)
+def test_there_is_no_option_for_a_passphrase_itself(by_script: Desk) -> None:
+    refused = by_script.run(
+        "skillrepo", "--passphrase", SECRET, "--keys", "k", "key", "new", "alice", status=2
+    )
     assert SECRET not in refused.stderr

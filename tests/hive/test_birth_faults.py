@@ -33,7 +33,8 @@ from signing.errors import (
     TransportError,
 )
 from signing.format.names import Pin, parse_tenant_id
-from tests.attacks.scene import Scene, in_a_hurry, open_scene
+from tests.attacks.scene import Scene, open_scene
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World, jail_files, now
 
 ACME = parse_tenant_id("acme")
@@ -186,6 +187,7 @@ def test_a_birth_killed_anywhere_is_continued_to_the_same_jail(
     assert killed > 7
 
 
+@pytest.mark.slow
 def test_a_killed_birth_whose_skill_was_revoked_meanwhile(scene: Scene, killer: Killer) -> None:
     after = killer.kill_when_it_stands("usr/home/agent/skills/web-search")
     revoke(scene)
@@ -194,6 +196,7 @@ def test_a_killed_birth_whose_skill_was_revoked_meanwhile(scene: Scene, killer: 
     assert list((after.mother.state / "jails").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_birth_does_not_keep_a_withdrawn_bundle(scene: Scene, killer: Killer) -> None:
     """The jail holds a skill that nobody consents to any more: it is made anew, without it."""
     with transaction(scene.mother.engine) as session:

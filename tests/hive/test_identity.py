@@ -14,7 +14,8 @@ from signing.errors import FormatError, WrongSubjectError
 from signing.format.manifest import Kind
 from signing.format.names import Pin
 from signing.format.profile import Profile
-from tests.attacks.scene import Scene, in_a_hurry, open_scene
+from tests.attacks.scene import Scene, open_scene
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World, jail_files, now, skill_md
 
 BASE, HOUSE = "base-soul==1.0", "house-soul==2.0"

@@ -12,7 +12,8 @@ from hive.external import OptIn, read_external
 from hive.tenants import Tier
 from signing.errors import DigestMismatchError, FormatError, NotFirstPartyError, NotFoundError, UsageError
 from signing.format.names import Pin, parse_tenant_id
-from tests.attacks.scene import Scene, in_a_hurry, open_scene
+from tests.attacks.scene import Scene, open_scene
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World, jail_files, now, skill_md
 
 FREE = parse_tenant_id("free")

@@ -12,7 +12,7 @@ from signing.errors import CouldNotVerifyError, ExpiredError, FormatError, NotFo
 from signing.format.names import Pin
 from signing.metadata import MAX_METADATA_BYTES
 from tests.attacks.forge import Forge
-from tests.attacks.scene import in_a_hurry
+from tests.support.hurry import in_a_hurry
 from tests.support.world import PlainServer, World, now
 
 PIN = Pin.parse("web-search==1.0")

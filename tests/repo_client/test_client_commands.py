@@ -16,7 +16,7 @@ from repo_client.cli import cli
 from signing.console import run
 from signing.format.withdrawal import Withdrawn
 from tests.attacks.forge import Forge
-from tests.attacks.scene import in_a_hurry
+from tests.support.hurry import in_a_hurry
 from tests.support.world import PlainServer, World
 
 BUNDLE = "skills/web-search/1.0/web-search-1.0.tar.gz"

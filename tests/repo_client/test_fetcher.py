@@ -21,7 +21,7 @@ from tuf.api.exceptions import (
 
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from signing.errors import FormatError
-from tests.attacks.raw_server import RawServer, Talk, raw_server
+from tests.attacks.raw_server import LONGEST, RawServer, Talk, raw_server
 
 
 def fetcher_of(server: RawServer, *, gap: float = 1.0, deadline: float = 2.0) -> StrictFetcher:
@@ -36,7 +36,7 @@ def threads() -> set[str]:
 def no_watchdog_is_left():
     before = threads()
     yield
-    end = time.monotonic() + 2
+    end = time.monotonic() + 20
     while threads() - before and time.monotonic() < end:
         time.sleep(0.01)
     assert threads() <= before
@@ -82,7 +82,7 @@ def test_after_too_much_the_connection_is_closed_at_once() -> None:
     with raw_server(answer) as server:
         with pytest.raises(DownloadLengthMismatchError) as kept:
             fetcher_of(server, deadline=30).download_bytes(f"{server.url}/x", 10)
-        assert hung_up.wait(2)
+        assert hung_up.wait(20)
     assert kept.value is not None
 
 
@@ -98,36 +98,35 @@ def test_anything_but_200_is_an_error_with_its_status(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "gap", "deadline", "most"),
+    ("answer", "gap", "deadline"),
     [
-        (lambda talk: talk.silence(), 0.2, 5.0, 1.0),
-        (lambda talk: talk.for_ever(b"X", pause=0.05), 0.2, 0.4, 1.2),
+        (lambda talk: talk.silence(), 0.2, LONGEST),
+        (lambda talk: talk.for_ever(b"X", pause=0.05), LONGEST, 0.4),
         (
             lambda talk: (talk.send(b"HTTP/1.1 200 OK\r\n\r\n"), talk.for_ever(b"X", pause=0.05)),
-            0.2,
+            LONGEST,
             0.4,
-            1.2,
         ),
     ],
     ids=["gap", "deadline in the header", "deadline in the body"],
 )
-def test_gap_and_deadline(answer: Callable[[Talk], None], gap: float, deadline: float, most: float) -> None:
+def test_gap_and_deadline(answer: Callable[[Talk], None], gap: float, deadline: float) -> None:
     with raw_server(answer) as server:
         start = time.monotonic()
         with pytest.raises(SlowRetrievalError):
             fetcher_of(server, gap=gap, deadline=deadline).download_bytes(f"{server.url}/x", 1 << 20)
-        assert time.monotonic() - start < most
+        assert time.monotonic() - start < LONGEST / 2
         assert server.connections == 1
 
 
 def test_a_tls_handshake_that_never_comes_ends_at_the_gap() -> None:
     with raw_server(lambda talk: talk.silence()) as server:
         url = server.url.replace("http:", "https:")
-        fetcher = StrictFetcher(frozenset({Origin.of(url)}), limits=FetchLimits(gap=0.3, deadline=0.6))
+        fetcher = StrictFetcher(frozenset({Origin.of(url)}), limits=FetchLimits(gap=0.3, deadline=LONGEST))
         start = time.monotonic()
         with pytest.raises(SlowRetrievalError):
             fetcher.download_bytes(url, 10)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < LONGEST / 2
         server.stopping.set()
 
 
@@ -151,7 +150,7 @@ def test_plain_text_where_tls_should_be() -> None:
         )
         with pytest.raises(DownloadError):
             fetcher.download_bytes(f"{url}/x", 10)
-        greeter.join(5)
+        greeter.join(20)
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from repo_client.store import TreeStore
 from signing.errors import HostError
 from signing.evidence import VerifiedBundle
 from signing.format.names import Pin
-from tests.attacks.scene import in_a_hurry
+from tests.support.hurry import in_a_hurry
 from tests.support.world import PlainServer, World, now
 
 PIN = Pin.parse("web-search==1.0")
@@ -139,7 +139,7 @@ def test_two_keep_the_same_tree_at_once(opened: tuple[PlainServer, Session], tmp
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert wrong == []
     assert [path.name for path in folder.iterdir()] == [bundle.tree_sha256[:2]]
     assert [path.name for path in (folder / bundle.tree_sha256[:2]).iterdir()] == [bundle.tree_sha256]

@@ -17,7 +17,7 @@ from repo_client.fetcher import FetchLimits
 from repo_client.updater import Server, locked, make_durable, our_error, refreshed
 from signing.errors import ConflictError, FormatError, HostError, RollbackError, SkillRepoError
 from signing.format.names import REVOCATIONS_PATH, Pin
-from tests.attacks.scene import in_a_hurry
+from tests.support.hurry import in_a_hurry
 from tests.support.world import PlainServer, World, now
 
 LIMITS = FetchLimits(gap=5, deadline=10)
@@ -45,7 +45,7 @@ def test_the_lock_is_exclusive_and_ends_with_the_block(tmp_path: Path) -> None:
         start = time.monotonic()
         with pytest.raises(ConflictError), locked(folder, seconds=0.2):
             raise AssertionError("two at once")
-        assert 0.2 <= time.monotonic() - start < 1.0
+        assert 0.2 <= time.monotonic() - start < 20
     with locked(folder, seconds=0):
         pass
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -57,16 +57,16 @@ def test_who_waits_gets_the_lock(tmp_path: Path) -> None:
     def hold() -> None:
         with locked(tmp_path):
             holding.set()
-            released.wait(5)
+            released.wait(60)
 
     holding = threading.Event()
     holder = threading.Thread(target=hold)
     holder.start()
-    assert holding.wait(5)
+    assert holding.wait(60)
     threading.Timer(0.1, released.set).start()
     with locked(tmp_path, seconds=5):
         assert released.is_set()
-    holder.join(5)
+    holder.join(60)
 
 
 def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:

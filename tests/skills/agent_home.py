@@ -97,7 +97,7 @@ class AgentHome:
             env=self.environment(),
             cwd=self.folder,
             capture_output=True,
-            timeout=10,
+            timeout=60,
             check=False,
         )
         return self.checked(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
@@ -114,7 +114,7 @@ class AgentHome:
     def finish(self, process: "subprocess.Popen[bytes]") -> Done:
         began = time.monotonic()
         try:
-            stdout, stderr = process.communicate(timeout=5)
+            stdout, stderr = process.communicate(timeout=60)
         finally:
             process.kill()
         return self.checked(process.returncode, stdout, stderr, time.monotonic() - began)
@@ -128,7 +128,7 @@ class AgentHome:
         return Done(status, [json.loads(line) for line in stdout.splitlines()], stderr.decode(), seconds)
 
 
-def wait_until(happened: Callable[[], object], seconds: float = 4.0) -> None:
+def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < until, "it did not happen in time"

@@ -115,7 +115,7 @@ def serving(unix: Path | None = None) -> Iterator[Hive]:
 
 
 def hanging(handler: _Handler, _body: Any) -> None:
-    handler.server.hive.over.wait(10)
+    handler.server.hive.over.wait(60)
     handler.close_connection = True
 
 
@@ -125,7 +125,7 @@ def dripping(prefix: bytes) -> Callable[[_Handler, Any], None]:
     def drip(handler: _Handler, _body: Any) -> None:
         with contextlib.suppress(OSError):
             handler.wfile.write(prefix)
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while time.monotonic() < until and not handler.server.hive.over.wait(0.05):
                 handler.wfile.write(b" ")
                 handler.wfile.flush()

@@ -16,7 +16,7 @@ REPORT = SKILLS / "jail-housekeeping" / "scripts" / "report.py"
 
 def report(*arguments: str | os.PathLike[str], status: int = 0) -> dict[str, Any]:
     command = [sys.executable, "-I", "-B", "-W", "error", str(REPORT), *map(os.fspath, arguments)]
-    done = subprocess.run(command, capture_output=True, timeout=5, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == status, done.stderr
     assert b"Traceback" not in done.stderr
     return json.loads(done.stdout)

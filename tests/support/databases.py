@@ -164,10 +164,10 @@ def a_second_writer_waits_for_the_first(database: Database) -> None:
     with database.transaction(engine) as session:
         session.execute(text("SELECT 1"))
         thread.start()
-        started.wait(5)
+        started.wait(60)
         time.sleep(0.1)
         order.append("first")
-    thread.join(10)
+    thread.join(60)
     assert order == ["first", "second"]
     engine.dispose()
 

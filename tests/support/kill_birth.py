@@ -24,7 +24,7 @@ from hive.jails.directory import DirectoryHost
 from repo_client.client import RepoClient
 from repo_client.updater import Server
 from signing.format.names import Pin, parse_tenant_id
-from tests.attacks.scene import in_a_hurry
+from tests.support.hurry import in_a_hurry
 
 JOURNAL = ("begin", "admitted", "started", "done", "finish")
 STEPS = ("install_skill", "install_identity", "install_lock", "_verify")

@@ -6,6 +6,7 @@ follows from it.
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ COMMITS: dict[str, str] = {
 
 def github_routes(folder: Path) -> dict[str, Page]:
     """Return the answers about every repository that was recorded in ``folder``."""
+    return dict(_routes(folder))
+
+
+@cache
+def _routes(folder: Path) -> dict[str, Page]:
     routes: dict[str, Page] = {}
     for owner in (folder / "contents").iterdir():
         for repository in owner.iterdir():

@@ -4,7 +4,8 @@
         requests.get(f"{site.url}/index.json")
 
 Keys are paths, with the query when that matters (``/x?version=1``). ``__BASE_URL__`` in a text stands for the
-site's own address. What is not in the table is 404; ``site.requests`` is the log.
+site's own address. What is not in the table is 404; ``site.requests`` is the log, and ``site.tokens`` says with which
+``Authorization`` each came.
 """
 
 import json
@@ -42,6 +43,7 @@ class LoopbackSite:
     def __init__(self, routes: Mapping[str, Page]) -> None:
         self.routes = dict(routes)
         self.requests: list[str] = []
+        self.tokens: list[str | None] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -73,6 +75,7 @@ def _handler_for(site: LoopbackSite) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             site.requests.append(self.path)
+            site.tokens.append(self.headers.get("Authorization"))
             page = site.answer(self.path)
             text = page.kind.startswith(("application/json", "text/"))
             body = page.body.replace(_PLACEHOLDER, site.url.encode()) if text else page.body

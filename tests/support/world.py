@@ -265,7 +265,7 @@ class World:
             server=Server.parse(url),
             metadata_dir=state / "metadata",
             store_dir=state / "store",
-            limits=FetchLimits(gap=5, deadline=10),
+            limits=FetchLimits(gap=20, deadline=60),
         )
 
     def mother(self, url: str, state: Path) -> Mother:

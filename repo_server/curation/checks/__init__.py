@@ -2,6 +2,7 @@
 
     run_checks(tree, name=None, strict=False) -> EngineReport      findings, with version and policy digest
     surface_of(tree) -> Surface                                    what the files say they touch
+    ParsedSkill.of(tree) -> ParsedSkill                            read once for both: `report_on`, `surface_on`
 
 First every text is made plain: letters, line ends, quoting, variables, encodings (`document`, `folding`, `unquoting`,
 `decoding`). Then each family judges what stands in it, alone and together: a download and an execution, a secret
@@ -30,16 +31,15 @@ from repo_server.curation.checks import (
     names,
     orders,
     persistence,
+    programs,
     remote_execution,
     runtimes,
     structure,
     system,
     unicode,
 )
-from repo_server.curation.checks.document import Document, Hit, documents_of
-from repo_server.curation.checks.extraction import surface_of
-from repo_server.curation.checks.purpose import Purpose
-from repo_server.curation.frontmatter import read_front_matter
+from repo_server.curation.checks.extraction import surface_of, surface_on
+from repo_server.curation.checks.parsed import Judge, ParsedSkill
 from repo_server.curation.tree import SourceTree
 from signing.format.canonical import canonical
 from signing.format.digest import sha256_of
@@ -50,19 +50,27 @@ ENGINE = "skillrepo-checks"
 VERSION = "3"
 MAX_FINDINGS = 300  # of one family; a review of thousands of lines is a review that nobody reads
 
-__all__ = ["ENGINE", "MAX_FINDINGS", "VERSION", "run_checks", "surface_of"]
+__all__ = [
+    "ENGINE",
+    "MAX_FINDINGS",
+    "VERSION",
+    "ParsedSkill",
+    "report_on",
+    "run_checks",
+    "surface_of",
+    "surface_on",
+]
 
 Check = Callable[[SourceTree], Iterator[Finding]]
-Judge = Callable[[Document, Purpose], Iterator[Hit]]
 
 _OF_FILES: tuple[tuple[str, str, Check], ...] = (
     ("structure", "3", structure.check),
     ("unicode", "3", unicode.check),
     ("executables", "2", executables.check),
-    ("hosts", "3", hosts.check),
 )
+_OF_HOSTS = ("hosts", "3")
 _OF_TEXTS: tuple[tuple[str, str, Judge], ...] = (
-    ("remote-execution", "3", remote_execution.judge),
+    ("remote-execution", "4", remote_execution.judge),
     ("acquisition", "1", acquisition.judge),
     ("exfiltration", "1", exfiltration.judge),
     ("orders", "1", orders.judge),
@@ -73,6 +81,7 @@ _OF_TEXTS: tuple[tuple[str, str, Judge], ...] = (
     ("markup", "1", markup.judge),
     ("runtimes", "1", runtimes.judge),
 )
+_OF_PROGRAMS = (("programs", "1", programs.judge),)
 _OF_THE_HEAD = (("frontmatter", "3"), ("names", "1"))
 _WEIGHT = {Severity.BLOCK: 0, Severity.LOOK: 1, Severity.NOTE: 2}
 
@@ -88,20 +97,32 @@ def run_checks(
         strict: the publish profile of the front matter; otherwise the import profile.
         known_names: names that are published already; one that is easily taken for another of them blocks.
     """
-    front, problems = read_front_matter(tree.skill_md, strict=strict, expected=name)
-    purpose = Purpose.said_by(front, tree)
-    documents = documents_of(tree)
+    return report_on(ParsedSkill.of(tree, name=name, strict=strict), known_names=known_names)
+
+
+def report_on(skill: ParsedSkill, *, known_names: Iterable[str] = ()) -> EngineReport:
+    """Return what `run_checks` returns, of a skill that is parsed already."""
+    tree = skill.tree
     findings = [finding for family, _, check in _OF_FILES for finding in _bounded(family, check(tree))]
-    findings += _bounded("frontmatter", frontmatter.check(tree, problems))
-    findings += _bounded("names", names.check(front, name=name, known_names=tuple(known_names)))
+    findings += _bounded("hosts", hosts.judged(skill.hosts))
+    findings += _bounded("frontmatter", frontmatter.check(tree, skill.problems))
+    findings += _bounded("names", names.check(skill.front, name=skill.name, known_names=tuple(known_names)))
     for family, _, judge in _OF_TEXTS:
-        findings += _bounded(family, _judged(documents, purpose, judge))
+        findings += _bounded(family, _judged(skill, judge))
+    for family, _, judge_all in _OF_PROGRAMS:
+        together = (document.finding(hit) for document, hit in judge_all(skill.documents, skill.purpose))
+        known = {(finding.check, finding.path, finding.line) for finding in findings}
+        findings += _bounded(
+            family, (found for found in together if (found.check, found.path, found.line) not in known)
+        )
     policy = {
         "checks": [
-            *([family, version] for family, version, _ in (*_OF_FILES, *_OF_TEXTS)),
+            *([family, version] for family, version, _ in _OF_FILES),
+            list(_OF_HOSTS),
+            *([family, version] for family, version, _ in (*_OF_TEXTS, *_OF_PROGRAMS)),
             *([family, version] for family, version in _OF_THE_HEAD),
         ],
-        "profile": "publish" if strict else "import",
+        "profile": "publish" if skill.strict else "import",
     }
     return EngineReport(
         name=ENGINE,
@@ -111,15 +132,14 @@ def run_checks(
     )
 
 
-def _judged(documents: list[Document], purpose: Purpose, judge: Judge) -> Iterator[Finding]:
+def _judged(skill: ParsedSkill, judge: Judge) -> Iterator[Finding]:
     """Yield what ``judge`` finds in each text, once a line and check: what a file says, its decoded copy need not."""
     seen: set[tuple[str, int, str, Severity]] = set()
-    for document in documents:
-        for hit in judge(document, purpose):
-            key = (document.path, document.line(hit.at), hit.check, hit.severity)
-            if key not in seen:
-                seen.add(key)
-                yield document.finding(hit)
+    for document, hit in skill.judged(judge):
+        key = (document.path, document.line(hit.at), hit.check, hit.severity)
+        if key not in seen:
+            seen.add(key)
+            yield document.finding(hit)
 
 
 def _bounded(family: str, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ Told in prose, in ten languages, or as commands. What blocks is the combination;
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, leaks
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied, is_verb
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -55,11 +55,14 @@ _GUARDS_OFF = Phrases(
 )
 _FETCHING_PROGRAMS = Phrases(
     r"\bmshta(?:\.exe)?\s{1,3}[\"']?(?:https?:|javascript:|vbscript:)|\bcertutil(?:\.exe)?\s[^\n]{0,60}-(?:urlcache|decode)|\bbitsadmin\s[^\n]{0,60}/transfer|\bregsvr32\s[^\n]{0,60}/i:https?|\brundll32\s[^\n]{0,80}(?:javascript|https?):|\bmsiexec\s[^\n]{0,40}/(?:i|package)\s{1,3}[\"']?https?:"
-    r"|\b(?:npx|bunx|pnpm dlx|uvx|pipx run)\s{1,3}(?:--?\w{1,12}\s{1,3}){0,3}https?://|\b(?:npm|pnpm|yarn)\s{1,3}(?:i|install|add)\s{1,3}(?:-\w{1,10}\s{1,3}){0,3}https?://(?!github\.com)|\bpip3?\s{1,3}install\s{1,3}(?:-\w{1,10}\s{1,3}){0,3}https?://(?!github\.com)|\bosascript\s[^\n]{0,60}(?:do shell script|https?:)|\bgit\s{1,3}clone\s[^\n]{0,40}https?://(?!(?:www\.)?(?:github|gitlab|bitbucket|codeberg|huggingface|sr\.ht|gitee)\b)[^\n]{3,200}(?:&&|;)[^\n]{0,120}(?:\bmake\b|\./|\bsh\b|\bbash\b|setup\.py|npm (?:i|install|run)|pip install)|\bgo\s{1,3}(?:run|install)\s{1,3}(?!github\.com|golang\.org|gitlab\.com|go\.|gopkg\.in|mvdan\.cc|sigs\.k8s\.io|honnef\.co|google\.golang\.org|\./|\.)[\w.-]{3,60}/[^\s]{1,100}@(?:latest|main|master)|\bdocker\s{1,3}run\s[^\n]{0,120}-v\s{0,2}[\"']?(?:\$HOME|~|/)(?:/?:)[^\n]{0,100}|\bcscript\s[^\n]{0,60}https?:|\bdeno\s{1,3}run\s[^\n]{0,80}https?://(?!deno\.land|jsr\.io|esm\.sh)"
+    r"|\b(?:npx|bunx|pnpm dlx|uvx|pipx run)\s{1,3}(?:--?\w{1,12}\s{1,3}){0,3}https?://|\b(?:npm|pnpm|yarn)\s{1,3}(?:i|install|add)\s{1,3}(?:-\w{1,10}\s{1,3}){0,3}https?://(?!github\.com)|\bpip3?\s{1,3}install\s{1,3}(?:-\w{1,10}\s{1,3}){0,3}https?://(?!github\.com)|\b(?:rpm|dnf|yum|apt|apt-get|zypper|dpkg|gem|apk)\s{1,3}(?:-\w{1,6}\s{1,3}|install\s{1,3}|add\s{1,3}){1,4}[\"']?https?://|^[\w.\[\]-]{1,60}\s{1,3}@\s{1,3}https?://(?!github\.com|files\.pythonhosted|download\.pytorch)|\"[@\w./-]{1,60}\"\s{0,3}:\s{0,3}\"https?://(?!github\.com|codeload\.github)[^\"\s]{4,200}\.tgz\"|\bosascript\s[^\n]{0,60}(?:do shell script|https?:)|\bgit\s{1,3}clone\s[^\n]{0,40}https?://(?!(?:www\.)?(?:github|gitlab|bitbucket|codeberg|huggingface|sr\.ht|gitee)\b)[^\n]{3,200}(?:&&|;)[^\n]{0,120}(?:\bmake\b|\./|\bsh\b|\bbash\b|setup\.py|npm (?:i|install|run)|pip install)|\bgo\s{1,3}(?:run|install)\s{1,3}(?!github\.com|golang\.org|gitlab\.com|go\.|gopkg\.in|mvdan\.cc|sigs\.k8s\.io|honnef\.co|google\.golang\.org|\./|\.)[\w.-]{3,60}/[^\s]{1,100}@(?:latest|main|master)|\bdocker\s{1,3}run\s[^\n]{0,120}-v\s{0,2}[\"']?(?:\$HOME|~|/)(?:/?:)[^\n]{0,100}|\bcscript\s[^\n]{0,60}https?:|\bdeno\s{1,3}run\s[^\n]{0,80}https?://(?!deno\.land|jsr\.io|esm\.sh)"
 )
-_OTHER_INDEX = re.compile(
-    r"--(?:extra-)?index-url[= ]{1,3}[\"']?(?P<pip>https?://[^\s\"'`]{3,200})|(?:--registry[= ]{1,3}|config set (?:[@\w-]{1,40}:)?registry[= ]{1,3})[\"']?(?P<npm>https?://[^\s\"'`]{3,200})|--trusted-host\b",
-    re.IGNORECASE,
+_INDEX_URL = r"[\"']?(?P<{}>https?://[^\s\"'`,\]]{{3,200}})"
+_OTHER_INDEX = Phrases(
+    rf"(?:extra-|default-)?index-url[\"']?[ =:]{{1,4}}{_INDEX_URL.format('pip')}|\b(?:pip3?|uv|pipx|poetry)\b[^\n|;&]{{0,80}}\s(?:-i|-f|--find-links|--index|--default-index|--extra-index)[ =]{{1,3}}{_INDEX_URL.format('short')}|\b(?:PIP|UV)_\w{{0,20}}INDEX\w{{0,6}}\s?=\s?{_INDEX_URL.format('env')}|\bPIP_FIND_LINKS\s?=\s?{_INDEX_URL.format('links')}|\bpoetry\s{{1,3}}source\s{{1,3}}add\s[^\n]{{0,60}}{_INDEX_URL.format('poetry')}"
+    rf"|--registry[= ]{{1,3}}{_INDEX_URL.format('npm')}|config\s{{1,3}}set\s{{1,3}}(?:[@\w-]{{1,40}}:)?(?:npm)?registry\w{{0,6}}[= ]{{1,3}}{_INDEX_URL.format('set')}|registry\s?=\s?{_INDEX_URL.format('rc')}|npmregistryserver[\"']?\s?:\s?{_INDEX_URL.format('yarn')}|npm_config_registry\s?=\s?{_INDEX_URL.format('npmenv')}"
+    rf"|\bgem\b[^\n|;&]{{0,80}}(?:--source|-s|--add|-a)[ =]{{1,3}}{_INDEX_URL.format('gem')}|\bGOPROXY\s?=\s?{_INDEX_URL.format('go')}|\bcargo\b[^\n|;&]{{0,80}}--(?:git|index)[ =]{{1,3}}{_INDEX_URL.format('cargo')}|\bbrew\s{{1,3}}tap\s{{1,3}}[\w/-]{{3,60}}\s{{1,3}}{_INDEX_URL.format('brew')}|\b(?:nuget|dotnet)\b[^\n|;&]{{0,80}}-{{1,2}}source[ =]{{1,3}}{_INDEX_URL.format('nuget')}|\bcpanm?\b[^\n|;&]{{0,60}}--mirror[ =]{{1,3}}{_INDEX_URL.format('cpan')}|\bluarocks\b[^\n|;&]{{0,60}}--server[ =]{{1,3}}{_INDEX_URL.format('lua')}|\brepos\s?=\s?{_INDEX_URL.format('r')}|\bRegister-PSRepository\b[^\n]{{0,100}}-SourceLocation\s{{1,3}}{_INDEX_URL.format('ps')}"
+    rf"|\[trusted=yes\]\s{{1,3}}{_INDEX_URL.format('apt')}|--trusted-host\b|\bgpgcheck\s?=\s?0"
 )
 _FROM_FORGE = re.compile(
     r"git\+(?:https?|ssh)://(?:[^@/\s]{1,60}@)?(?P<host>[\w.-]{3,100})/[^\s\"'`]{1,200}", re.IGNORECASE
@@ -77,43 +80,11 @@ _KNOWN_INDEXES = (
     "tuna.tsinghua.edu.cn",
     "aliyun.com",
 )
-_OFFICIAL = (
-    "python.org",
-    "nodejs.org",
-    "git-scm.com",
-    "microsoft.com",
-    "apple.com",
-    "docker.com",
-    "rust-lang.org",
-    "rustup.rs",
-    "golang.org",
-    "go.dev",
-    "brew.sh",
-    "ffmpeg.org",
-    "libreoffice.org",
-    "pandoc.org",
-    "imagemagick.org",
-    "anaconda.com",
-    "graphviz.org",
-    "jetbrains.com",
-    "oracle.com",
-    "adoptium.net",
-    "postgresql.org",
-    "google.com",
-    "mozilla.org",
-    "gnu.org",
-    "debian.org",
-    "ubuntu.com",
-    "blender.org",
-    "obsidian.md",
-    "1password.com",
-    "ollama.com",
-    "ollama.ai",
-)
 
 
-def judge(document: Document, _: Purpose) -> Iterator[Hit]:
+def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     """Yield the ways to a foreign program in one text."""
+    yield from leaks.redirects(document, purpose)
     for pattern, check, message in (
         (_GUARDS_OFF, "guards-off", "switches off what protects the machine from unknown programs"),
         (_FETCHING_PROGRAMS, "fetching-program", "starts something directly from an address"),
@@ -126,8 +97,8 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
                     at=match.start(),
                     message=f"{message}; {_ADVICE}",
                 )
-    for match in document.places(_OTHER_INDEX, "index-url", "registry", "trusted-host"):
-        address = match["pip"] or match["npm"]
+    for match in document.places(_OTHER_INDEX):
+        address = next((group for group in match.groups() if group), "")
         if (
             address
             and not egress.belongs(egress.host_of(address.split("/")[2]), _KNOWN_INDEXES)
@@ -136,7 +107,7 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
         ):
             message = "takes packages from another index than the usual one, where a name can mean anything"
             placeholder = re.search(
-                r"example|your|company|internal|private|corp\b|[<{$]|localhost|artifactory|nexus|jfrog",
+                r"example\.(?:com|org|net)|your|company|internal|private|corp\b|[<{$]|localhost|artifactory|nexus|jfrog",
                 address,
                 re.IGNORECASE,
             )
@@ -293,7 +264,7 @@ def _downloads(document: Document, words: Sentences) -> Iterator[Hit]:
         )
         required = words.within(max(0, token.at - 300), end, _M.REQUIRED, _M.FIRST) is not None
         checked = re.search(r"\b[0-9a-f]{64}\b", document.lower[token.at : end + 400])
-        block = (harmful or required) and not egress.belongs(host, _OFFICIAL) and not checked
+        block = (harmful or required) and not egress.belongs(host, egress.OFFICIAL) and not checked
         message = f"a program is to be downloaded and started; nobody reviewed it; {_ADVICE}"
         yield Hit(
             check=f"{_CHECK}download-and-run",
@@ -328,7 +299,7 @@ def _scripts(document: Document, words: Sentences) -> Iterator[Hit]:
             not host
             or found is None
             or not _SCRIPT.search(piece)
-            or egress.belongs(host, _OFFICIAL)
+            or egress.belongs(host, egress.OFFICIAL)
             or is_warning(document, token.at)
         ):
             continue

@@ -2,8 +2,9 @@
 
     rule_of("exfiltration.secret")  ->  Rule(check=…, title=…, severity=Severity.BLOCK, why=…, fix=…)
 
-There is a rule for every identifier that a check can emit, so that a page or a SARIF file can explain each finding. What
-only varies in its cause (``*.too-many``, and the families of sources, history and engines) has one rule by family.
+There is a rule for every identifier that a check can emit, and for everything that comparing with the last release can
+show, so that a page or a SARIF file can explain each finding. What only varies in its cause (``*.too-many``, and the
+families of sources and engines) has one rule by family.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Rule:
 
 
 _WAIVE = "If it is meant, waive it with the reason."
+_SAY = "If it is meant, say so in the reason of your decision."
 # check | usual severity | title | why it matters | how to fix it
 _TABLE = """
 structure.nested-archive | block | Archive inside the skill | What is packed inside is reviewed by nobody and unpacked at run time. | Ship the files themselves.
@@ -70,6 +72,7 @@ acquisition.download-and-run | block | Program to be downloaded and started | A 
 acquisition.fetch-and-run | block | Script to be fetched and run | What runs is whatever the other side gives at that moment. | Ship the program as source, or name a package with its version and digest.
 acquisition.guards-off | block | Protection switched off | Gatekeeper, Defender and their like exist to stop exactly such programs. | Remove it; a sound program does not need it.
 acquisition.fetching-program | block | System program that fetches and runs | It starts something directly from an address. | Ship the program as source, or name a package with its version and digest.
+acquisition.redirects | block | Traffic led elsewhere | Whoever stands there reads every prompt, and the keys with it. | Leave addresses of services and proxies to the user.
 acquisition.other-index | block | Packages from another index | There a known name can be any program. | Use the usual index, or pin the commit or digest.
 exfiltration.secret | block | A secret and a way out | Where secrets lie is read, and something is sent elsewhere. | Say it in the description, where users see it, or remove it.
 exfiltration.secret-place | look | Names a place of secrets | The skill may read what it has no business with. | Find out what it is for.
@@ -87,6 +90,9 @@ orders.overrides | block | Earlier instructions set aside | A skill does not sta
 orders.impersonates | look | Message of the system imitated | Agents may take it for one. | Write it as ordinary text.
 orders.remote-instructions | look | Instructions fetched at run time | They can change after the review. | Ship them with the skill.
 orders.asks-secret | look | Asks the user for a secret | An agent has no business with passwords, codes and seed phrases. | Let the program that needs it ask for it.
+orders.remembers | block | To be remembered for good | What stands in a memory or starts with the machine holds long after the task. | Leave it to the user, or say so in the description.
+orders.steers | block | Advice or figures turned to somebody's advantage | The user decides by what is not so, or pays somebody else. | Say who gains by it, and show figures as they are.
+orders.waits | block | Done when nobody looks | A condition of place or hour keeps it from whoever tries the skill out. | Do it always, or not at all.
 deeds.sends-off | look | Sends what belongs to the user elsewhere | The description does not speak of the address. | Say it in the description, where users see it, or remove it.
 deeds.tampers | block | Fixed account or wallet address | It takes the place of the one the user meant. | Remove it.
 deeds.destroys | block | Deletes at a set time or unsaid | The user would not agree. | Ask first, and say what is deleted.
@@ -100,6 +106,7 @@ persistence.hook | block | Changes what git runs | It runs with each commit, of 
 persistence.skills | look | Changes another skill | The other skill was reviewed without it. | Say it in the description, where users see it, or remove it.
 persistence.access | block | Changes who may enter | It opens the machine to others. | Remove it.
 system.reverse-shell | block | Shell for somebody outside | Whoever waits there controls the machine. | Remove it.
+system.opens | block | Way in from outside | Whoever comes in that way has the user's machine. | Remove it, or say it in the description.
 system.destroys | block | Destroys files or disks | There is no way back. | Name exactly what is removed, and ask first.
 system.privileges | block | Highest privileges | Everything on the machine becomes changeable by anybody. | Remove it.
 system.widens-itself | block | Takes the brakes off the agent | No question and no sandbox stands between the agent and the machine. | Leave it to the user.
@@ -144,27 +151,50 @@ frontmatter.compatibility | look | Compatibility too long | At most 500 characte
 frontmatter.type | look | Value that is not text | Readers make a number or a date of it. | Quote it.
 frontmatter.unknown-key | look | Key outside the specification | Some agents act on it and others do not. | Move it under metadata.
 """
-# The same for whole families, whose findings come from other modules.
+# The same for what changed since the last release, and for upstream's signatures; these come from other modules.
+_COMPARED = """
+history.backwards | look | Version does not follow the published one | An older release comes back with its known faults, and whoever takes the newest gets the older one. | Import a higher version.
+history.source-changed | look | Comes from another source | Another marketplace may have another publisher under the same name, and it checked other things. | Compare the publishers, and read the whole diff as if it were a first release.
+history.place-changed | look | Another place at the source | Another slug, repository or folder need not belong to the same people, however alike the names are. | Ask the publisher of the last release whether it moved there.
+history.publisher-changed | block | Another publisher | Taking over a trusted name is the cheapest way to reach everybody who uses it: the account was handed on, sold or stolen. | Ask the publisher of the last release; if there is no answer, stay with that release.
+history.account-changed | block | Another account under the publisher's name | A name that its owner gave up is free for whoever wants it; behind it is now somebody else, or the source does not say any more who. | Treat it as another publisher: ask the one of the last release by a way that does not lead through this source.
+history.repository-changed | block | Another source repository | The files come from elsewhere, or the repository was deleted and somebody made a new one of the same name. | Compare the history of both repositories; the last release's commit must be in the new one.
+history.licence-changed | look | Another licence | What you may do with it has changed, or whoever changed it had no right to. | Read the new licence; ask all authors' consent of the publisher, or stay with the last release.
+history.grows | look | May touch what the last version could not | New hosts, commands, names of secrets or tools are where an update does harm. | Read the changes of the surface, then the changed lines that need them; acknowledge them only if each has a purpose.
+history.new-file | look | File that was not there before | An agent follows a bland sentence into a new file, and there it says more. | Read the whole file, and the line that leads to it.
+history.new-files | look | More new files than are listed | What is not listed is in the diff only, and is easily passed over. | Read them in the diff; ask for smaller releases.
+history.withdrawn | block | Withdrawn before | This name, publisher or these very files were withdrawn for a reason that may hold still. | Read that reason (skillrepo log), and approve only what does not have the fault.
+upstream.verified | note | Signed by its publisher | Somebody whom your roots vouch for signed every file; that says who it was, not that it is good. | Compare the identity with whom you expect.
+upstream.partial | look | Signed, but not every file | What the signature does not cover can be anybody's. | Read the files that are not covered as if nothing were signed.
+upstream.unverifiable | look | Signature that nobody here can check | It may be good or made up; to you it is worth nothing. | Configure the root that vouches for it (policy.toml), then import again.
+upstream.invalid | block | Signature that does not fit | The files are not those that were signed, or the evidence was tampered with. | Fetch again; if it repeats, ask the publisher, and use the last release.
+upstream.identity-new | note | Signed for the first time | From now on a version by somebody else will be noticed. | Compare the identity with the publisher.
+upstream.identity-changed | block | Signed by somebody else | Whoever signs now is not who signed the last release: another build, another owner, or a thief. | Ask the publisher of the last release for the new identity, by another way.
+upstream.identity-vanished | block | Signature is gone | Whoever can publish but not sign leaves the signature out. | Ask the publisher why this version is not signed.
+upstream.identity-weaker | block | Signature covers or proves less | Without a transparency log, or with files left out, a forged version passes more easily. | Ask for evidence as good as the last release's.
+"""
+# The same for whole families.
 _FAMILIES = """
 source | look | Said by the source | The marketplace, or the fetched files, show something that a reviewer must know. | Read it, and compare with the files.
-history | look | Changed since the last release | Who takes over a name publishes from another place or under another name. | Find out who changed it and why.
 engine | look | Said by another engine | A scanner found something by rules of its own. | Look it up in that engine's documentation.
-upstream | look | Said about the publisher's signature | A signature that was there and is gone, or is another's, means that somebody else publishes. | Compare the identity with the last release.
 import | block | Could not be imported | What is not well-formed is not reviewed. | Repair the archive or folder.
 """
 
 
-def _rules(table: str) -> dict[str, Rule]:
+def _rules(table: str, *, unwaived: str = _WAIVE) -> dict[str, Rule]:
+    """Return the rules of ``table``; ``unwaived`` ends the advice about what needs no waiver."""
     rules = {}
     for line in table.strip().split("\n"):
         check, severity, title, why, fix = line.split(" | ")
+        last = _WAIVE if severity == Severity.BLOCK else unwaived
         rules[check] = Rule(
-            check=check, title=title, severity=Severity(severity), why=why, fix=f"{fix} {_WAIVE}"
+            check=check, title=title, severity=Severity(severity), why=why, fix=f"{fix} {last}"
         )
     return rules
 
 
 RULES = _rules(_TABLE)
+COMPARED = _rules(_COMPARED, unwaived=_SAY)
 _BY_FAMILY = _rules(_FAMILIES)
 
 
@@ -174,8 +204,8 @@ def rule_of(check: str) -> Rule:
     Raises:
         KeyError: no check emits it.
     """
-    if check in RULES:
-        return RULES[check]
+    if check in RULES or check in COMPARED:
+        return RULES.get(check) or COMPARED[check]
     family, _, name = check.partition(".")
     if name.endswith("too-many"):
         return Rule(

@@ -11,6 +11,7 @@ import re
 from repo_server.curation.checks.document import Document, Language
 
 _REACH = 160
+_LINE = 2_000  # characters of a line on either side of a place that count as its line; minified ones have a million
 _LEAD_LINES = 14
 _FORBIDDEN = re.compile(
     r"(?:\b(?:never|do not|don't|dont|must not|mustn't|should not|shouldn't|avoid|refuse to|instead of|rather than|not|no)\b"
@@ -72,7 +73,7 @@ _QUOTES = "`\"'“”‘’«»„|"
 def is_warning(document: Document, at: int, *, end: int | None = None) -> bool:
     """Return whether ``document`` names what stands at ``at`` only to warn of it, or to look for it."""
     row = document.row(at)
-    begin, stop = document.line_bounds(row)
+    begin, stop = _line_around(document, row, at)
     line = document.text[begin:stop]
     span = document.text[at : min(end if end is not None else at + 40, stop)]
     if "://" not in span and _PATTERN_SIGNS.search(span):
@@ -91,7 +92,7 @@ def is_warning(document: Document, at: int, *, end: int | None = None) -> bool:
 
 def _is_lesson(document: Document, at: int, row: int, clause: str) -> bool:
     """Whether the line, its list or its section is about attacks, and what stands at ``at`` is one of them."""
-    begin, stop = document.line_bounds(row)
+    begin, stop = _line_around(document, row, at)
     line, column = document.text[begin:stop], at - begin
     quoted = _within_quotes(line, column)
     if _SEARCHES.search(line[: column + 1]) and (document.is_code or quoted):
@@ -108,6 +109,12 @@ def _is_lesson(document: Document, at: int, row: int, clause: str) -> bool:
             and _ABOUT_ATTACKS.search(_lead(document, row, line)) is not None
         )
     )
+
+
+def _line_around(document: Document, row: int, at: int) -> tuple[int, int]:
+    """Return begin and end of the line ``row`` around ``at``; of a very long one, the part that a reader sees."""
+    begin, stop = document.line_bounds(row)
+    return max(begin, at - _LINE), min(stop, at + _LINE)
 
 
 def _wrapped(document: Document, row: int, before: str) -> str:
@@ -162,7 +169,7 @@ def _lead(document: Document, row: int, line: str) -> str:
     inside_list = True
     for above in range(row - 1, max(-1, row - _LEAD_LINES - 1), -1):
         begin, end = document.line_bounds(above)
-        text = document.text[begin:end].strip()
+        text = document.text[max(begin, end - _LINE) : end].strip()
         if _HEADING.match(text):
             parts.append(text)
             break

@@ -13,7 +13,6 @@ import re
 import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from repo_server.curation.checks.unquoting import unescaped
@@ -21,6 +20,7 @@ from repo_server.curation.checks.unquoting import unescaped
 MAX_DEPTH = 3
 MAX_PIECES = 400  # of one text
 MAX_DECODED = 1 << 18  # characters out of one text
+CUT = "more than is decoded"
 _MIN_TEXT = 8
 _PRINTABLE = 0.9
 _SHORTEST = 16  # characters of base64 worth a look
@@ -29,19 +29,27 @@ _LARGEST_BYTE = 0xFF
 _BASE64 = re.compile(
     r"(?<![\w+/=])(?:[A-Za-z0-9+/_-]{40,4000}\s{0,2}\n[ \t]{0,12}){0,400}[A-Za-z0-9+/_-]{16,20000}={0,2}"
 )
-_BASE32 = re.compile(r"(?<![\w=])[A-Z2-7]{24,4000}={0,6}(?![\w=])")
-_HEX = re.compile(r"(?<![0-9a-fA-F])(?:0x)?(?:[0-9a-fA-F]{2}[ :]?){12,8000}(?![0-9a-fA-F])")
+# These begin with a set of characters and look back from behind the first: so most of a text costs one look at a table.
+_BASE32 = re.compile(r"[A-Z2-7](?<![\w=].)[A-Z2-7]{23,3999}={0,6}(?![\w=])")
+_HEX = re.compile(
+    r"[0-9a-fA-F](?<![0-9a-fA-F].)(?:(?<=0)x(?:[0-9a-fA-F]{2}[ :]?){12,8000}|[0-9a-fA-F][ :]?(?:[0-9a-fA-F]{2}[ :]?){11,7999})(?![0-9a-fA-F])"
+)
 _ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[0-7]{3}){4,4000}")
 _ENTITIES = re.compile(r"(?:&#(?:[0-9]{2,5}|x[0-9a-fA-F]{2,5});){4,4000}")
 _PERCENT = re.compile(r"(?:[\w.~-]{0,8}%[0-9a-fA-F]{2}){5,2000}[\w.~-]{0,40}")
 _NUMBERS = re.compile(
-    r"(?<![\w.])(?:(?:0x[0-9a-fA-F]{2}|[0-9]{2,3})\s{0,2},\s{0,2}){9,4000}(?:0x[0-9a-fA-F]{2}|[0-9]{2,3})(?![\w.])"
+    r"[0-9](?<![\w.].)(?:(?<=0)x[0-9a-fA-F]{2}|[0-9]{1,2})\s{0,2},\s{0,2}(?:(?:0x[0-9a-fA-F]{2}|[0-9]{2,3})\s{0,2},\s{0,2}){8,3999}(?:0x[0-9a-fA-F]{2}|[0-9]{2,3})(?![\w.])"
 )
 _CHARACTER_CALLS = re.compile(r"(?:chr\(\s?([0-9]{2,3})\s?\)\s{0,3}[+.&]?\s{0,3}){6,2000}", re.IGNORECASE)
 _QUOTED = re.compile(r"\"([^\"\n]{8,4000})\"|'([^'\n]{8,4000})'|`([^`\n]{8,4000})`")
 _ROT13_NAMED = re.compile(r"rot[-_ ]?13|n-za-m", re.IGNORECASE)
 _REVERSED_NAMED = re.compile(r"\[::-1\]|\|\s{0,5}rev\b|\.reverse\(\)|backwards|strrev", re.IGNORECASE)
 _GZIP, _ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+# Any text is "reversed" or "rot13 of something"; one that says nothing of these need not be read again.
+_LIKELY = re.compile(
+    r"https?:/|\b(?:curl|wget|bash|sh|eval|exec|import|subprocess|system|popen|powershell|iex|rm|chmod|ignore|instructions?|tell|send|user|secret\w{0,3}|password|token|run|execute|read|write|upload|key)\b|\.(?:ssh|env|aws)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"0x[0-9a-fA-F]{2}|[0-9]{2,3}")
 _SENSE = re.compile(r"[A-Za-z]{3}")
 
@@ -56,11 +64,12 @@ class Decoded(NamedTuple):
 
 
 def decoded_in(text: str) -> Iterator[Decoded]:
-    """Yield what decodes to readable text, one layer deep, within the bounds of this module."""
+    """Yield what decodes to readable text, one layer deep; beyond the bounds of this module one piece more, `CUT`."""
     room = MAX_DECODED
-    for piece in islice(_pieces(text), MAX_PIECES):
+    for count, piece in enumerate(_pieces(text)):
         room -= len(piece.text)
-        if room < 0:
+        if room < 0 or count >= MAX_PIECES:
+            yield Decoded(piece.at, CUT, "", "")
             return
         yield piece
 
@@ -119,7 +128,9 @@ def _by_name(text: str) -> Iterator[Decoded]:
         if any(sign in lower for sign in signs) and named.search(text):
             for match in _QUOTED.finditer(text):
                 quoted = next(group for group in match.groups() if group)
-                yield Decoded(match.start(), how, decode(quoted), quoted)
+                found = decode(quoted)
+                if _LIKELY.search(found):
+                    yield Decoded(match.start(), how, found, quoted)
 
 
 def _rot13(text: str) -> str:

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, leaks
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -93,6 +93,7 @@ _STOP = re.compile(r"[.!?](?=\s)|[。！？]|\n\s{0,20}\n|\n[ \t]{0,20}(?:[-*+]|
 
 def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     """Yield the deeds in one text."""
+    yield from leaks.sent_off(document, purpose)
     if document.is_code:
         yield from _timed_code(document)
         if not document.how:

@@ -20,6 +20,9 @@ _FROM = re.compile(
 )
 _CLAUSE = re.compile(r"[,;:.!?](?=\s)|[，。；]")
 _POINTS = re.compile("[到至向给往]|に|へ|まで|宛|로|에")
+_NAMESPACES = frozenset(
+    {"www.w3.org", "schemas.openxmlformats.org", "schemas.microsoft.com"}
+)  # names, not places
 _NOT_A_VERB = frozenset("._-/$=<>@")
 
 
@@ -54,7 +57,7 @@ def destination_of(document: Document, token: Token, end: int | None = None, *, 
         piece = piece.partition("\n")[0]
     for url in egress.URL.finditer(piece):
         host = egress.host_of(url["authority"])
-        if not egress.is_local(host):
+        if not egress.is_local(host) and host not in _NAMESPACES:
             return host
     if mailbox := egress.MAILBOX.search(piece):
         return mailbox.group()

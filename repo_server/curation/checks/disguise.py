@@ -8,6 +8,7 @@ person to look at.
 import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import spoken
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
@@ -43,6 +44,8 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
     for at in document.apart[:50]:
         message = "a command is written in pieces, as nobody does who wants to be read"
         yield Hit(check="disguise.spelled-apart", severity=Severity.BLOCK, at=at, message=message)
+    if document.how == spoken.HOW:
+        return
     if document.how:
         yield from _decoded(document)
         return

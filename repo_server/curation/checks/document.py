@@ -5,19 +5,23 @@ and `unquoting`) with the line feeds where they were; ``joined`` has continued l
 What several checks need is worked out once, when it is first asked for.
 """
 
+import ast
 import enum
 import posixpath
 import re
+import textwrap
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from itertools import islice
 from typing import TypeVar, cast
 
-from repo_server.curation.checks.decoding import MAX_DEPTH, Decoded, decoded_in
+from repo_server.curation.checks import spoken
+from repo_server.curation.checks.decoding import CUT, MAX_DEPTH, Decoded, decoded_in
 from repo_server.curation.checks.folding import folded
-from repo_server.curation.checks.phrases import Needles, Phrases, triples_of
+from repo_server.curation.checks.phrases import Alternative, Phrases, triples_of
+from repo_server.curation.checks.python_values import parsed
 from repo_server.curation.checks.sentences import Sentences
 from repo_server.curation.checks.unquoting import Unquoted, unquoted
 from repo_server.curation.reading import examined
@@ -53,7 +57,9 @@ class Language(enum.StrEnum):
 
 _LANGUAGES = {
     **dict.fromkeys((".md", ".txt", ".rst", ".mdx", ".html", ".htm", ".adoc"), Language.PROSE),
-    **dict.fromkeys((".sh", ".bash", ".zsh", ".fish", ".ksh", ".command"), Language.SHELL),
+    **dict.fromkeys(
+        (".sh", ".bash", ".zsh", ".fish", ".ksh", ".command", ".mk", ".bats", ".nu"), Language.SHELL
+    ),
     **dict.fromkeys((".py", ".pyw"), Language.PYTHON),
     **dict.fromkeys(
         (
@@ -81,10 +87,56 @@ _LANGUAGES = {
             ".java",
             ".c",
             ".r",
+            *(
+                ".kt",
+                ".kts",
+                ".cs",
+                ".groovy",
+                ".gradle",
+                ".scala",
+                ".clj",
+                ".ex",
+                ".exs",
+                ".erl",
+                ".tcl",
+                ".jl",
+                ".dart",
+                ".nim",
+                ".zig",
+            ),
+            *(
+                ".cpp",
+                ".cc",
+                ".h",
+                ".m",
+                ".pm",
+                ".rake",
+                ".gemspec",
+                ".coffee",
+                ".vue",
+                ".svelte",
+                ".el",
+                ".vb",
+                ".fs",
+                ".fsx",
+                ".hta",
+                ".wsf",
+                ".awk",
+            ),
         ),
         Language.SCRIPT,
     ),
     **dict.fromkeys((".json", ".csv", ".tsv", ".svg", ".xml", ".xsd", ".css", ".lock"), Language.DATA),
+}
+
+
+_BY_NAME = {
+    **dict.fromkeys(
+        ("makefile", "gnumakefile", "justfile", "dockerfile", "containerfile", "procfile"), Language.SHELL
+    ),
+    **dict.fromkeys(
+        ("gemfile", "rakefile", "vagrantfile", "jenkinsfile", "brewfile", "podfile"), Language.SCRIPT
+    ),
 }
 
 
@@ -108,6 +160,8 @@ class Document:
     how: str = ""
     first_line: int = 1
     depth: int = 0
+    crowded: bool = field(init=False, default=False)
+    """Whether there was more in it than the checks look at; such a text blocks."""
     _unquoted: Unquoted = field(init=False)
     _needles: dict[str, list[int]] = field(init=False, default_factory=dict)
     _worked_out: dict[Callable[..., object], object] = field(init=False, default_factory=dict)
@@ -115,6 +169,7 @@ class Document:
     def __post_init__(self) -> None:
         # A shell does not see a NUL either.
         self._unquoted = unquoted(folded(self.original.replace("\0", "")))
+        self.crowded = self._unquoted.crowded
 
     @property
     def text(self) -> str:
@@ -161,6 +216,23 @@ class Document:
             found.append((opened.end(), len(self.text), opened.group(1).lower()))
         return found
 
+    @cached_property
+    def trees(self) -> list[tuple[int, ast.Module]]:
+        """What of it is Python and can be parsed: the row at which each piece begins, from 0, and its tree."""
+        if self.how and self.how != spoken.HOW:
+            return []
+        pieces = []
+        if self.language is Language.PYTHON:
+            pieces.append((0, self.original))
+        elif self.language is Language.PROSE:
+            lines = self.original.split("\n")
+            for begin, end, language in self.fences:
+                if language in {"python", "py", "python3"}:
+                    first, last = self.row(begin) + 1, self.row(end)
+                    pieces.append((first, textwrap.dedent("\n".join(lines[first:last]))))
+        trees = ((row, parsed(piece)) for row, piece in pieces)
+        return [(row, tree) for row, tree in trees if tree is not None]
+
     @property
     def is_code(self) -> bool:
         """Whether it is run, not read."""
@@ -204,38 +276,54 @@ class Document:
             found = [
                 match
                 for alternative in pattern.present_in(self._triples)
-                for match in self._search(pattern, *alternative)
+                for match in self._search(alternative, prose=pattern.prose)
             ]
             return sorted(found, key=_start) if len(found) > 1 else found
         if not needles:
-            return list(islice(pattern.finditer(self.joined), MAX_PLACES))
+            return list(self._first(pattern.finditer(self.joined)))
         return list(
-            islice(
-                (
-                    match
-                    for begin, end in self._regions(needles)
-                    for match in pattern.finditer(self.joined, begin, end)
-                ),
-                MAX_PLACES,
+            self._first(
+                match
+                for begin, end in self._regions(needles)
+                for match in pattern.finditer(self.joined, begin, end)
             )
         )
 
-    def _search(
-        self, phrases: Phrases, needles: Needles, pattern: re.Pattern[str]
-    ) -> Iterator[re.Match[str]]:
-        text = self.flowing if phrases.prose else self.joined
-        if not needles:
-            return islice(pattern.finditer(text), MAX_PLACES)
-        regions = self._regions(needles[0], prose=phrases.prose)
-        for others in needles[1:]:
+    def _first(self, matches: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
+        """Yield the first `MAX_PLACES`, and remember when there are more."""
+        for count, match in enumerate(matches):
+            if count >= MAX_PLACES:
+                self.crowded = True
+                return
+            yield match
+
+    def _search(self, alternative: Alternative, *, prose: bool) -> Iterator[re.Match[str]]:
+        text, pattern, sets = self.flowing if prose else self.joined, alternative.pattern, alternative.needles
+        if not sets:
+            return self._first(pattern.finditer(text))
+        regions = _merged(self._windows(alternative, prose=prose))
+        for others in sets[1:]:
             regions = [
                 (begin, end)
                 for begin, end in regions
                 if any(self.lower.find(needle, begin, end) >= 0 for needle in others)
             ]
-        return islice(
-            (match for begin, end in regions for match in pattern.finditer(text, begin, end)), MAX_PLACES
-        )
+        return self._first(match for begin, end in regions for match in pattern.finditer(text, begin, end))
+
+    def _windows(self, alternative: Alternative, *, prose: bool) -> list[tuple[int, int]]:
+        """Return what stands close enough to a needle to be of a match; a very long one is looked for in its line."""
+        found: list[tuple[int, int]] = []
+        size, joined = len(self.text), self.joined
+        before, behind = min(alternative.before, _BEFORE), min(alternative.behind, _BEHIND)
+        for at in self._all_found(alternative.needles[0]):
+            begin, end = max(0, at - before), min(size, at + behind)
+            if alternative.before > _BEFORE and not prose:
+                begin = min(begin, joined.rfind("\n", 0, at) + 1)
+            if alternative.behind > _BEHIND and not prose:
+                line_end = joined.find("\n", end)
+                end = line_end if line_end >= 0 else size
+            found.append((begin, end))
+        return found
 
     def _found(self, needle: str) -> list[int]:
         """Return where ``needle`` stands, at most `MAX_PLACES` times; several patterns look for the same."""
@@ -246,6 +334,7 @@ class Document:
             while at >= 0 and len(known) < MAX_PLACES:
                 known.append(at)
                 at = self.lower.find(needle, at + len(needle))
+            self.crowded |= at >= 0
             self._needles[needle] = known
         return known
 
@@ -260,28 +349,24 @@ class Document:
             return self.lower
         return _WRAPPED.sub(" ", self.lower)
 
-    def _regions(self, needles: tuple[str, ...], *, prose: bool = False) -> list[tuple[int, int]]:
-        """Return the parts of the text to search: what stands close to a needle, in code its whole line."""
+    def _all_found(self, needles: tuple[str, ...]) -> list[int]:
+        """Return where one of ``needles`` stands, in order."""
+        if len(needles) == 1:
+            return self._found(needles[0])
+        return sorted([at for needle in needles for at in self._found(needle)])
+
+    def _regions(self, needles: tuple[str, ...]) -> list[tuple[int, int]]:
+        """Return the lines that hold a needle, and `_BEHIND` characters after them."""
         found: list[tuple[int, int]] = []
         size, last = len(self.text), -1
-        for at in sorted([at for needle in needles for at in self._found(needle)]):
-            if prose:
-                found.append((max(0, at - _BEFORE), min(size, at + _BEHIND)))
-            elif at >= last:
+        for at in self._all_found(needles):
+            if at >= last:
                 begin = self.joined.rfind("\n", 0, at) + 1
                 end = self.joined.find("\n", at + _BEHIND)
                 last = size if end < 0 else end
                 found.append((begin, last))
                 last = max(at + 1, last - _BEHIND)
-        if len(found) < 2:  # noqa: PLR2004 - nothing to merge
-            return found
-        merged = [found[0]]
-        for begin, end in found[1:]:
-            if begin <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((begin, end))
-        return merged
+        return _merged(found)
 
     def finding(self, hit: Hit) -> Finding:
         """Return ``hit`` as it stands in a report."""
@@ -314,7 +399,30 @@ def documents_of(tree: SourceTree) -> list[Document]:
     files = [
         Document(path=path, original=text, language=language_of(path, text)) for path, text in examined(tree)
     ]
-    return [*files, *_decoded(files)]
+    return [*files, *_spoken(files), *_decoded(files)]
+
+
+def _spoken(files: list[Document]) -> Iterator[Document]:
+    """Yield the command lines that programs give in pieces, and the programs that stand in a command line."""
+    for file in files:
+        lines = (
+            spoken.lines_in(file.original, file.trees, python=file.language is not Language.SCRIPT)
+            if file.is_code or file.trees
+            else ()
+        )
+        found = [(row, line, ".sh") for row, line in islice(lines, spoken.MAX_LINES)]
+        if file.language is not Language.PYTHON:
+            found += islice(spoken.programs_in(file.original), spoken.MAX_LINES)
+        file.crowded |= len(found) >= spoken.MAX_LINES
+        for row, text, ending in found:
+            yield Document(
+                path=file.path,
+                original=text,
+                language=_LANGUAGES[ending],
+                how=spoken.HOW,
+                first_line=row + 1,
+                depth=MAX_DEPTH,
+            )
 
 
 def language_of(path: str, text: str) -> Language:
@@ -326,10 +434,13 @@ def language_of(path: str, text: str) -> Language:
         return Language.SHELL if "sh" in first else Language.SCRIPT
     if path == SKILL_NAME:
         return Language.PROSE
+    if language := _BY_NAME.get(posixpath.basename(path).lower().partition(".")[0]):
+        return language
     return _LANGUAGES.get(posixpath.splitext(path.lower())[1], Language.PROSE)
 
 
 def _decoded(documents: list[Document]) -> Iterator[Document]:
+    """Yield what the texts decode to, layer by layer; a text of which not all was decoded is `crowded`."""
     count = size = 0
     layer = documents
     for depth in range(1, MAX_DEPTH + 1):
@@ -338,8 +449,9 @@ def _decoded(documents: list[Document]) -> Iterator[Document]:
             for piece in decoded_in(parent.text):
                 count += 1
                 size += len(piece.text)
-                if count > _MAX_DECODED_DOCUMENTS or size > _MAX_DECODED_TEXT:
-                    return
+                if piece.how == CUT or count > _MAX_DECODED_DOCUMENTS or size > _MAX_DECODED_TEXT:
+                    parent.crowded = True
+                    break
                 following.append(_document(parent, piece, depth))
         yield from following
         layer = following
@@ -356,6 +468,19 @@ def _document(parent: Document, piece: Decoded, depth: int) -> Document:
         first_line=parent.line(piece.at),
         depth=depth,
     )
+
+
+def _merged(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ``parts`` (in order of their beginnings) with those that touch made one."""
+    if len(parts) < 2:  # noqa: PLR2004 - nothing to merge
+        return parts
+    merged = [parts[0]]
+    for begin, end in parts[1:]:
+        if begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _start(match: re.Match[str]) -> int:

@@ -96,6 +96,40 @@ FORGES = (
     "gitee.com",
     "dev.azure.com",
 )
+# Where programs that everybody knows are published by those who make them.
+OFFICIAL = (
+    "python.org",
+    "nodejs.org",
+    "git-scm.com",
+    "microsoft.com",
+    "apple.com",
+    "docker.com",
+    "rust-lang.org",
+    "rustup.rs",
+    "golang.org",
+    "go.dev",
+    "brew.sh",
+    "ffmpeg.org",
+    "libreoffice.org",
+    "pandoc.org",
+    "imagemagick.org",
+    "anaconda.com",
+    "graphviz.org",
+    "jetbrains.com",
+    "oracle.com",
+    "adoptium.net",
+    "postgresql.org",
+    "google.com",
+    "mozilla.org",
+    "gnu.org",
+    "debian.org",
+    "ubuntu.com",
+    "blender.org",
+    "obsidian.md",
+    "1password.com",
+    "ollama.com",
+    "ollama.ai",
+)
 SHORTENERS = (
     *(
         "bit.ly",
@@ -129,16 +163,16 @@ _BARE_HOST = re.compile(
 )
 _SENDING = Phrases(
     # curl and wget with a body or an upload; a GET with a command's output in its address
-    r"\b(?:curl|wget|xh|http|https|httpie)\b(?=[^\n;|]{0,600}?(?:\$\{?\w{0,30}(?:KEY|TOKEN|SECRET|PASS)\w{0,12}|\s-A\s|\s-e\s|--user-agent|--referer|\s-{1,2}(?:d|data(?:-\w{1,10})?|F|form|T|upload-file|post-data|post-file|body-data|body-file|json)\b|-X\s?(?:POST|PUT|PATCH)|--request[= ](?:POST|PUT)|--method[= ]?(?:POST|PUT)|\$\(|=@|`))"
+    r"\b(?:curl|wget|xh|http|https|httpie)\b(?=[^\n;|]{0,600}?(?:[?&/]\w{0,20}=\$\{?\w|\$\{?\w{0,30}(?:KEY|TOKEN|SECRET|PASS)\w{0,12}|\s-A\s|\s-e\s|--user-agent|--referer|\s-{1,2}(?:d|data(?:-\w{1,10})?|F|form|T|upload-file|post-data|post-file|body-data|body-file|json)\b|-X\s?(?:POST|PUT|PATCH)|--request[= ](?:POST|PUT)|--method[= ]?(?:POST|PUT)|\$\(|=@|`))"
     r"|\b(?:requests|httpx|session|client|axios|http|aiohttp|got|ky|superagent)\.(?:post|put|patch|request)\s{0,3}\("
     r"|\burlopen\s{0,3}\(|\burllib\.request\.Request\s{0,3}\(|\bfetch\s{0,3}\(\s{0,3}[^)]{0,400}?method[\"']?\s{0,3}:\s{0,3}[\"'](?:POST|PUT)|\bsendBeacon\s{0,3}\(|\bXMLHttpRequest\b"
     r"|\b(?:Invoke-RestMethod|Invoke-WebRequest|irm|iwr)\b[^\n]{0,300}?-Method\s{1,3}[\"']?(?:Post|Put)|\bUpload(?:String|Data|File)\s{0,3}\("
     r"|\b(?:nc|ncat|netcat|socat)\s{1,4}(?:-\w{1,8}\s{1,4}){0,4}[\w.:-]{4,100}|/dev/(?:tcp|udp)/|\.sendall\s{0,3}\(|\bsmtplib\b|\bsendmail\s|\bmail\s{1,3}-s\b|\bmutt\s{1,3}-|\bmsmtp\b"
     r"|\b(?:scp|rsync)\s[^\n;|]{1,300}?[\w.-]{1,60}@?[\w.-]{3,80}:|\baws\s{1,4}s3\s{1,4}(?:cp|sync|mv)\b|\brclone\s{1,4}(?:copy|sync)\b|\bgh\s{1,4}gist\s{1,4}create\b|\bsftp\s|\bftp\s{1,3}-"
-    r"|\bhttp\.client\.HTTPS?Connection\b|\bhttps?\.request\s{0,3}\(|\b(?:dig|nslookup|host|ping)\s[^\n;|]{0,100}?(?:\$\(|\$\{?\w|`)"
+    r"|\bdns(?:\.promises)?\.(?:resolve\w{0,5}|lookup)\s?\(|\b(?:ws|socket|sock|conn|websocket)\.(?:send|write)\s?\(|\bthis\.send\s?\(|\bnew\s+Image\b|\bNet::HTTP\.post|\bHTTParty\.post|\bCURLOPT_POSTFIELDS|\bPost(?:Async|Form)?\s?\(|\b(?:reqwest|client|agent|ureq)[^\n]{0,40}\bpost\s?\(|\bftp_put\s?\(|\bmail\s?\(\s?[\"'][\w.]{1,60}@|\bhttp\.client\.HTTPS?Connection\b|\bhttps?\.request\s{0,3}\(|\b(?:dig|nslookup|host|ping)\s[^\n;|]{0,100}?(?:\$\(|\$\{?\w|`)"
 )
 # The hosts of services whose keys everybody has: only theirs may be sent there without a word.
-_OWNERS: dict[str, tuple[str, ...]] = {
+OWNERS: dict[str, tuple[str, ...]] = {
     "openai": ("openai.com", "azure.com", "oaiusercontent.com", "openrouter.ai"),
     "anthropic": ("anthropic.com", "claude.ai", "claude.com"),
     "github": ("github.com", "githubusercontent.com", "ghcr.io", "githubcopilot.com", "github.ai"),
@@ -225,7 +259,7 @@ def is_catcher(host: str) -> bool:
 
 def is_foreign_to(name: str, host: str) -> bool:
     """Return whether the secret ``name`` (a variable) belongs to a well-known service that ``host`` is not of."""
-    owner = _OWNERS.get(name.lower().partition("_")[0])
+    owner = OWNERS.get(name.lower().partition("_")[0])
     return (
         owner is not None
         and "." in host

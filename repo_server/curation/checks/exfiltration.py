@@ -16,6 +16,7 @@ from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.egress import Send
+from repo_server.curation.checks.leaving import private_leaving
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
@@ -84,6 +85,7 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     yield from _names(document, sends)
     yield from _destinations(document, sends)
     yield from _personal(document)
+    yield from private_leaving(document, purpose)
     yield from _carriers(document)
 
 

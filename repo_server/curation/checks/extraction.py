@@ -8,11 +8,10 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from repo_server.curation.checks import egress, executables, hosts, orders, persistence, secrets
-from repo_server.curation.checks.document import Document, Language, documents_of
-from repo_server.curation.checks.purpose import Purpose
+from repo_server.curation.checks import egress, executables, orders, persistence, secrets
+from repo_server.curation.checks.document import Document, Language
+from repo_server.curation.checks.parsed import ParsedSkill
 from repo_server.curation.checks.runtimes import packages_in
-from repo_server.curation.frontmatter import read_front_matter
 from repo_server.curation.textsafe import visible
 from repo_server.curation.tree import SourceTree
 from signing.format.surface import MAX_ENTRIES, Surface
@@ -147,7 +146,11 @@ _BY_ENDING = {
     ".jar": "java",
 }
 _ENV = re.compile(
-    r"\$\{?(?P<shell>[A-Z][A-Z0-9_]{2,60})\b|os\.environ(?:\.get\(|\[)\s?[\"'](?P<py>\w{2,60})|os\.getenv\(\s?[\"'](?P<get>\w{2,60})|process\.env\.(?P<js>\w{2,60})|process\.env\[[\"'](?P<jsk>\w{2,60})|\$env:(?P<ps>\w{2,60})|ENV\[[\"'](?P<rb>\w{2,60})|(?:^|\s)export\s{1,3}(?P<ex>[A-Z][A-Z0-9_]{2,60})=|(?<![\w$])(?P<bare>[A-Z][A-Z0-9]{1,30}(?:_[A-Z0-9]{1,30}){0,5}_(?:API_?KEY|TOKEN|SECRET|PASSWORD|KEY|URL|ID|HOST))(?!\w)"
+    r"\$\{?(?P<shell>[A-Z][A-Z0-9_]{2,60})\b|os\.environ(?:\.get\(|\[)\s?[\"'](?P<py>\w{2,60})|os\.getenv\(\s?[\"'](?P<get>\w{2,60})|process\.env\.(?P<js>\w{2,60})|process\.env\[[\"'](?P<jsk>\w{2,60})|\$env:(?P<ps>\w{2,60})|ENV\[[\"'](?P<rb>\w{2,60})|(?<!\S)export\s{1,3}(?P<ex>[A-Z][A-Z0-9_]{2,60})=|(?<![\w$])(?P<bare>[A-Z][A-Z0-9]{1,30}(?:_[A-Z0-9]{1,30}){0,5}_(?:API_?KEY|TOKEN|SECRET|PASSWORD|KEY|URL|ID|HOST))(?!\w)"
+)
+_SIGNS_OF_ENV = (
+    *("$", "os.environ", "os.getenv", "process.env", "env[", "export"),
+    *(f"_{ending}" for ending in ["api", "token", "secret", "password", "key", "url", "id", "host"]),
 )
 _SHELL_OWN = frozenset(
     [
@@ -220,13 +223,16 @@ _AFTER_WRITTEN = re.compile(
 
 def surface_of(tree: SourceTree) -> Surface:
     """Return what ``tree`` says it touches."""
-    documents = documents_of(tree)
-    purpose = Purpose.of(tree)
-    front, _ = read_front_matter(tree.skill_md)
+    return surface_on(ParsedSkill.of(tree))
+
+
+def surface_on(skill: ParsedSkill) -> Surface:
+    """Return what a parsed skill says it touches."""
+    tree, documents = skill.tree, skill.documents
     commands = {name for document in documents for name in _commands(document)}
     read, written = _paths(documents)
     return Surface(
-        hosts=_listed(hosts.hosts_of(tree)),
+        hosts=_listed(skill.hosts.names),
         urls=_listed(url for document in documents for url in _urls(document)),
         commands=_listed(commands),
         runtimes=_listed(_runtimes(tree, commands)),
@@ -234,10 +240,10 @@ def surface_of(tree: SourceTree) -> Surface:
         paths_read=_listed(read),
         paths_written=_listed(written),
         env_names=_listed(name for document in documents for name in _env_names(document)),
-        tools=_listed(re.findall(r"[^\s,()]+(?:\([^()]*\)?)?", front.allowed_tools)),
+        tools=_listed(re.findall(r"[^\s,()]+(?:\([^()]*\)?)?", skill.front.allowed_tools)),
         file_types=_listed(_file_type(path) for path in tree.files),
         executables=_listed(executables.executables_of(tree)),
-        instructions=_listed(_instructions(documents, purpose)),
+        instructions=_listed(_instructions(skill)),
     )
 
 
@@ -303,13 +309,13 @@ def _runtimes(tree: SourceTree, commands: set[str]) -> Iterable[str]:
 
 
 def _env_names(document: Document) -> Iterable[str]:
-    for match in document.places(_ENV):
+    for match in document.places(_ENV, *_SIGNS_OF_ENV):
         name = next(group for group in match.groups() if group)
         if name not in _SHELL_OWN:
             yield name
 
 
-def _paths(documents: list[Document]) -> tuple[set[str], set[str]]:
+def _paths(documents: Iterable[Document]) -> tuple[set[str], set[str]]:
     read: set[str] = set()
     written: set[str] = set()
     for document in documents:
@@ -325,10 +331,9 @@ def _paths(documents: list[Document]) -> tuple[set[str], set[str]]:
     return read, written
 
 
-def _instructions(documents: list[Document], purpose: Purpose) -> Iterable[str]:
+def _instructions(skill: ParsedSkill) -> Iterable[str]:
     """The kinds of order to the agent, whatever they weigh."""
-    for document in documents:
-        for hit in orders.judge(document, purpose):
-            yield hit.check.partition(".")[2]
-        for hit in persistence.judge(document, purpose):
-            yield f"changes-{hit.check.partition('.')[2]}"
+    for _, hit in skill.judged(orders.judge):
+        yield hit.check.partition(".")[2]
+    for _, hit in skill.judged(persistence.judge):
+        yield f"changes-{hit.check.partition('.')[2]}"

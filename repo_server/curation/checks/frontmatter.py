@@ -1,6 +1,6 @@
 """Findings about the front matter of SKILL.md; the rules are in `repo_server.curation.frontmatter`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from repo_server.curation.frontmatter import Problem
 from repo_server.curation.textsafe import excerpt
@@ -9,7 +9,7 @@ from signing.format.finding import Finding
 from signing.format.manifest import SKILL_NAME
 
 
-def check(tree: SourceTree, problems: list[Problem]) -> Iterator[Finding]:
+def check(tree: SourceTree, problems: Iterable[Problem]) -> Iterator[Finding]:
     """Yield one finding for each of ``problems``, which `read_front_matter` found in the SKILL.md of ``tree``."""
     lines = tree.skill_md.decode("utf-8", errors="replace").split("\n")
     for problem in problems:

@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from repo_server.curation.checks.egress import CATCHERS, CHAT_HOOKS, LOCAL, SHORTENERS, belongs
 from repo_server.curation.checks.phrases import Phrases
@@ -68,9 +69,26 @@ class _Host:
     userinfo: bool = False
 
 
+class Named(NamedTuple):
+    """The hosts, sorted by name, and whether they are all."""
+
+    hosts: dict[str, _Host]
+    complete: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every host, sorted; of more than `MAX_HOSTS`, those found first and a remark."""
+        return tuple(self.hosts) if self.complete else (*self.hosts, "(and more)")
+
+
 def check(tree: SourceTree) -> Iterator[Finding]:
+    """Yield what there is to say of the hosts that ``tree`` names."""
+    yield from judged(named_in(tree))
+
+
+def judged(named: Named) -> Iterator[Finding]:
     """Yield one finding for each host, and one more for each that is odd."""
-    hosts, complete = _collect(tree)
+    hosts, complete = named
     if not complete:
         message = f"more than {MAX_HOSTS} hosts, or {_MAX_MENTIONS} mentions of them: the rest was not listed"
         yield Finding(check="hosts.too-many-hosts", severity=Severity.BLOCK, path="", line=0, message=message)
@@ -86,14 +104,8 @@ def check(tree: SourceTree) -> Iterator[Finding]:
             yield _finding("userinfo", Severity.LOOK, host, message)
 
 
-def hosts_of(tree: SourceTree) -> tuple[str, ...]:
-    """Return every host that ``tree`` names, sorted; of more than `MAX_HOSTS`, those found first and a remark."""
-    hosts, complete = _collect(tree)
-    return tuple(hosts) if complete else (*hosts, "(and more)")
-
-
-def _collect(tree: SourceTree) -> tuple[dict[str, _Host], bool]:
-    """Return the hosts, sorted by name, and whether they are all."""
+def named_in(tree: SourceTree) -> Named:
+    """Return every host that ``tree`` names, as far as the limits allow."""
     hosts: dict[str, _Host] = {}
     mentions = 0
     for path, text in examined(tree):
@@ -107,12 +119,12 @@ def _collect(tree: SourceTree) -> tuple[dict[str, _Host], bool]:
                     continue
                 mentions += 1
                 if mentions > _MAX_MENTIONS or (name not in hosts and len(hosts) >= MAX_HOSTS):
-                    return dict(sorted(hosts.items())), False
+                    return Named(dict(sorted(hosts.items())), complete=False)
                 host = _of(hosts, name, path, number, line)
                 host.count += 1
                 host.files.add(path)
                 host.userinfo = host.userinfo or bool(at and is_url and userinfo != "git")
-    return dict(sorted(hosts.items())), True
+    return Named(dict(sorted(hosts.items())), complete=True)
 
 
 def _lines_with_hosts(text: str) -> list[int]:

@@ -10,7 +10,7 @@ import enum
 import re
 from functools import lru_cache
 
-from repo_server.curation.checks import lexicon_more
+from repo_server.curation.checks import lexicon_more, lexicon_wide
 
 
 class Meaning(enum.IntEnum):
@@ -61,6 +61,24 @@ class Meaning(enum.IntEnum):
     PROGRAM = 43
     OTHER_SKILLS = 44
     NEED = 45
+    SPEAK = 46  # from here on: meanings that count in company only
+    REPORT = 47
+    OMIT = 48
+    MUST = 49
+    WONDER = 50
+    LIE = 51
+    SELF = 52
+    WIN = 53
+    VOID = 54
+    COUNT = 55
+    CHIEF = 56
+    MEMORY = 57
+    LASTING = 58
+    STEER = 59
+    RIVAL = 60
+    ALTER = 61
+    STAKE = 62
+    BUY = 63
 
 
 _M = Meaning
@@ -343,10 +361,16 @@ _PIECES: dict[Meaning, str] = {
 def _build() -> tuple[dict[str, frozenset[Meaning]], dict[str, frozenset[Meaning]], int, int]:
     exact: dict[str, set[Meaning]] = {}
     stems: dict[str, set[Meaning]] = {}
-    further = [(Meaning[name], words) for name, words in lexicon_more.WORDS.items()]
+    tables = (lexicon_more.WORDS, lexicon_wide.WORDS, lexicon_wide.FURTHER)
+    further = [(Meaning[name], words) for table in tables for name, words in table.items()]
     for meaning, words in [*_WORDS.items(), *further]:
         for word in words.split():
             (stems if word.endswith("*") else exact).setdefault(word.rstrip("*"), set()).add(meaning)
+    # A word of the first table is meant as it stands there; later ones also keep the meanings of their stems.
+    plain = {word for words in _WORDS.values() for word in words.split()}
+    for word in exact.keys() - plain:
+        for length in range(2, len(word) + 1):
+            exact[word] |= stems.get(word[:length], set())
     lengths = [len(stem) for stem in stems]
     return (
         {word: frozenset(meanings) for word, meanings in exact.items()},

@@ -52,7 +52,7 @@ _PLACES: tuple[tuple[tuple[str, ...], re.Pattern[str], str, Severity | None], ..
     (("![", "alt="), _ALT, "stands in a picture's alternative text", None),
 )
 _ACTING = (_M.SEND, _M.DOWNLOAD, _M.RUN, _M.IGNORE, _M.FOLLOW, _M.READ, _M.WRITE, _M.DELETE, _M.INSTALL)
-_MAX = 100
+_MAX = 1_000
 
 
 def judge(document: Document, _: Purpose) -> Iterator[Hit]:
@@ -66,23 +66,24 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
         yield from _comments(document, _REFERENCE_COMMENT.finditer(document.text))
     for needles, pattern, how, otherwise in _PLACES:
         if any(needle in lower for needle in needles):
-            for match in _limited(pattern.finditer(document.text)):
+            for match in _limited(document, pattern.finditer(document.text)):
                 yield from _hidden(document, match, how, otherwise)
     if document.text.startswith("---\n"):
         end = document.text.find("\n---", 4)
-        for match in _limited(_YAML_COMMENT.finditer(document.text, 4, max(4, end))):
+        for match in _limited(document, _YAML_COMMENT.finditer(document.text, 4, max(4, end))):
             yield from _hidden(document, match, "is a comment in the front matter", Severity.NOTE)
 
 
-def _limited(matches: Iterator[re.Match[str]]) -> Iterator[re.Match[str]]:
+def _limited(document: Document, matches: Iterator[re.Match[str]]) -> Iterator[re.Match[str]]:
     for count, match in enumerate(matches):
         if count >= _MAX:
+            document.crowded = True
             return
         yield match
 
 
 def _comments(document: Document, matches: Iterator[re.Match[str]]) -> Iterator[Hit]:
-    for match in _limited(matches):
+    for match in _limited(document, matches):
         if document.in_fence(match.start()) or _HARMLESS.match(match["text"]):
             continue
         yield from _hidden(document, match, "is a comment, which is not shown", Severity.NOTE)

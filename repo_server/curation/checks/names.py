@@ -1,5 +1,6 @@
 """Names that are easily taken for another skill's: one letter away, or drawn alike."""
 
+import re
 from collections.abc import Iterator
 
 from repo_server.curation.checks.folding import skeleton
@@ -9,6 +10,8 @@ from signing.format.manifest import SKILL_NAME
 from signing.format.names import SkillName
 
 _SHORT = 4  # of names this short, many are one letter apart and nobody confuses them
+
+_DIGIT = re.compile(r"[0-9]")
 
 
 def check(
@@ -30,6 +33,8 @@ def check(
 
 
 def _alike(own: str, other: str) -> str:
+    if own != other and _DIGIT.sub("0", own) == _DIGIT.sub("0", other):
+        return ""  # step-1 and step-2 are counted, not disguised; l and 1, o and 0 still are
     if skeleton(own) == skeleton(other):
         return "is drawn like"
     if min(len(own), len(other)) > _SHORT and _one_edit(own, other):

@@ -13,16 +13,24 @@ hiding (a secret, a way out, a change to the agent's own settings, a download th
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import chain
 
-from repo_server.curation.checks import egress, secrets
+from repo_server.curation.checks import egress, secrets, stakes
+from repo_server.curation.checks.authority import claims_of_rank
+from repo_server.curation.checks.consent import assumed_consent
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
+from repo_server.curation.checks.guidance import elsewhere
+from repo_server.curation.checks.lasting import lasting_orders
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.phrases import Phrases
+from repo_server.curation.checks.pretext import pretexts
 from repo_server.curation.checks.purpose import Purpose
+from repo_server.curation.checks.quoted import is_only_quoted
 from repo_server.curation.checks.sentences import Sentences, Token
 from repo_server.curation.checks.silence import is_cjk, silences_in
+from repo_server.curation.checks.steering import steered
 from signing.format.finding import Severity
 
 _M = Meaning
@@ -32,6 +40,8 @@ _ALL_OF_THEM = re.compile(
 )
 _BESIDE = 4  # words between "previous" and "instructions"
 _LARGE_DATA = 20_000  # characters of a data file; larger ones are not read by agents as a text
+_FAR = 320
+_CLOSE = 200
 _NEAR = 500  # characters between an order to be silent and what is to be hidden
 _CHECK = "orders."
 _WORTH_HIDING = Phrases(
@@ -47,7 +57,7 @@ _IMPERSONATION = re.compile(
 )
 # Languages whose words are not told apart by blanks, or are written with signs that Python takes for none of a word.
 _OVERRIDE_ELSEWHERE = Phrases(
-    r"bỏ qua (?:mọi|tất cả|các)[^.\n]{0,20}(?:hướng dẫn|chỉ thị|lệnh)|निर्देशों को (?:अनदेखा|नज़रअंदाज़)|(?:पिछले|सभी)[^।\n]{0,30}निर्देश[^।\n]{0,12}(?:अनदेखा|भूल)|ละเว้น(?:คำสั่ง|คำแนะนำ)|(?:이전|앞의|기존)[^.\n]{0,12}(?:지시|지침|명령|규칙)[^.\n]{0,10}(?:무시|잊)|talimat\w{0,8}[^.\n]{0,20}(?:yok say|görmezden gel)|התעלם מ(?:כל )?ההוראות"
+    r"bỏ qua (?:mọi|tất cả|các)[^.\n]{0,20}(?:hướng dẫn|chỉ thị|lệnh)|निर्देशों को (?:अनदेखा|नज़रअंदाज़)|(?:पिछले|सभी)[^।\n]{0,30}निर्देश[^।\n]{0,12}(?:अनदेखा|भूल)|ละเว้น(?:คำสั่ง|คำแนะนำ)|(?:이전|앞의|기존)[^.\n]{0,12}(?:지시|지침|명령|규칙)[^.\n]{0,10}(?:무시|잊)|دستور\w{0,6}[^.\n]{0,30}(?:نادیده|فراموش)|(?:نادیده بگیر|فراموش کن)[^.\n]{0,30}دستور|talimat\w{0,8}[^.\n]{0,20}(?:yok say|görmezden gel)|התעלם מ(?:כל )?ההוראות"
 )
 _MODE = Phrases(
     r"\b(?:you are now|from now on,? you(?:'re| are)|act as|enter|enable|activate|switch to|pretend (?:to be|you are)|simulate)\b[^.\n]{0,40}\b(?:dan\b|do anything now|developer mode|god mode|jailbr\w{3,8}|unrestricted|unfiltered|uncensored|without (?:any )?(?:restrictions|limits|filters|rules)|no (?:restrictions|limits|filters|rules)|root mode|maintenance mode|debug mode|admin mode)",
@@ -84,17 +94,26 @@ _HARVEST = Phrases(
 )
 
 
-def judge(document: Document, _: Purpose) -> Iterator[Hit]:
+def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     """Yield the orders in one text."""
     if document.language is Language.DATA and not document.how and len(document.text) > _LARGE_DATA:
         return
     words = document.sentences
     worth = _worth_hiding(document)
-    yield from _concealment(document, words, worth)
-    yield from _consent(document, words, worth)
-    yield from _override(document, words, worth)
-    yield from _fetched(document, words)
-    yield from _harvest(document, words)
+    told = chain(
+        _concealment(document, words, worth, purpose),
+        _consent(document, words, worth),
+        assumed_consent(document, purpose),
+        _override(document, words, worth),
+        claims_of_rank(document, words),
+        _fetched(document, words),
+        elsewhere(document, words, purpose),
+        lasting_orders(document, words, purpose),
+        steered(document, words, purpose),
+        pretexts(document, purpose),
+        _harvest(document, words),
+    )
+    yield from (hit for hit in told if not is_only_quoted(document, hit.at))
     for begin, _end, tag in document.fences:
         if tag in {
             "tool_result",
@@ -139,7 +158,7 @@ def _is_near(places: list[int], at: int, *, reach: int = _NEAR) -> bool:
     return index < len(places) and places[index] <= at + reach
 
 
-def _concealment(document: Document, words: Sentences, worth: list[int]) -> Iterator[Hit]:
+def _concealment(document: Document, words: Sentences, worth: list[int], purpose: Purpose) -> Iterator[Hit]:
     if document.is_code and not document.how and not worth:
         return  # print() and log levels are full of these words; only with something worth hiding are they read
     for silence in silences_in(document):
@@ -147,10 +166,17 @@ def _concealment(document: Document, words: Sentences, worth: list[int]) -> Iter
         if document.in_fence(at) and not silence.strong:
             continue  # --silent
         if silence.strong:
-            block = _is_near(worth, at) or _acts_at_once(document, words, at)
+            block = (
+                _is_near(worth, at)
+                or _acts_at_once(document, words, at)
+                or _is_at_stake(document, at, purpose)
+            )
         else:
             sending = words.within(max(0, at - 120), at + 160, _M.SEND)
-            block = not document.is_code and sending is not None and _is_near(worth, at, reach=200)
+            block = not document.is_code and (
+                (sending is not None and _is_near(worth, at, reach=200))
+                or _is_at_stake(document, at, purpose, strong=False)
+            )
         severity = Severity.BLOCK if block else Severity.LOOK if silence.strong else Severity.NOTE
         message = (
             "tells to keep something from the user that is worth knowing (see what stands near it); remove the order"
@@ -158,6 +184,30 @@ def _concealment(document: Document, words: Sentences, worth: list[int]) -> Iter
             else "tells to act without saying so, or to leave something unsaid; what, and why?"
         )
         yield Hit(check=f"{_CHECK}conceals", severity=severity, at=at, message=message)
+
+
+def _is_at_stake(document: Document, at: int, purpose: Purpose, *, strong: bool = True) -> bool:
+    """Whether something stands nearby that the user would want to know: for a weak silence, that leaves at once."""
+    if document.is_code:
+        return False
+    leaves = {stakes.Kind.SENT, stakes.Kind.SECRET} if strong else {stakes.Kind.SENT}
+    for stake in stakes.near(document, at, before=320, after=260):
+        if not strong and stake.kind is stakes.Kind.SENT and purpose.names_host(stake.host):
+            continue
+        if abs(stake.at - at) < (_FAR if strong else _CLOSE) and (stake.kind in leaves):
+            return True
+        if (
+            strong
+            and abs(stake.at - at) < _CLOSE
+            and (stake.kind is not stakes.Kind.RUN or _is_about_it(document, at))
+        ):
+            return True
+    return False
+
+
+def _is_about_it(document: Document, at: int) -> bool:
+    """Whether the silence is about what is done, not about a person who objects: that alone weighs too little."""
+    return not document.lower.startswith("even if", at)
 
 
 _DEEDS = re.compile(

@@ -22,7 +22,7 @@ _CHECK = "persistence."
 _ADVICE = "leave it to the user, or say so in the description"
 _TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "agent": (
-        r"(?<![\w-])(?:agents\.md|claude\.md|claude\.local\.md|soul\.md|memory\.md|gemini\.md|heartbeat\.md|identity\.md|user\.md|bootstrap\.md|\.cursorrules|\.windsurfrules|\.clinerules|copilot-instructions\.md|\.cursor/rules|\.claude/(?:settings|commands|agents|hooks|rules|memory)[\w./-]{0,40}|\.claude\.json|\.mcp\.json|\.codex/(?:config|instructions|agents)[\w./-]{0,30}|\.openclaw/[\w./-]{1,40}|\.hermes/[\w./-]{1,40}|\.gemini/settings[\w./-]{0,20}|\.continue/config[\w.]{0,8})",
+        r"(?<![\w-])(?:agents\.md|claude\.md|claude\.local\.md|soul\.md|memory\.md|gemini\.md|heartbeat\.md|identity\.md|user\.md|bootstrap\.md|\.cursorrules|\.windsurfrules|\.clinerules|copilot-instructions\.md|\.cursor/rules|\.claude/(?:settings|commands|agents|hooks|rules|memory)[\w./-]{0,40}|\.claude\.json|\.mcp\.json|\.codex/(?:config|instructions|agents)[\w./-]{0,30}|\.openclaw/[\w./-]{1,40}|\.hermes/[\w./-]{1,40}|\.gemini/settings[\w./-]{0,20}|\.continue/config[\w.]{0,8}|(?:claude|codex|gemini|cursor-agent|opencode|goose)\s{1,3}(?:mcp|hooks?)\s{1,3}add(?:-json)?\s(?=[^\n]{0,80}(?:--scope|-s)[= ]user)|\.kiro/(?:steering|hooks)[\w./-]{0,30}|\.roo/rules[\w./-]{0,30}|\.junie/guidelines\.md|\.amazonq/rules[\w./-]{0,30}|\.trae/rules[\w./-]{0,30}|\.goosehints|\.aider\.conf\.yml|opencode\.json|conventions\.md)",
         (
             "claude.md",
             "agents.md",
@@ -62,7 +62,7 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "shell": (
-        r"(?<![\w-])(?:\.bashrc|\.zshrc|\.bash_profile|\.zprofile|\.profile|\.zshenv|\.bash_login|config\.fish|/etc/profile(?:\.d/[\w.-]{1,30})?|/etc/environment|\.vimrc|init\.(?:vim|lua|el)|\.emacs(?:\.d)?\b|\.tmux\.conf|\.gitconfig|\.envrc|\.inputrc|\.ssh/rc|sitecustomize\.py|usercustomize\.py|\.pythonrc\w{0,4}|\.rprofile|\.irbrc|site-packages/[\w.-]{1,40}\.pth|pip\.conf|\$profile\b|microsoft\.powershell_profile\.ps1)",
+        r"(?<![\w-])(?:\.bashrc|\.zshrc|\.bash_profile|\.zprofile|\.profile|\.zshenv|\.bash_login|config\.fish|/etc/profile(?:\.d/[\w.-]{1,30})?|/etc/environment|\.vimrc|init\.(?:vim|lua|el)|\.emacs(?:\.d)?\b|\.tmux\.conf|\.gitconfig|\.envrc|\.inputrc|\.ssh/rc|sitecustomize\.py|usercustomize\.py|\.pythonrc\w{0,4}|\.rprofile|\.irbrc|site-packages/[\w.-]{1,40}\.pth|pip\.conf|getsitepackages[^\n]{0,60}\.pth|(?:/usr/local/bin|~/\.local/bin|~/bin|/usr/bin|\$home/\.local/bin|\$home/bin)/(?:git|ssh|sudo|su|ls|curl|wget|python3?|node|npm|npx|pip3?|docker|kubectl|aws|gh|claude|codex|code|brew|apt|gpg|scp)(?![\w.-])|\$profile\b|microsoft\.powershell_profile\.ps1)",
         (
             "shell",
             "bashrc",
@@ -78,7 +78,7 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "schedule": (
-        r"(?<![\w-])(?:crontab\b|/etc/cron[\w./]{0,30}|cron\.d\b|launchctl\s{1,3}(?:load|bootstrap|submit|enable)|launchagents|launchdaemons|\.plist\b(?=[^\n]{0,60}launch)|systemctl\s{1,3}(?:--user\s{1,3})?enable|\.config/systemd/user|/etc/systemd/system|schtasks\b|register-scheduledtask|currentversion\\{1,2}run\b|startup\\\\|\.config/autostart|/etc/rc\.local|at\s{1,3}now\s?\+)",
+        r"(?<![\w-])(?:crontab\b|/etc/cron[\w./]{0,30}|cron\.d\b|launchctl\s{1,3}(?:load|bootstrap|submit|enable)|launchagents|launchdaemons|\.plist\b(?=[^\n]{0,60}launch)|systemctl\s{1,3}(?:--user\s{1,3})?enable|\.config/systemd/user|/etc/systemd/system|schtasks\b|register-scheduledtask|currentversion\\{1,2}run\b|startup\\\\|\.config/autostart|/etc/rc\.local|/etc/init\.d/\w|update-rc\.d\s|systemd-run\s[^\n]{0,40}--on-|loginctl\s{1,3}enable-linger|pm2\s{1,3}startup|@reboot\b|login item\b|at\s{1,3}now\s?\+)",
         (
             "cron",
             "schedul",
@@ -106,7 +106,7 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "hook": (
-        r"(?<![\w-])(?:\.git/hooks/[\w-]{2,30}|core\.hookspath|git config --global (?:core|alias|credential|url)[\w.\"-]{1,40}|\.husky/[\w-]{2,20}|\.github/workflows/[\w.-]{1,40}|\.gitlab-ci\.yml|\.vscode/(?:tasks|settings|launch)\.json|\.devcontainer/[\w.-]{1,40}|(?:post|pre)install\b(?=[^\n]{0,80}package\.json)|package\.json(?=[^\n]{0,80}(?:post|pre)install))",
+        r"(?<![\w-])(?:\.git/hooks/[\w-]{2,30}|core\.hookspath|git\s{1,3}config\s{1,3}(?:--(?:global|system)\s{1,3})?[\"']?(?:core\.(?:pager|editor|sshcommand|fsmonitor|hookspath|askpass)|init\.templatedir|sequence\.editor|diff\.external|include\.path|filter\.[\w-]{1,30}\.(?:smudge|clean)|alias\.[\w-]{1,20}\s{1,3}[\"']!|credential[\w.\":/-]{0,60}helper\s{1,3}[\"']?!|url\.[^\n]{4,120}insteadof|https?\.(?:proxy|sslverify))[^\n]{0,40}|npm\s{1,3}config\s{1,3}set\s{1,3}(?:script-shell|ignore-scripts|node-options)[^\n]{0,20}|\.husky/[\w-]{2,20}|\.github/workflows/[\w.-]{1,40}|\.gitlab-ci\.yml|\.vscode/(?:tasks|settings|launch)\.json|\.devcontainer/[\w.-]{1,40}|(?:post|pre)install\b(?=[^\n]{0,80}package\.json)|package\.json(?=[^\n]{0,80}(?:post|pre)install))",
         (
             "hook",
             "husky",
@@ -128,11 +128,11 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("skill", "install", "extension", "plugin"),
     ),
     "access": (
-        r"(?<![\w-])(?:\.ssh/authorized_keys|/etc/sudoers(?:\.d)?|\.ssh/config\b|/etc/hosts\b|/etc/pam\.d|/etc/ld\.so\.preload|ld_preload)",
+        r"(?<![\w-])(?:\.ssh/authorized_keys|/etc/sudoers(?:\.d)?|\.ssh/config\b|/etc/hosts\b|/etc/pam\.d|/etc/ld\.so\.preload|ld_preload|add-trusted-cert|update-ca-certificates|/usr/local/share/ca-certificates|certutil\s{1,3}-addstore)",
         ("ssh", "sudo", "hosts file", "server", "vps", "hardening", "dns"),
     ),
 }
-_WHAT = {
+WHAT = {
     "agent": "what the agent is told in every session, or its settings",
     "shell": "what every new shell runs",
     "schedule": "what the machine runs on its own",
@@ -142,13 +142,13 @@ _WHAT = {
 }
 _PATTERNS = {kind: Phrases(pattern) for kind, (pattern, _) in _TARGETS.items()}
 _WRITES = re.compile(
-    r">{1,2}\s{0,3}[\"']?[^\s|;&]{0,60}$|\btee\s{1,3}(?:-a\s{1,3})?[\"']?[^\s|;&]{0,60}$|\b(?:cp|mv|ln|install|rsync)\s[^\n|;&]{0,160}$|\bsed\s{1,3}-i[^\n]{0,160}$|open\(\s{0,3}[^\n]{0,100}$|path\([^\n]{0,100}$|join\([^\n]{0,100}$|expanduser\([^\n]{0,60}$|(?:write|append)file(?:sync)?\([^\n]{0,100}$|(?:add|set)-content\s[^\n]{0,80}$|out-file\s[^\n]{0,80}$|\bcat\s{1,3}(?:<<|>)[^\n]{0,60}$"
+    r">{1,2}\s{0,3}[\"']?[^\s|;&]{0,60}$|\btee\s{1,3}(?:-a\s{1,3})?[\"']?[^\s|;&]{0,60}$|\b(?:cp|mv|ln|install|rsync)\s[^\n|;&]{0,160}$|\bsed\s{1,3}-i[^\n]{0,160}$|open\(\s{0,3}[^\n]{0,100}$|path\([^\n]{0,100}$|join\([^\n]{0,100}$|expanduser\([^\n]{0,60}$|(?:write|append)file(?:sync)?\([^\n]{0,100}$|(?:add|set)-content\s[^\n]{0,80}$|out-file\s[^\n]{0,80}$|\bcat\s{1,3}(?:<<|>)[^\n]{0,60}$|\breg(?:\.exe)?\s{1,3}add\s[^\n]{0,160}$|(?:open|create)key\w{0,3}\([^\n]{0,160}$|(?:set|new)-itemproperty\s[^\n]{0,160}$"
 )
 _WRITES_AFTER = re.compile(
     r"^[^\n]{0,80}?(?:,\s{0,3}[\"'](?:a|w|a\+|w\+|at|wt)[\"']|\.write_text|\.write\(|\.open\(\s?[\"'][aw]|<<\s?[\"']?\w{2,12})"
 )
 _RUNS = re.compile(
-    r"^(?:crontab\s{1,3}(?:-\s|-$|-\"|/|\w|\$|<)|launchctl|systemctl|schtasks\s{0,3}/create|register-scheduledtask|at\s)|\|\s{0,3}crontab\b"
+    r"^(?:crontab\s{1,3}(?:-\s|-$|-[\"'\])]|/|\w|\$|<)|git\s{1,3}config\s|npm\s{1,3}config\s|update-rc|systemd-run|loginctl|pm2\s|(?:claude|codex|gemini|hermes|openclaw|cursor-agent|opencode|goose)\s|security\s|add-trusted|update-ca|certutil\s|launchctl|systemctl|schtasks\s{0,3}/create|register-scheduledtask|at\s)|\|\s{0,3}crontab\b"
 )
 _PATH_ONLY = re.compile(
     r"\bpath\b|export \w{1,40}=|alias |eval \"?\$\((?:\w[\w./-]{0,30}) (?:init|hook|shellenv|completion|env|activate)|completion|source [~$\w./-]{0,60}(?:nvm|cargo|sdkman|rc|env|profile|completion)|nvm_dir|brew shellenv|starship|direnv|zoxide",
@@ -164,24 +164,32 @@ _FOREVER = re.compile(
 _AGREED = re.compile(
     r"(?:after|if|once|when|only if|unless) the user (?:has )?(?:said yes|says yes|agree[sd]?|confirm(?:s|ed)|approve[sd]|wants|asks|asked)|ask (?:the user )?(?:first|before)|with the user's (?:consent|approval|permission)|(?:show|offer|propose|suggest)\w{0,3} (?:it |this |the \w{1,12} )?(?:to the user|first)|ask the user (?:if|whether|before|to)|\boffer (?:this|it|to)\b|let the user (?:put|do|decide|install|add|choose)"
 )
-_MAX = 60
 
 
 def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     """Yield the lasting changes that one text makes or tells to make."""
     for kind, pattern in _PATTERNS.items():
         visible = purpose.names(*_TARGETS[kind][1])
-        count = 0
         for match in document.places(pattern):
             severity = _severity(document, kind, match, visible=visible)
             if severity is None:
                 continue
-            count += 1
-            if count > _MAX:
-                break
             target = document.text[match.start() : match.end()]
-            message = f"changes {_WHAT[kind]} ({target}); {_ADVICE}"
+            message = f"changes {WHAT[kind]} ({target}); {_ADVICE}"
             yield Hit(check=f"{_CHECK}{kind}", severity=severity, at=match.start(), message=message)
+
+
+def kind_of(path: str) -> str:
+    """Return which kind of lasting change a write to ``path`` is, or an empty text."""
+    for kind, pattern in _PATTERNS.items():
+        if kind != "skills" and any(piece.search(path) for _, piece in pattern.alternatives):
+            return kind
+    return "skills" if "/skills/" in path and "*" in path else ""
+
+
+def weight(kind: str, purpose: Purpose) -> Severity:
+    """Return how much a write to such a place weighs, when a program makes it."""
+    return Severity.LOOK if purpose.names(*_TARGETS[kind][1]) else Severity.BLOCK
 
 
 def _severity(document: Document, kind: str, match: re.Match[str], *, visible: bool) -> Severity | None:
@@ -191,7 +199,7 @@ def _severity(document: Document, kind: str, match: re.Match[str], *, visible: b
     by_command = bool(
         _WRITES.search(before)
         or _WRITES_AFTER.match(after)
-        or (kind in {"schedule", "hook"} and _RUNS.search(after))
+        or (kind in {"schedule", "hook", "agent", "access"} and _RUNS.search(after))
     )
     if before.rstrip().endswith(
         ("cp", "cat", "source", "read", "grep", "head", "tail", "less", "ls")
@@ -264,5 +272,6 @@ def _path_only(document: Document, at: int) -> bool:
     _, end = document.line_bounds(row + 3)
     piece = document.lower[begin:end]
     return bool(_PATH_ONLY.search(piece)) and not re.search(
-        r"curl|wget|base64|nohup|/dev/tcp|\bnc\b|python3? -c|https?://[^\s]{1,100}\|", piece
+        r"curl|wget|base64|nohup|/dev/tcp|\bnc\b|python3? -c|https?://[^\s]{1,100}\||ld_preload|dyld_insert|prompt_command|bash_env|node_options|pythonstartup|perl5opt|\btrap\s|alias [\"']?(?:sudo|su|ssh|git|ls|cd|curl|python3?|node|npm|pip3?|docker|claude|gh)=|&\s{0,2}[\"']",
+        piece,
     )

@@ -19,10 +19,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from repo_server.curation.checks import taint
+from repo_server.curation.checks import code_names, downloads, taint
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import MAX_PLACES, Document, Hit, Language
+from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
+from repo_server.curation.checks.shell import commands_from, runs_its_input
 from signing.format.finding import Severity
 
 _REACH = 2_000
@@ -31,13 +33,6 @@ _NEAR_LINES_OF_CODE = 5
 _SHOWN = 400
 _BACK = 40
 
-_SHELL = (
-    r"(?:sudo\s{1,9}(?:-[^\s|]{1,40}\s{1,9}){0,4})?"
-    r"(?:(?:xargs|nohup|exec|command)\s{1,9}(?:-[^\s|]{0,40}\s{1,9}){0,4})?"
-    r"(?:env\s{1,9}(?:-[^\s|]{1,40}\s{1,9}){0,4}(?:[^\s=|]{1,60}=[^\s|]{0,100}\s{1,9}){0,6})?(?:/[\w/.-]{1,60}/)?"
-    r"(?:(?:(?:ba|z|da|k|fi|c|tc|a)?sh|python[0-9]{0,2}(?:\.[0-9]{1,3})?|perl|ruby|node|deno|bun|php|pwsh|powershell"
-    r"|osascript|tclsh|expect|lua[0-9.]{0,3}|julia|Rscript|guile|nu|xonsh|source)\b(?!\.)|(?:\.|source)\s{1,9}/(?:dev|proc)/)"
-)
 _PROGRAMS = r"curl|wget|aria2c|axel|fetch|lynx|w3m|links|elinks|xh|https?ie|lwp-request|lwp-download|iwr|irm|invoke-webrequest|invoke-restmethod"
 
 
@@ -50,10 +45,25 @@ _DECODE = _compiled(
     r"\b(?:base(?:64|32)\b[^\n|]{0,80}?\s-{1,2}d|openssl\s{1,9}(?:enc|base64)\b[^\n|]{0,80}?\s-d|xxd\b[^\n|]{0,40}?\s-\w{0,5}r"
     r"|gunzip\b|zcat\b|gzip\s{1,3}-\w{0,4}d|\brev\b\s{0,3}(?=[|<])|\btr\s{1,3}[\"']?[\w-]{2,12}[\"']?\s{1,3}[\"']?[\w-]{2,12}|printf\s{1,3}[\"']?(?:\\x|\\[0-7]{3})|uudecode\b|dd\s{1,3}if=\S{1,80}\s[^\n|]{0,60}skip=)"
 )
-_PIPED = _compiled(rf"\|&?\s{{0,40}}{_SHELL}")
+# What else hands over something from elsewhere, and what cuts a piece out of a file that is no program.
+_HANDED = Phrases(
+    r"\b(?:nc|ncat|netcat|socat|telnet|tftp)\s[^\n|]{0,120}\|"
+    r"|\bssh\s[^\n|]{1,160}\|"
+    r"|\baws\s{1,9}s3\s{1,9}cp\s[^\n|]{1,160}\|"
+    r"|\bgsutil\s[^\n|]{0,40}\bcat\s[^\n|]{1,160}\||\bgcloud\s{1,9}storage\s{1,9}cat\s[^\n|]{1,160}\||\brclone\s{1,9}cat\s[^\n|]{1,160}\||\baz\s{1,9}storage\s[^\n|]{1,160}\||\bmc\s{1,9}cat\s[^\n|]{1,160}\||\bipfs\s{1,9}cat\s[^\n|]{1,160}\|"
+    r"|\b(?:gh|glab)\s{1,9}(?:api|gist|release|run)\s[^\n|]{1,160}\|"
+    r"|\b(?:dig|nslookup|host|drill|kdig|resolvectl)\s[^\n|]{0,100}\btxt\b[^\n|]{0,100}\|"
+    r"|\b(?:kubectl|jq|yq|psql|mysql|redis-cli|himalaya|notmuch|xmllint|mosquitto_sub|nats|kcat|rsstail)\s[^\n|]{1,200}\|"
+    r"|\b(?:docker|podman|nerdctl)\s{1,9}run\s[^\n|]{1,200}\|"
+    r"|\bgit\s{1,9}archive\s[^\n|]{0,60}--remote[^\n|]{1,160}\||\bhttp\s{1,9}get\s[^\n|]{1,160}\||\bopenssl\s{1,9}s_client\s[^\n|]{1,160}\||<&[3-9][^\n|]{0,80}\|"
+)
+_HIDDEN = Phrases(
+    r"\b(?:sed|g?awk|tail|head|strings|cut|grep|cat|tr|fold|rev|tac|iconv|perl|dd)\s[^\n|]{0,160}(?:references/|assets/|\.(?:md|txt|png|jpe?g|gif|svg|dat|bin|ico|pdf|csv|webp|woff2?)\b)[^\n]{0,160}\|"
+    r"|\bgpg2?\s[^\n|]{0,120}(?:\s-d\b|--decrypt)[^\n|]{0,120}\||\bage\s[^\n|]{0,60}(?:\s-d\b|--decrypt)[^\n|]{0,120}\||\b(?:zstd|xz|bzip2|lz4|brotli)\s[^\n|]{0,40}-\w{0,4}d[^\n|]{0,120}\||\b(?:xzcat|bzcat|zstdcat|uncompress)\s[^\n|]{1,120}\||\bunzip\s[^\n|]{0,40}-\w{0,4}p[^\n|]{1,120}\||\bfunzip\b[^\n|]{0,80}\||\btar\s{1,4}-?\w{0,6}O\w{0,4}\s[^\n|]{1,120}\||\bsteghide\s[^\n|]{1,120}\||\bexiftool\s[^\n|]{1,160}\||\b(?:base58|base91|basenc|uudecode|qprint)\s[^\n|]{0,80}\|"
+)
 _SUBSTITUTED = _compiled(
-    r"(?:\beval|\bsource|(?<!\S)\.|\b(?:ba|z|da|k)?sh|\bpython[0-9]{0,2}(?:\.[0-9]{1,3})?|\bperl|\bruby|\bnode)"
-    r"(?:\s{1,9}-{1,2}\w{0,20}){0,3}\s{0,9}(?:<{1,3}\s{0,9})?[\"']?\s{0,40}(?:\$\(|<\()"
+    r"(?:\beval|\bsource|(?<!\S)\.|\b(?:ba|z|da|k)?sh|\$[({]?SHELL[)}]?|\bpython[0-9]{0,2}(?:\.[0-9]{1,3})?|\bperl|\bruby|\bnode)"
+    r"(?:\s{1,9}-{1,2}\w{0,20}){0,3}\s{0,9}(?:<{1,3}\s{0,9})?[\"']?\s{0,40}(?:\${1,2}\(|<\()"
 )
 # In prose, a backtick only begins a piece of code: "in sh `curl` fetches".
 _BACKTICKED = _compiled(
@@ -84,7 +94,15 @@ _ENCODED = _compiled(
 _MAKES_EXECUTABLE = (
     r"chmod\s{1,9}(?:-\w{1,9}\s{1,9}){0,2}(?:[augo]{0,4}[+=][rwx]{0,3}|[0-7]{0,3}[1357][0-7]{0,2})\b"
 )
-_RUN_ANY = _compiled(rf"\b{_MAKES_EXECUTABLE}|\b(?:ba|z)?sh\s|\s\./\w")
+_RUN_ANY = _compiled(
+    r"\b(?:ba|z)?sh\s{1,4}[^\s;|&]{0,60}|\bchmod\s{1,4}\S{1,9}\s{1,4}[^\s;|&]{0,60}|\s\.{0,2}/[\w*][^\s;|&]{0,60}"
+)
+_INSTRUCTIONS = _compiled(
+    r"(?:skill|claude|claude\.local|agents?|gemini|soul|memory|copilot-instructions)\.md|\.(?:cursor|windsurf|cline)rules|[\w-]{1,40}\.mdc"
+)
+_UNPACKS = _compiled(
+    r"\|\s{0,9}(?:sudo\s{1,4})?(?:bsd)?tar\b|\bunzip\b|\btar\s{1,4}-?\w{0,4}x|\b7z\s{1,4}x|\bcpio\b"
+)
 _RUN_FILE = _compiled(
     rf"(?:(?<![\w./-])(?:{_MAKES_EXECUTABLE}|(?:ba|z|da|k|fi)?sh\b|python[0-9]{{0,2}}(?:\.[0-9]{{1,3}})?\b|perl\b|ruby\b"
     r"|node\b|php\b|pwsh\b|powershell\b|source\b|exec\b)|(?<!\S)\.(?=\s))"
@@ -101,7 +119,6 @@ _SEPARATORS = str.maketrans(dict.fromkeys("\n\r\t\"'`;|&<>()={}$/,", " "))
 
 # Without one of these words (in lower case), the pattern cannot be there: looking for a word is much faster.
 _NEEDS = {
-    _PIPED: ("|",),
     _SUBSTITUTED: ("$(", "<("),
     _BACKTICKED: ("eval ", "eval\t", "sh -", "sh\t", "<<<"),
     _FETCH: (
@@ -230,6 +247,14 @@ class _Text:
         return self.places(_FETCH)
 
     @cached_property
+    def handed(self) -> list[int]:
+        return [match.start() for match in self.document.places(_HANDED)]
+
+    @cached_property
+    def hidden(self) -> list[int]:
+        return [match.start() for match in self.document.places(_HIDDEN)]
+
+    @cached_property
     def decodes(self) -> list[int]:
         return self.places(_DECODE)
 
@@ -260,6 +285,12 @@ class _Text:
         """Return whether both places are in one command line, and near enough."""
         return 0 <= end - begin <= _REACH and self.joined.find("\n", begin, end) < 0
 
+    def is_piped(self, at: int) -> bool:
+        """Return whether a pipe follows in the command line at ``at``, and no cell of a Markdown table."""
+        end = self.joined.find("\n", at, at + _REACH)
+        pipe = self.joined.find("|", at, end if end >= 0 else at + _REACH)
+        return pipe >= 0 and not self.is_cell(pipe)
+
     def is_cell(self, at: int) -> bool:
         """Return whether the pipe at ``at`` separates two cells of a Markdown table."""
         begin = self.joined.rfind("\n", 0, at) + 1
@@ -276,6 +307,7 @@ def _hits(text: _Text) -> Iterator[_Hit]:
     yield from _calls(text)
     yield from _then_run(text)
     yield from _linked(text)
+    yield from _installed(text)
     if text.crowded:
         # Blocking, because the rest is unseen: noise must not be a way to hide a command.
         yield _Hit(0, "too-many", f"has more than {MAX_PLACES} commands of one kind; not all were examined")
@@ -283,13 +315,15 @@ def _hits(text: _Text) -> Iterator[_Hit]:
 
 def _to_shell(text: _Text) -> Iterator[_Hit]:
     """``… | sh`` behind, and ``sh -c "$(…`` before a word that fetches or decodes."""
-    for at in text.places(_PIPED):
-        if text.is_cell(at):
-            continue
-        for places, check_id, message in _sources(text):
-            source = _last_before(places, at)
-            if source is not None and text.one_line(source, at):
-                yield _Hit(source, check_id, message)
+    if "|" in text.joined:
+        for places, check_id, message in (
+            *_sources(text),
+            (text.handed, "fetch-to-shell", _FETCHED),
+            (text.hidden, "decode-to-shell", _DECODED),
+        ):
+            for at in places:
+                if text.is_piped(at) and _runs_behind(text, at):
+                    yield _Hit(at, check_id, message)
     for match in [*text.matches(_SUBSTITUTED), *text.matches(_BACKTICKED)]:
         for places, check_id, message in _sources(text):
             source = _first_from(places, match.end())
@@ -360,9 +394,24 @@ def _inline_calls(text: _Text, calls: list[int]) -> Iterator[_Hit]:
             and _RUNNER_CALL.search(text.joined, at, end if end >= 0 else len(text.joined))
         ):
             yield _Hit(at, "fetch-to-shell", _FETCHED)
+    for match in text.document.places(code_names.LOADS_ADDRESS):
+        yield _Hit(match.start(), "fetch-to-shell", _FETCHED)
     for match in text.matches(_INLINE_GET):
         if "http" in text.joined[match.start() : match.end() + 200].partition("\n")[0].lower():
             yield _Hit(match.start(), "fetch-to-shell", _FETCHED)
+
+
+def _installed(text: _Text) -> Iterator[_Hit]:
+    """A program in which something is fetched, something made executable, and a process started."""
+    document = text.document
+    if document.language is not Language.SCRIPT:
+        return
+    feeds = document.places(code_names.FEEDS)
+    if feeds and document.places(code_names.FETCHES):
+        yield _Hit(feeds[0].start(), "fetch-to-shell", _FETCHED)
+    starts = document.places(code_names.STARTS)
+    if starts and document.places(code_names.MAKES_EXECUTABLE) and document.places(code_names.FETCHES):
+        yield _Hit(starts[-1].start(), "fetch-then-run", _FETCHED_FILE)
 
 
 def _evaluations(text: _Text) -> Iterator[_Hit]:
@@ -378,33 +427,52 @@ def _evaluations(text: _Text) -> Iterator[_Hit]:
             yield _Hit(at, "decode-to-shell", _DECODED)
 
 
+def _runs_behind(text: _Text, at: int) -> bool:
+    """Whether a later command of the pipeline at ``at`` runs what it reads."""
+    commands = commands_from(text.joined, at)
+    next(commands, None)
+    return any(command.fed and runs_its_input(command.words) for command in commands)
+
+
 def _then_run(text: _Text) -> Iterator[_Hit]:
-    """A file that is fetched, and run by a later command: of the same line, or by its name some lines later."""
-    if not text.fetches and not text.decodes:
+    """A file that is fetched, and run by a later command under its name."""
+    document = text.document
+    for run in downloads.runs_of(document, downloads.saves_in(document)):
+        if not (downloads.is_known(run.save) and (run.installed or run.save.tree)):
+            yield _Hit(run.save.at, "fetch-then-run", _FETCHED_FILE)
+    for save in downloads.saves_in(document):
+        if _INSTRUCTIONS.fullmatch(save.name):
+            yield _Hit(save.at, "fetch-then-run", "replaces what the agent is told by what it fetches")
+    if text.fetches:
+        yield from _unnamed(text)
+    if not text.decodes:
         return
-    for at in text.places(_RUN_ANY):
-        begin = max(text.joined.rfind("\n", max(0, at - _REACH), at) + 1, at - _REACH)
-        fetch = _first_from(text.fetches, begin)
-        address = text.joined.find("://", fetch, at) if fetch is not None and fetch < at else -1
-        if fetch is not None and address >= 0 and _separated(text.joined, address, at):
-            yield _Hit(fetch, "fetch-then-run", _FETCHED_FILE)
     saved = text.saved
     for match in text.matches(_RUN_FILE):
         at, given = match.start(), match["file"] or f"./{match['here']}"
         name = _plain_name(given)
         # "python to" is prose: a bare word must be what something was saved as, a path need only be named.
         is_path = any(sign in given for sign in "./$")
-        for places, check_id, message in (
-            (text.fetches, "fetch-then-run", _FETCHED_FILE),
-            (text.decodes, "decode-then-run", _DECODED),
-        ):
-            source = _first_from(places, text.begin_of_reach(at))
-            if not name or source is None or source >= at:
-                continue
-            written = _first_from(saved.get(name, []), source)
-            named = is_path and f" {name} " in f"{text.flat[source:at]} "
-            if named or (written is not None and written < at):
-                yield _Hit(source, check_id, message)
+        source = _first_from(text.decodes, text.begin_of_reach(at))
+        if not name or source is None or source >= at:
+            continue
+        written = _first_from(saved.get(name, []), source)
+        named = is_path and f" {name} " in f"{text.flat[source:at]} "
+        if named or (written is not None and written < at):
+            yield _Hit(source, "decode-then-run", _DECODED)
+
+
+def _unnamed(text: _Text) -> Iterator[_Hit]:
+    """What is fetched under a name that nobody can tell, and run by a glob, or in the folder it was unpacked to."""
+    for match in text.matches(_RUN_ANY):
+        at = match.start()
+        begin = max(text.joined.rfind("\n", max(0, at - _REACH), at) + 1, at - _REACH)
+        fetch = _first_from(text.fetches, begin)
+        address = text.joined.find("://", fetch, at) if fetch is not None and fetch < at else -1
+        if fetch is None or address < 0 or not _separated(text.joined, address, at):
+            continue
+        if _UNPACKS.search(text.joined, address, at) or "*" in match.group():
+            yield _Hit(fetch, "fetch-then-run", _FETCHED_FILE)
 
 
 def _plain_name(path: str) -> str:

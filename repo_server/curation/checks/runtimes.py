@@ -80,7 +80,7 @@ _NOT_PACKAGES = frozenset(
         "install",
     ]
 )
-_MAX = 200
+_MAX = 1_000
 
 
 class Package(NamedTuple):
@@ -121,6 +121,7 @@ def packages_in(document: Document) -> list[Package]:
             if match[kind]:
                 tool = {"pip": "pip", "npm": "npm", "cargo": match["cargo"] or ""}[kind]
                 found += _listed(match.start(), tool, match[f"{kind}_names"])
+    document.crowded |= len(found) > _MAX
     return sorted(found)[:_MAX]
 
 

@@ -5,16 +5,22 @@ words. A sentence ends with its full stop, a paragraph, a list item, a table row
 end it.
 """
 
+import enum
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from repo_server.curation.checks.lexicon import PIECE, Meaning, meanings_of, meanings_of_piece
 
 MAX_WORDS = 200_000  # of one text
 _TOKEN = re.compile(
-    r"[^\W\d_]+(?:['’-][^\W\d_]+)*|[.!?](?=[\s\"')*_]|$)|[。！？；]|\n\s{0,40}\n|\n[ \t>]{0,40}(?:[-*+•]\s|[0-9]{1,3}[.)]\s|#|\|)"
+    r"([^\W\d_]+(?:['’-][^\W\d_]+)*|[.!?](?=[\s\"')*_]|$)|[。！？；]|\n\s{0,40}\n|\n[ \t>]{0,40}(?:[-*+•]\s|[0-9]{1,3}[.)]\s|#|\|))"
+)
+# The same for a text of ASCII letters only, in lower case: one look at a table for each letter.
+_ASCII_TOKEN = re.compile(
+    r"([a-z]+(?:['-][a-z]+)*|[.!?](?=[\s\"')*_]|$)|\n\s{0,40}\n|\n[ \t>]{0,40}(?:[-*+]\s|[0-9]{1,3}[.)]\s|#|\|))"
 )
 _FIRST_SIGN = "\u3040"
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -30,27 +36,49 @@ class Token(NamedTuple):
     meanings: frozenset[Meaning]
 
 
+class _Mark(enum.Enum):
+    """What a token is besides a word."""
+
+    END = enum.auto()  # of a sentence
+    SIGNS = enum.auto()  # a run of Chinese, Japanese or Korean writing: words without blanks
+
+
+def _kind(found: str) -> frozenset[Meaning] | _Mark | None:
+    """Return what a token means or is; None for a word without a meaning."""
+    first = found[0]
+    if not first.isalpha():
+        return _Mark.END
+    if first >= _FIRST_SIGN and _CJK.match(found):
+        return _Mark.SIGNS
+    return meanings_of(found) or None
+
+
 class Sentences:
     """The meaningful words of one text, in order."""
 
     def __init__(self, lower: str) -> None:
         self.tokens: list[Token] = []
         self._by_meaning: dict[Meaning, list[Token]] = {}
-        word = sentence = 0
-        for match in _TOKEN.finditer(lower):
-            found = match.group()
-            first = found[0]
-            if not first.isalpha():
+        # What lies between two tokens, then a token, and so on: looked at as a list, because most words mean nothing.
+        pieces = (_ASCII_TOKEN if lower.isascii() else _TOKEN).split(lower)
+        found = pieces[1::2]
+        kinds = {piece: kind for piece in set(found) if (kind := _kind(piece)) is not None}
+        offsets = list(accumulate(map(len, pieces)))[::2]
+        signs = sentence = 0
+        for number, kind in enumerate(map(kinds.get, found), start=1):
+            if kind is None:
+                continue
+            if kind is _Mark.END:
                 sentence += 1
                 continue
-            word += 1
+            word = number - sentence + signs  # the others before it are ends of sentences
             if word > MAX_WORDS:
                 break
-            if first >= _FIRST_SIGN and _CJK.match(found):
-                self._take_pieces(found, match.start(), word, sentence)
-                word += len(found) // _WORDS_OF_A_SIGN
-            elif meanings := meanings_of(found):
-                self._take(Token(match.start(), word, sentence, meanings))
+            if kind is _Mark.SIGNS:
+                self._take_pieces(found[number - 1], offsets[number - 1], word, sentence)
+                signs += len(found[number - 1]) // _WORDS_OF_A_SIGN
+            else:
+                self._take(Token(offsets[number - 1], word, sentence, kind))
 
     def _take(self, token: Token) -> None:
         self.tokens.append(token)

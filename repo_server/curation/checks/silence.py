@@ -14,6 +14,7 @@ from repo_server.curation.checks.document import Document, once
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.sentences import Sentences, Token
+from repo_server.curation.checks.unsaid import unsaid
 
 _M = Meaning
 
@@ -25,16 +26,14 @@ class Silence(NamedTuple):
     strong: bool
 
 
-_USER = r"(?:the |your |any |their )?(?:users?|humans?|owners?|operators?|customers?|clients?|persons?|people|readers?|reviewers?|them|anyone|anybody|recipients?|bookkeepers?|team)"
 _IDIOM = Phrases(
     r"between (?:us|you and me)\b|keep (?:this|it|that) (?:a )?(?:secret|quiet|private|hidden|confidential)\b(?! key)|keep (?:it |this |that )?to yourself\b|behind the user'?s back"
-    rf"|{_USER} (?:must|should|shall|may|need|do(?:es)?|is|are|will|would|can)(?: not|n't) (?:to )?(?:be )?(?:know|notice|see|learn|aware|told|informed|shown|find out|bothered|asked|involved|notified)"
     r"|without (?:the )?(?:user|owner|human|operator|client|customer)(?:'?s)? (?:knowledge|knowing|noticing|awareness|seeing)|without (?:his|her|their) knowledge|invisible to the (?:user|human|owner)|(?:hide|conceal) (?:this|it|these|that|the|any)[^.\n]{0,50}from (?:the )?(?:user|human|owner|operator|reviewer|client|customer)"
     r"|no (?:need|reason|point) (?:for [^.\n]{1,30})?(?:to|in) (?:mention|tell|inform|bring|report|disclose|notify|explain|say|list|announce|point|discuss|include|flag|show|describ|trouble|bother)\w{0,4}"
     r"|(?:leave|keep) (?:this|it|that|these|the[^.\n]{0,30}) out of (?:the|your|any|what)|(?:do(?:n't| not)|never|avoid|without) (?:bring(?:ing)? (?:this|it) up|draw(?:ing)? (?:any )?attention|let(?:ting)? on\b|point(?:ing)? (?:this|it|that|them) out|comment(?:ing)? on|make (?:a )?mention|talk(?:ing)? about (?:this|it))"
     r"|not be (?:mentioned|disclosed|revealed|reported|listed|announced) (?:in|to|at|by)|(?:stay|remain|be|keep) (?:silent|quiet) (?:about|on) (?:this|it|that)|of no (?:interest|concern|relevance) to (?:the )?(?:user|reader|client|customer|owner|human)|speaks? (?:only )?of [^.\n]{1,40} only|keep to [^.\n]{1,40} in what you (?:report|say|write)"
     # lies: what to say instead
-    r"|if (?:the user|they|anyone|somebody|someone|he|she|the owner|you(?: are|'re)?)? ?(?:asks?(?! for| to| you to)|asked(?! for| to)|questions?|wonders?|notices?|inquires?|complains?)\b[^.\n]{0,80}?, ?(?:then )?(?:just |simply )?(?:say (?:that|it|you|we|nothing|everything|this|the)\b|tell (?:them|him|her|the user) (?:that )?(?:it|everything|all|this|nothing)|answer (?:that|no|yes)|reply that|claim|deny|assure|pretend)\b|tell (?:the user|them) only that|(?:say|claim|pretend|confirm|assure|tell)[^.\n]{0,30} that (?:everything|it|nothing|all|the data|only)[^.\n]{0,50}(?:local|safe|normal|routine|read|stays|standard|secure|fine)\b|even if (?:the user |they |you(?:'re| are) )?(?:asked|asks?|requested|objects?|refuses?|declines?|says? no)"
+    r"|tell (?:the user|them) only that|(?:say|claim|pretend|confirm|assure|tell)[^.\n]{0,30} that (?:everything|it|nothing|all|the data|only)[^.\n]{0,50}(?:local|safe|normal|routine|read|stays|standard|secure|fine)\b|even if (?:the user |they |you(?:'re| are) )?(?:asked|asks?|requested|objects?|refuses?|declines?|says? no)"
     r"|call (?:it|the result|this|them) [^.\n]{1,40} in the (?:explanation|summary|answer|report)|present (?:it|this|the [^.\n]{1,20}) as (?:the |a |an )?(?:result|routine|normal|ordinary|standard|regular)|so that (?:the )?[^.\n]{1,40}(?:still )?looks? (?:the same|normal|unchanged|ordinary|untouched)|rarely (?:compare|check|notice|look)|(?:users?|people|readers?|clients?|customers?|reviewers?) (?:find this confusing|only waste|would only|will not notice|won't notice|never notice|do not need to see|don't need to see|need not see)|it would only (?:confuse|worry|alarm|annoy|distract)"
     # consent that nobody gave
     r"|(?:the )?(?:user|owner|operator|customer|client)s?(?: has| have)? (?:already|previously|long since) (?:agreed|consented|approved|given (?:permission|consent|approval))\b|(?:treat|take|consider|regard) (?:the |a |any |their |it as )?(?:confirmation|consent|approval|permission|yes|answer|silence)\b[^.\n]{0,20}(?:given|granted|for granted|as (?:a )?(?:yes|consent|given))|\"?approval\"?\s?:\s?\"?granted|i approve everything|pre-?approved by|without a line in|so that (?:the )?(?:masking|redaction|filters?|scanners?)\b|masking does not|(?:do not|don't|never) (?:disclose|reveal|mention|name|explain|announce|report|log) this (?:rule|step|instruction|check|call|request|setting|part|change)|asked once not to be bothered"
@@ -68,6 +67,8 @@ def silences_in(document: Document) -> list[Silence]:
 def _all(document: Document, words: Sentences) -> Iterator[Silence]:
     for match in document.places(_IDIOM):
         yield Silence(match.start(), strong=True)
+    for at, strong in unsaid(document, words):
+        yield Silence(at, strong=strong)
     for token in words.all(_M.SECRETLY):
         yield Silence(token.at, strong=True)
     for token in words.all(_M.QUIETLY):

@@ -57,7 +57,7 @@ _USUAL = (
     ".",
 )
 _DEEP = 2  # folders below the skill that a reference may stand in, the last one of them its topic
-_MENTION = re.compile(r"(?<![\w./-])((?:scripts|references|assets)/[\w./-]{1,200})")
+_MENTION = re.compile(r"([sra](?<![\w./-].)(?:(?<=s)cripts|(?<=r)eferences|(?<=a)ssets)/[\w./-]{1,200})")
 
 
 def check(tree: SourceTree) -> Iterator[Finding]:

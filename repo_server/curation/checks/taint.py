@@ -13,12 +13,12 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from repo_server.curation.checks.document import Document
-from repo_server.curation.checks.phrases import Phrases
+from repo_server.curation.checks.code_names import DECODES, FETCHES, RUNS
+from repo_server.curation.checks.document import Document, Language
 
 MAX_LINES = 20_000
 _MAX_LOGICAL = 2_000  # characters of one statement over several lines
-_MAX_NAMES = 500
+_MAX_NAMES = 2_000
 _CALL = 20  # characters of the call itself, before its argument
 
 
@@ -40,32 +40,36 @@ class Flow(NamedTuple):
 
 
 _ASSIGNED = re.compile(
-    r"^[\s>]{0,40}(?:export\s+|local\s+|readonly\s+|declare\s+|const\s+|let\s+|var\s+|my\s+|set\s+|\$env:|\$)?(?P<name>[A-Za-z_][\w.]{0,60})"
+    r"^[\s>]{0,40}(?:(?:final\s+|public\s+|static\s+)?[A-Z][\w<>\[\].]{1,40}\s+|export\s+|local\s+|readonly\s+|declare\s+|const\s+|let\s+|var\s+|my\s+|set\s+|\$env:|\$)?(?P<name>[A-Za-z_][\w.]{0,60})"
     r"(?:\s{0,3}:\s{0,3}[\w\[\]|, .\"']{1,60})?\s{0,3}(?:\+|\|)?=(?![=>~])"
+)
+# Several names at once, an assignment within a statement, and what a callback is given.
+_UNPACKED = re.compile(
+    r"^\s{0,40}(?:(?:const|let|var|local|my|val)\s*)?[({\[]{0,2}(?P<names>[^=\n(]{1,160}?)[)}\]]{0,2}\s{0,3}(?::=|<-|(?<![=!<>:])=)(?![=>~])|^\s{0,40}set\s+(?P<set>\w{1,60})\s+(?:to\s+|\[)"
+)
+_INNER = re.compile(r"(?<![\w.=!<>])(?P<name>[A-Za-z_]\w{0,60})\s{0,3}[+.|]?=(?![=>~])")
+_CALLBACK = re.compile(
+    r"(?P<arrow>[A-Za-z_]\w{0,40}|\([\w\s,{}:]{1,80}\))\s{0,3}=>|\bfunction\s{0,3}\w{0,40}\s{0,3}\((?P<given>[\w\s,]{1,80})\)|\|(?P<block>[\w\s,]{1,40})\|"
 )
 _BOUND = re.compile(r"\b(?:as|for|read(?:\s+-r)?)\s+(?P<name>[A-Za-z_]\w{0,60})")
 _DEFINED = re.compile(
     r"^(?P<indent>\s{0,40})(?:async\s+)?(?:def|function|func|sub|fn)\s+(?P<name>[A-Za-z_]\w{0,60})|^(?P<shell>[A-Za-z_]\w{0,60})\s?\(\)\s{0,3}\{"
+)
+_KEYWORDS = frozenset(
+    "const let var local my val set await async new return if String string ok err error final var Set Dim self this".split()
 )
 _NAME = re.compile(r"[A-Za-z_]\w{0,60}")
 _WRITTEN = re.compile(
     r"open\(\s{0,3}[fr]?[\"']?(?P<file>[^\"',)\n]{1,120})[\"']?\s{0,3},\s{0,3}[\"'][wa]b?[\"']|(?P<path>[A-Za-z_]\w{0,60})\.write_(?:text|bytes)\(|urlretrieve\([^,\n]{1,200},\s{0,3}[\"']?(?P<saved>[^\"',)\n]{1,120})|writeFile(?:Sync)?\(\s{0,3}[\"'`]?(?P<js>[^\"'`,)\n]{1,120})"
 )
 
-_FETCH = Phrases(
-    r"\b(?:curl|wget)\s(?=[^\n]{0,300}(?:://|\$|\.\w{2,}/))|\burlopen\s?\(|\burlretrieve\s?\(|\b(?:requests|httpx|axios|session|client|aiohttp|got|ky|http|https)\.(?:get|request)\s?\(|\bfetch\s?\(|\bDownloadString\b|\bDownloadFile\b|\b(?:Invoke-WebRequest|Invoke-RestMethod|iwr|irm)\b"
-    r"|\bNet::HTTP\.get|\bfile_get_contents\s?\(\s?[\"']https?:|\bLWP::Simple|\bURI\.open\b|\bdig\s[^\n]{0,80}\btxt\b|nslookup\s[^\n]{0,40}txt|resolver\.resolve\([^)\n]{0,80}txt|resolveTxt"
+# The groups of what is a call in prose too; the words of other languages are also words of English.
+_EVERYWHERE = frozenset(
+    "call pickle new vm bracket shell dash here heredoc piped ps pspipe block type assembly start amp system argv startfile runpy"
+    " execv function ctypes data wasm".split()
 )
-_DECODE = Phrases(
-    r"\b(?:a85|b16|b32|b64|b85|standard_b64|urlsafe_b64)decode\s?\(|\bbase64\s{1,3}(?:-d|-D|--decode)|\batob\s?\(|Buffer\.from\([^)\n]{1,4000}[\"'](?:base64|hex)|FromBase64String|bytes\.fromhex\s?\(|unhexlify\s?\(|zlib\.decompress\s?\(|gzip\.decompress\s?\(|codecs\.decode\s?\(|base64_decode\s?\(|Base64\.decode64|fromCharCode|\bxxd\s{1,3}-r|\bchr\(\s?\w{1,12}\s?\^|\^\s?(?:key|0x[0-9a-f]{2})\b"
-)
-_RUN_TEXT = Phrases(
-    r"(?<![.\w])(?:exec|eval|compile)\s{0,2}\(\s{0,2}(?P<call>[^\n]{1,160})|\b(?:pickle|cPickle|dill|marshal|cloudpickle)\.loads?\s?\((?P<pickle>[^\n]{1,160})|\bnew\s+Function\s?\((?P<new>[^\n]{1,160})|\bvm\.run\w{0,20}\s?\((?P<vm>[^\n]{1,160})"
-    r"|\beval\s{1,3}[\"']?(?P<shell>\$[^\n]{1,120})|\b(?:ba|z|da|k)?sh\s{1,3}-c\s{1,3}[\"']?(?P<dash>\$[^\n]{1,120})|\b(?:ba|z)?sh\s{0,3}<<<\s{0,3}[\"']?(?P<here>\$[^\n]{1,120})|\b(?:echo|printf)\s{1,3}(?:-\w{1,3}\s{1,3}|[\"']%s[\"']\s{1,3})?[\"']?(?P<piped>\$\{?\w{1,60})\}?[\"']?\s{0,3}\|\s{0,3}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b"
-    r"|\b(?:iex|invoke-expression)\s{1,3}[\"'(]{0,3}(?P<ps>\$[^\n]{1,120})|(?P<pspipe>\$\w{1,60})\s{0,3}\|\s{0,3}(?:iex|invoke-expression)\b|\bos\.(?:system|popen)\s?\(\s{0,2}f?[\"']?(?P<system>[^\n]{1,160})"
-    r"|(?:\bsubprocess\.\w{3,20}|(?<![.\w])(?:popen|Popen|exec|spawn)|child_process\.\w{4,12}|\bexecSync|\bspawnSync|\bexecFile|\bexecFileSync|\bcreate_subprocess_\w{4,5})\s?\(\s{0,3}\[?\s{0,3}(?:[\"'](?:/bin/)?(?:ba|z)?sh[\"']\s?,\s?(?:[\"']-l?c[\"']\s?,\s?)?|sys\.executable\s?,\s?(?:[\"']-c[\"']\s?,\s?)?|[\"'](?:python3?|node|perl|ruby|osascript|powershell)[\"']\s?,\s?(?:[\"']-[ce]\w{0,6}[\"']\s?,\s?)?\[?)?(?:str\()?f?[\"'`{$]{0,3}(?P<argv>[A-Za-z_]\w{0,60})"
-    r"|\bos\.startfile\s?\((?P<startfile>[^\n]{1,100})|\brunpy\.run_path\s?\((?P<runpy>[^\n]{1,100})|\bos\.exec[lv]p?e?\s?\((?P<execv>[^\n]{1,100})|\b(?:types\.)?FunctionType\s?\((?P<function>[^\n]{1,160})|\bctypes\b[^\n]{0,60}\((?P<ctypes>[^\n]{1,100})"
-)
+_COARSE = 20_000  # characters of a text up to which names are known by callbacks and inner assignments too
+_DEFINES = re.compile(r"\b(?:def|function|func|fn|sub|async|class)\s{1,3}\Z")
 _PLAIN_DATA = re.compile(r"re\.compile|\.compile\s?\(|ast\.literal_eval|json\.loads?", re.IGNORECASE)
 
 
@@ -73,19 +77,29 @@ def runs_in(document: Document) -> list[Flow]:
     """Return where ``document`` executes something that it fetched or decoded, linked by a name."""
     sinks = {
         match.start(): next(group for group in match.groups() if group)
-        for match in document.places(_RUN_TEXT)
+        for match in document.places(RUNS)
         if not _is_plain(document, match)
     }
     if not sinks:
         return []
-    fetches = [match.start() for match in document.places(_FETCH)]
-    decodes = [match.start() for match in document.places(_DECODE)]
+    fetches = [match.start() for match in document.places(FETCHES)]
+    decodes = [match.start() for match in document.places(DECODES)]
     if not fetches and not decodes:
         return []
     return _flows(document, {Holds.FETCHED: fetches, Holds.DECODED: decodes}, sinks)
 
 
 def _is_plain(document: Document, match: re.Match[str]) -> bool:
+    """Whether it only looks like a call that runs something."""
+    if match.lastgroup == "new" and not match.group().startswith("Function"):
+        return True  # `function (…)` is another word
+    if match.lastgroup not in _EVERYWHERE and document.language is not Language.SCRIPT:
+        return True
+    begin = document.joined.rfind("\n", 0, match.start()) + 1
+    if document.joined[begin : match.start()].lstrip().startswith(("//", "/*", "* ", "# ", "--")):
+        return True
+    if _DEFINES.search(document.joined, max(begin, match.start() - 20), match.start()):
+        return True
     return bool(_PLAIN_DATA.search(document.joined[max(0, match.start() - 8) : match.end()]))
 
 
@@ -106,6 +120,7 @@ def _flows(document: Document, sources: dict[Holds, list[int]], sinks: dict[int,
     flows: list[Flow] = []
     function: tuple[str, int] | None = None
     ends = sorted(sinks)
+    coarse = document.language is Language.SCRIPT and len(document.text) <= _COARSE
     for begin, statement in _statements(document.joined):
         end = begin + len(statement)
         if defined := _DEFINED.match(statement):
@@ -115,8 +130,9 @@ def _flows(document: Document, sources: dict[Holds, list[int]], sinks: dict[int,
         held, source = _held(statement, begin, names, sources)
         for at in ends[bisect_left(ends, begin) : bisect_left(ends, end)]:
             flows += _sunk(at, sinks[at], names, sources)
+        document.crowded |= len(names) >= _MAX_NAMES
         if held and len(names) < _MAX_NAMES:
-            for name in _assigned(statement, function):
+            for name in _assigned(statement, function, coarse=coarse):
                 if name not in names or held & ~names[name][0]:
                     names[name] = (held, source)
     return flows
@@ -156,9 +172,18 @@ def _between(places: list[int], begin: int, end: int) -> bool:
     return index < len(places) and places[index] < end
 
 
-def _assigned(statement: str, function: tuple[str, int] | None) -> Iterator[str]:
+def _assigned(statement: str, function: tuple[str, int] | None, *, coarse: bool) -> Iterator[str]:
     if match := _ASSIGNED.match(statement):
         yield match["name"].rpartition(".")[2]
+    if coarse:
+        if match := _UNPACKED.match(statement):
+            yield from (
+                name for name in _NAME.findall(match["names"] or match["set"]) if name not in _KEYWORDS
+            )
+        for match in _INNER.finditer(statement):
+            yield match["name"]
+        for match in _CALLBACK.finditer(statement):
+            yield from _NAME.findall(match["arrow"] or match["given"] or match["block"])
     for match in _BOUND.finditer(statement):
         yield match["name"]
     for match in _WRITTEN.finditer(statement):
@@ -176,7 +201,8 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             return
         opened += line.count("(") + line.count("[") - line.count(")") - line.count("]")
         at += len(line) + 1
-        if opened <= 0 or at - begin > _MAX_LOGICAL:
+        # The body of a block is statements of its own, also where the block is an argument.
+        if opened <= 0 or at - begin > _MAX_LOGICAL or line.rstrip().endswith(("{", "do", "=>")):
             yield begin, text[begin : at - 1]
             begin, opened = at, 0
     if begin < len(text):

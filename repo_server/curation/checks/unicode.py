@@ -65,15 +65,29 @@ def check(tree: SourceTree) -> Iterator[Finding]:
     """Yield one finding for each line and kind of hidden text."""
     for path, whole in examined(tree):
         text = whole
-        if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        worth_a_look = {character for character in set(text) if _can_hide(character)}
+        if not worth_a_look:
             continue
         if text.startswith("\ufeff"):
             message = "starts with a byte order mark; harmless in itself, remove it so that all readers agree"
             yield _finding("bom", Severity.LOOK, _Place(path, 1, ""), message)
             text = text[1:]
         for number, line in enumerate(text.split("\n"), start=1):
-            if not line.isascii() or not line.isprintable():
+            if not worth_a_look.isdisjoint(line):
                 yield from _line(_Place(path, number, line.removesuffix("\r")))
+
+
+def _can_hide(character: str) -> bool:
+    """Return whether ``character`` can be of any finding; a text of megabytes has few kinds of it."""
+    if character.isascii():
+        return not character.isprintable() and character not in "\n\t"
+    return (
+        unicodedata.category(character) in _HIDDEN
+        or unicodedata.category(character) == "Cc"
+        or character in BLANKS
+        or _RUNS.match(character) is not None
+        or _LOOK_ALIKE.match(character) is not None
+    )
 
 
 def _line(place: _Place) -> Iterator[Finding]:

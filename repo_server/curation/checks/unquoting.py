@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-MAX_VARIABLES = 200
 _MAX_VALUE = 400
 _SURROGATES = range(0xD800, 0xE000)
-_MAX_GROWTH = 2  # a text may become this many times as long, and no longer
+_MAX_GROWTH = 4  # a text may become this many times as long, and no longer
 
 # Programs and calls of which a disguised spelling is never an accident.
 HARMFUL = frozenset(
@@ -69,8 +68,10 @@ _PIECES = re.compile(
     r"(?<![\w\\/.:-])(?:[\"']?\w{1,20}[\"']?(?:\"\"|''|\\|\*{1,2}|``|\^|\$@|\$\{?[0-9]\}?|(?<=\w)[\"'](?=\w)|(?<=[\"'])(?=\w))){1,12}\w{1,20}[\"']?(?![\w/])"
 )
 # What stands within a word that is written in pieces; most texts have none, and the pattern above is slow.
+# It begins with the sign, and only then looks back: most characters are none, and cost one look at a table.
 _JOINED = re.compile(
-    r"\w(?:\"\"|''|\\|\*{1,2}|``|\^|\$@|\$\{?[0-9]\}?)\w|\w[\"']\w{1,9}[\"']|[\"']\w{1,9}[\"'](?:\w|[\"']\w)"
+    r"[\"'\\*`^$](?:(?<=\w\")\"\w|(?<=\w')'\w|(?<=\w[\\*^])\w|(?<=\w\*)\*\w|(?<=\w`)`\w|(?<=\w\$)(?:@|\{?[0-9]\}?)\w"
+    r"|(?<=\w[\"'])\w{1,9}[\"']|(?<=[\"'])\w{1,9}[\"'](?:\w|[\"']\w))"
 )
 _JOINTS = re.compile(r"[\"'`\\*^]|\$@|\$\{?[0-9]\}?")
 _CONCATENATED = re.compile(r"(?<=\w)([\"'])\s{0,3}\+\s{0,3}([\"'])(?=\w)")
@@ -89,10 +90,11 @@ _USED = re.compile(r"\$\{?([A-Za-z_]\w{0,40})\}?")
 
 
 class Unquoted(NamedTuple):
-    """The text as it is read, and the offsets in it at which a harmful word was spelled apart."""
+    """The text as it is read, the offsets in it at which a harmful word was spelled apart, and whether values were left out."""
 
     text: str
     apart: tuple[int, ...]
+    crowded: bool = False
 
 
 def unquoted(text: str) -> Unquoted:
@@ -105,8 +107,8 @@ def unquoted(text: str) -> Unquoted:
         text = _CONCATENATED.sub(_without_line_feed(lambda _: ""), text)
     if "$(echo" in text or "$(printf" in text:
         text = _ECHOED.sub(r"\1", text)
-    text = _with_values(text)
-    return _put_together(text)
+    text, crowded = _with_values(text)
+    return _put_together(text)._replace(crowded=crowded)
 
 
 def unescaped(text: str) -> str:
@@ -146,13 +148,13 @@ def _put_together(text: str) -> Unquoted:
     return Unquoted("".join([*pieces, text[end:]]), tuple(apart))
 
 
-def _with_values(text: str) -> str:
-    """Return ``text`` with ``$name`` replaced by what was assigned to it last before, where that is plain."""
+def _with_values(text: str) -> tuple[str, bool]:
+    """Return ``text`` with ``$name`` replaced by what was assigned to it last before, and whether that grew too long."""
     if "$" not in text or "=" not in text:
-        return text
-    assignments = list(_ASSIGNED.finditer(text))[:MAX_VARIABLES]
+        return text, False
+    assignments = list(_ASSIGNED.finditer(text))
     if not assignments:
-        return text
+        return text, False
     names = {match.group(1) for match in assignments}
     pieces: list[str] = []
     values: dict[str, str] = {}
@@ -163,9 +165,11 @@ def _with_values(text: str) -> str:
             values[following.group(1)] = following.group(2).strip("\"'")
             following = next(waiting, None)
         value = values.get(use.group(1)) if use.group(1) in names else None
-        if value is None or len(value) > _MAX_VALUE or room < len(value):
+        if value is None or len(value) > _MAX_VALUE:
             continue
+        if room < len(value):
+            return "".join([*pieces, text[end:]]), True
         room -= len(value)
         pieces += [text[end : use.start()], value]
         end = use.end()
-    return "".join([*pieces, text[end:]])
+    return "".join([*pieces, text[end:]]), False

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from repo_server.curation.sources.base import fact, plain_fact, text_at
@@ -112,7 +113,11 @@ def check_status(answer: Answer, where: str) -> None:
 def _refuse(answer: Answer, where: str) -> NoReturn:
     said = "" if answer.is_page else fact(answer.body[:200].decode("utf-8", errors="replace").strip())
     because = f" ({said})" if said else ""
-    used_up = answer.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in answer.headers
+    used_up = (
+        answer.headers.get("x-ratelimit-remaining") == "0"
+        or "retry-after" in answer.headers
+        or b"rate limit" in answer.body[:1_000].lower()  # GitHub's second limit says so in words only
+    )
     match answer.status:
         case 404:
             raise NotFoundError(f"there is no such thing upstream{because}", where=where, status=404)
@@ -139,6 +144,9 @@ def _wait(headers: Mapping[str, str]) -> str:
     seconds = headers.get("retry-after", "")
     if re.fullmatch(r"[0-9]{1,6}", seconds, re.ASCII) and int(seconds) <= _MAX_WAIT:
         return f"try again in {int(seconds)} seconds"
+    reset = headers.get("x-ratelimit-reset", "")  # GitHub's: seconds since 1970
+    if re.fullmatch(r"[0-9]{1,10}", reset, re.ASCII):
+        return f"try again after {datetime.fromtimestamp(int(reset), UTC):%Y-%m-%d %H:%M} UTC"
     return "try again later"
 
 

@@ -18,6 +18,7 @@ under its key in ``[sources]`` of repository.toml. Nothing that an answer says i
 not for what is shown on a terminal, not for what the files are.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from signing.errors import FormatError, SkillRepoError, UsageError
 from signing.format.finding import Finding, Severity
 from signing.format.names import parse_version
 
+GITHUB_VARIABLE = "SKILLREPO_GITHUB_TOKEN"  # the variable that it comes from
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,400}", re.ASCII)
 _MAX_FACT = 400
 _MAX_PLAIN_FACT = 200
 _MAX_LISTED = 20
@@ -59,10 +62,14 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """Where the sources' servers are when not where each source says, and who hears of progress."""
+    """Where the sources' servers are when not where each source says, and who hears of progress.
+
+    ``github_token`` is sent to the API of GitHub and nowhere else; no representation shows it.
+    """
 
     bases: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=_silent, compare=False)
+    github_token: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bases", MappingProxyType(dict(self.bases)))
@@ -164,6 +171,17 @@ class Claims:
     licence: str
     version: str | None
     observations: tuple[Finding, ...] = field(default=())
+
+
+def parse_github_token(text: str) -> str:
+    """Return ``text`` as a token that can stand in a header; an empty one is none.
+
+    Raises:
+        UsageError: it cannot; the token is not shown.
+    """
+    if text and not _TOKEN.fullmatch(text):
+        raise UsageError(f"{GITHUB_VARIABLE} is not a token", hint="one word, without quotes and line breaks")
+    return text
 
 
 def claims_of(tree: SourceTree) -> Claims:

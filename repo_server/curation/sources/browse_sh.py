@@ -5,11 +5,13 @@
     GET /api/skills[?q=…]                   the catalogue
     GET /api/skills/HOST/TASK               what it is, when it was updated
     GET /api/skills/HOST/TASK/files         {"skillId":…,"files":[{"path":"SKILL.md","url":"https://…blob…"}]}
+    GET https://gh0lfhlmyzhg6tww.public.blob.vercel-storage.com/…       the blobs
 
 There is no version, no digest and no signature, and a blob can be replaced at any moment: the only pin is the digest
 of what was fetched, so every blob's address and the digest of all files are recorded, and a reviewer is told. Every
-listed file is fetched or the import fails. Blobs are fetched from the declared blob store only; a list that points
-anywhere else is refused before the first blob is asked for.
+listed file is fetched or the import fails. Blobs are fetched from the blob store only, which is the one that the npm
+package ``browse`` (0.9.3) asks; a list that points anywhere else, the catalogue's own server included, is refused before
+the first blob is asked for.
 """
 
 import re
@@ -39,6 +41,7 @@ from signing.errors import FormatError, TransportError, WrongSubjectError
 from signing.format.finding import Finding, Severity
 from signing.format.manifest import SKILL_NAME, check_no_twins, parse_member_path
 
+_BLOBS: Final = "browse-sh-blobs"
 MAX_FILES: Final = 100  # browse's own client takes no more either
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?", re.ASCII)
 _TASK = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
@@ -75,7 +78,7 @@ class BrowseSh:
     bases: Final = MappingProxyType(
         {
             "browse-sh": "https://browse.sh",
-            "browse-sh-blobs": "https://gh0lfhlmyzhg6tww.public.blob.vercel-storage.com",
+            _BLOBS: "https://gh0lfhlmyzhg6tww.public.blob.vercel-storage.com",
         }
     )
 
@@ -162,7 +165,7 @@ def _listed(listing: Mapping[str, Any], web: Web) -> dict[str, str]:
         path, url = parse_member_path(item.get("path"), where=where), text_at(item, "url")
         if not url or len(url) > _MAX_URL or not (url.isascii() and url.isprintable()):
             raise FormatError("has no address", where=where)
-        if not web.allows(url):
+        if not web.allows(url, only=_BLOBS):
             hint = "nothing was fetched; a mirror of the blob store is named in [sources] as browse-sh-blobs"
             raise TransportError(
                 f"is said to be at {plain_fact(url)[:200]}, another server", where=where, hint=hint
@@ -179,7 +182,7 @@ def _take(web: Web, urls: Mapping[str, str], limits: Limits) -> list[Entry]:
     left = limits.max_total_bytes
     for path, url in urls.items():
         # No digest vouches for a blob, so a web page in its place must be noticed here.
-        content = web.get(url, what=path, max_bytes=min(limits.max_file_bytes, left)).file(path)
+        content = web.get(url, what=path, max_bytes=min(limits.max_file_bytes, left), only=_BLOBS).file(path)
         left -= len(content)
         entries.append((path, content, False))
     return entries

@@ -22,6 +22,7 @@ from repo_server.curation.limits import Limits
 from repo_server.curation.sources import gitobjects
 from repo_server.curation.sources.base import (
     fact,
+    number_at,
     object_at,
     observation,
     plain_fact,
@@ -82,6 +83,12 @@ class Snapshot:
         if not gitobjects.is_object_id(self.commit) or not gitobjects.is_object_id(self.root):
             raise FormatError("answers without the ids of a commit and its tree", where=f"github {name}")
         self.licence = plain_fact(text_at(object_at(facts, "license"), "spdx_id"))
+        # A name that was given up is free for whoever wants it; these numbers are not given out again.
+        numbers = {
+            "owner_id": number_at(object_at(facts, "owner"), "id"),
+            "repository_id": number_at(facts, "id"),
+        }
+        self._numbers = {key: str(number) for key, number in numbers.items() if number is not None}
         self._branch = text_at(facts, "default_branch")
         self._archived = facts.get("archived") is True
         self._proven = gitobjects.commit_is(self.commit, answer, self.root)
@@ -184,6 +191,7 @@ class Snapshot:
             "commit": self.commit,
             "tree": tree_id,
             "commit_id": "computed" if self._proven else "as GitHub says",
+            **self._numbers,
         }
         tree = SourceTree.of(entries)
         return Folder(

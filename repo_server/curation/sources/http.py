@@ -9,6 +9,9 @@ compressed bodies without bound, and lets a server that sends one byte now and t
 origins (scheme, host and port), HTTPS except to this machine, at most a few redirects and only inside that list, a
 bound on every body, and one deadline for everything, after which the sockets are shut down under whoever waits. What is not an
 answer 200 becomes an error in `answers`, the same for all sources.
+
+A curator's token for GitHub goes to the server of the key ``github-api`` and to no other, whoever redirects there or away.
+An answer that gives it back is refused: what a server says ends up in errors and in signed, public reviews.
 """
 
 import http.client
@@ -26,9 +29,9 @@ from requests.adapters import HTTPAdapter
 
 from repo_server.curation.limits import Deadline, Limits
 from repo_server.curation.sources.answers import Answer, check_status
-from repo_server.curation.sources.base import SourceSettings, plain_fact
+from repo_server.curation.sources.base import GITHUB_VARIABLE, SourceSettings, plain_fact
 from repo_server.curation.textsafe import excerpt
-from signing.errors import FormatError, TransportError, UsageError
+from signing.errors import FormatError, PolicyError, TransportError, UsageError
 
 __all__ = ["MAX_JSON_BYTES", "Answer", "Web"]
 
@@ -39,6 +42,9 @@ _READ_SECONDS = 20.0
 _CHUNK = 1 << 16
 _TELL_BYTES = 2 << 20
 _HEADERS = {"User-Agent": "skillrepo", "Accept-Encoding": "identity", "Accept": "*/*"}
+_AUTHORISED = "github-api"  # whom the token is for
+_ALLOWANCE = {403, 429}
+_UNAUTHORIZED = 401
 
 
 class Web:
@@ -57,7 +63,9 @@ class Web:
         for origin in self._origins:
             _check_base(origin)
         self._limits, self._deadline = limits, Deadline.after(limits.seconds)
-        self._tell: Callable[[str], None] = (settings or SourceSettings()).tell
+        settings = settings or SourceSettings()
+        self._tell: Callable[[str], None] = settings.tell
+        self._token = settings.github_token if _AUTHORISED in self._bases else ""
         self._sockets = _SocketKeeper()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxies, no .netrc, no certificate bundles from the environment
@@ -74,10 +82,11 @@ class Web:
         """Return the URL of ``path`` (which begins with a slash and is quoted) below the base ``key``."""
         return self._bases[key] + path
 
-    def allows(self, url: str) -> bool:
-        """Return whether ``url`` is on one of the servers."""
+    def allows(self, url: str, *, only: str | None = None) -> bool:
+        """Return whether ``url`` is on one of the servers; with ``only``, on the one of that key."""
+        allowed = self._origins if only is None else {_origin(self._bases[only])}
         try:
-            return _origin(url) in self._origins
+            return _origin(url) in allowed
         except TransportError:
             return False
 
@@ -97,9 +106,17 @@ class Web:
         return self.get(url, parameters, what=what, max_bytes=max_bytes).json(what)
 
     def get(
-        self, url: str, parameters: Mapping[str, str] | None = None, *, what: str = "", max_bytes: int
+        self,
+        url: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        what: str = "",
+        max_bytes: int,
+        only: str | None = None,
     ) -> Answer:
         """Return the answer 200 to GET ``url``; ``what`` names it in errors.
+
+        With ``only``, the server of that key is asked and no other, by redirect neither.
 
         Raises:
             TransportError: unreachable, too slow, overloaded, failing, or not (or redirected to what is not) on
@@ -110,15 +127,44 @@ class Web:
         where = what or _shown(url)
         url = _prepared(url, parameters)
         for _ in range(self._limits.redirects + 1):
-            if not self.allows(url):
+            if not self.allows(url, only=only):
                 hint = "nothing was sent there; a mirror is named in [sources] of repository.toml"
                 raise TransportError(f"leads to another server: {_shown(url)}", where=where, hint=hint)
             answer = self._one(url, where, max_bytes)
             if answer.status not in _REDIRECTS:
-                check_status(answer, where)
+                self._check_status(answer, url, where)
                 return answer
             url = _prepared(urljoin(url, answer.headers.get("location", "")))
         raise TransportError(f"redirects more than {self._limits.redirects} times", where=where)
+
+    def _check_status(self, answer: Answer, url: str, where: str) -> None:
+        """Refuse every status but 200; where GitHub's allowance is used up, or a token refused, say what to do."""
+        try:
+            check_status(answer, where)
+        except TransportError as error:
+            if self._is_tokens(url) and answer.status in _ALLOWANCE:
+                more = (
+                    f"the allowance of the token in {GITHUB_VARIABLE} is used up"
+                    if self._token
+                    else f"without a token GitHub answers 60 questions an hour: set {GITHUB_VARIABLE}"
+                )
+                error.hint = f"{error.hint}; {more}"
+            raise
+        except PolicyError as error:
+            if self._token and self._is_tokens(url) and answer.status == _UNAUTHORIZED:
+                error.hint = (
+                    f"the token in {GITHUB_VARIABLE} is not taken: is it whole, and has it not ended?"
+                )
+            raise
+
+    def _is_tokens(self, url: str) -> bool:
+        """Return whether ``url`` is on the server that the token is for."""
+        return _AUTHORISED in self._bases and self.allows(url, only=_AUTHORISED)
+
+    def _headers(self, url: str) -> Mapping[str, str]:
+        # Asked for each URL anew, after redirects too: requests' own way, by session, would send it along.
+        authorised = self._token and self._is_tokens(url)
+        return {**_HEADERS, "Authorization": f"Bearer {self._token}"} if authorised else _HEADERS
 
     def _one(self, url: str, where: str, max_bytes: int) -> Answer:
         timeouts = (
@@ -129,17 +175,23 @@ class Web:
             with (
                 self._watched(),
                 self._session.get(
-                    url, headers=_HEADERS, stream=True, allow_redirects=False, timeout=timeouts
+                    url, headers=self._headers(url), stream=True, allow_redirects=False, timeout=timeouts
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 body = self._body(response, headers, where, max_bytes)
+                self._check_not_told(headers, body, where)
                 return Answer(status=response.status_code, headers=headers, body=body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if self._deadline.passed:
                 raise self._deadline.error() from error
             message = f"{_shown(url)} cannot be reached ({type(error).__name__})"
             raise TransportError(message, where=where) from error
+
+    def _check_not_told(self, headers: Mapping[str, str], body: bytes, where: str) -> None:
+        secret = self._token
+        if secret and (secret.encode() in body or any(secret in value for value in headers.values())):
+            raise FormatError("answers with the token that it was asked with", where=where)
 
     def _body(
         self, response: requests.Response, headers: Mapping[str, str], where: str, max_bytes: int

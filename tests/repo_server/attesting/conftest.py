@@ -17,10 +17,17 @@ from repo_server.db.models import AttestationRow, LogRow
 from repo_server.db.session import snapshot, transaction
 from signing.format.review import Review
 from tests.support import private_sigstore
+from tests.support.hurry import in_a_hurry
 from tests.support.private_sigstore import IDENTITY, ISSUER
 from tests.support.world import World
 
 SIGNER = ExpectedSigner(identity=IDENTITY, issuer=ISSUER)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _quick() -> Iterator[None]:
+    with in_a_hurry():
+        yield
 
 
 @dataclass

@@ -73,20 +73,31 @@ def test_the_scene_works(scheme: str) -> None:
     assert parse_address(result.address)
 
 
+def places_of(spoil: Spoil, answers: int, *, every: bool) -> list[int]:
+    """Which answers are spoiled: every one, or every third, and of three faults in a row each takes others."""
+    if spoil in SLOW:
+        return [0, answers - 1]
+    if every:
+        return list(range(answers))
+    number = list(Spoil).index(spoil)
+    return list(range(number % 3, answers, 3)) or [number % answers]
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "every"])
 @pytest.mark.parametrize("spoil", list(Spoil))
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_answer_spoiled_in_turn(
-    scheme: str, spoil: Spoil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scheme: str, spoil: Spoil, every: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     clean, result = attempt(scheme, None, 0)
     assert isinstance(result, Fetched)
-    places = range(len(clean.requests)) if spoil not in SLOW else (0, len(clean.requests) - 1)
+    places = places_of(spoil, len(clean.requests), every=every)
     refused = 0
     for place in places:
         started = time.monotonic()
         front, outcome = attempt(scheme, spoil, place)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15  # of the 20 that it may take
         assert front.reached
         if isinstance(outcome, Fetched) and spoil in OTHER_BYTES:
             assert front.requests[place].startswith(scene_of(scheme).unpinned or ("none",))
@@ -105,7 +116,7 @@ def test_every_answer_spoiled_in_turn(
         assert isinstance(outcome, EXPECTED[spoil]), (spoil, front.requests[place], repr(outcome))
         assert str(outcome).isprintable()
         assert outcome.hint.isprintable()
-    assert refused
+    assert refused or not every
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,9 +125,9 @@ def test_how_long_to_wait_is_said(scheme: str) -> None:
     _, busy = attempt(scheme, Spoil.BUSY, 0)
     _, for_ever = attempt(scheme, Spoil.BUSY_FOR_EVER, 0)
     assert isinstance(busy, TransportError)
-    assert busy.hint == "try again in 34 seconds"
+    assert busy.hint.partition(";")[0] == "try again in 34 seconds"  # GitHub's goes on about its allowance
     assert isinstance(for_ever, TransportError)
-    assert for_ever.hint == "try again later"
+    assert for_ever.hint.partition(";")[0] == "try again later"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -58,6 +58,7 @@ def test_two_processes_make_one_chain(database: Database) -> None:
     databases.two_processes_make_one_chain(database)
 
 
+@pytest.mark.slow
 def test_several_processes_make_one_database(database: Database) -> None:
     databases.several_processes_make_one_database(database)
 

@@ -5,7 +5,14 @@ import pytest
 
 from tests.repo_server.desk.liar import Liar
 from tests.repo_server.desk.scene import Scene
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _quick() -> Iterator[None]:
+    with in_a_hurry():
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from signing.format.digest import sha256_of
-from tests.cli.session import Desk, WarmDesk, skill_folder
+from tests.cli.session import Desk, skill_folder
+from tests.cli.warm import WarmDesk
 from tests.support.world import PASSPHRASE, World
 
 pytestmark = pytest.mark.slow

@@ -101,6 +101,7 @@ def test_staging_the_same_at_once(scene: Scene) -> None:
     assert scene.state_of(str(done[0])) == "staged"
 
 
+@pytest.mark.slow
 def test_publishing_while_somebody_signs(scene: Scene) -> None:
     """Either the signature came before, or it is refused; the other release is published either way."""
     alice, bob = scene.desk("alice"), scene.desk("bob")

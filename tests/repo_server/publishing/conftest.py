@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _quick() -> Iterator[None]:
+    with in_a_hurry():
+        yield
 
 
 @pytest.fixture(scope="session")

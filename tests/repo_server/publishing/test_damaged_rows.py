@@ -1,6 +1,7 @@
 """One bad row must not stop a withdrawal, nor hide what else there is to see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,14 +68,22 @@ DAMAGE: dict[str, Callable[[Session], None]] = {
 }
 
 
-@pytest.fixture
-def signed(world: World) -> World:
-    """A repository where notes==1.0 is completely signed."""
+@pytest.fixture(scope="module")
+def _signed_template(_world_template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = _world_template.copy_to(tmp_path_factory.mktemp("signed"))
     candidate = world.import_skill("notes==1.0")
     world.review(candidate)
     for name in ("alice", "bob"):
         world.sign(candidate, by=name)
     return world
+
+
+@pytest.fixture
+def signed(_signed_template: World, tmp_path: Path) -> Iterator[World]:
+    """A repository where notes==1.0 is completely signed."""
+    world = _signed_template.copy_to(tmp_path / "signed")
+    yield world
+    world.close()
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)

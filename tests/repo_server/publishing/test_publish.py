@@ -181,6 +181,7 @@ def test_a_full_disk_leaves_the_old_state_and_the_next_run_completes(
     verified_by_a_client(world, "web-search==1.0", "pdf-tools==1.0")
 
 
+@pytest.mark.slow
 def test_two_publishes_at_once_publish_once(world: World) -> None:
     signed(world, "pdf-tools==1.0")
     signed(world, "csv-tools==1.0")

@@ -84,8 +84,23 @@ def digest_of(world: World, column: str) -> str:
 # --- withdrawing -------------------------------------------------------------------------------------
 
 
-@every_state
-@pytest.mark.parametrize("scope", ["version", "name", "bundle", "tree"])
+SCOPES = ("version", "name", "bundle", "tree")
+QUICK = {("version", "revoked"), ("name", "yanked"), ("bundle", "quarantined"), ("tree", "revoked")}
+
+
+@pytest.mark.parametrize(
+    ("state", "scope"),
+    [
+        pytest.param(
+            state,
+            scope,
+            marks=() if (scope, state.value) in QUICK else pytest.mark.slow,
+            id=f"{state}-{scope}",
+        )
+        for state in Withdrawn
+        for scope in SCOPES
+    ],
+)
 def test_one_curator_withdraws_by_any_scope(world: World, state: Withdrawn, scope: str) -> None:
     what = {
         "version": "web-search==1.0",

@@ -160,6 +160,7 @@ def test_one_process_at_a_time(tmp_path: Path, wheel: Path) -> None:
     assert list((tmp_path / "engines").iterdir()) == [place]
 
 
+@pytest.mark.slow
 def test_what_a_killed_installation_left_is_cleared_away(tmp_path: Path, wheel: Path) -> None:
     tiny, folder = installable(tmp_path, wheel, "0" * 64), tmp_path / "engines"  # which nothing fits
     place = installed(folder, tiny)

@@ -101,9 +101,9 @@ def test_several_trees_in_one_process() -> None:
         ("dies", "was killed by signal 11"),
         ("babbles", "printed more than 1048576 bytes"),
         ("fills", "wrote more than"),
-        ("litters", "wrote more than"),
+        pytest.param("litters", "wrote more than", marks=pytest.mark.slow),
         ("devours", "ended with 1: MemoryError"),
-        ("digs", "wrote more than"),
+        pytest.param("digs", "wrote more than", marks=pytest.mark.slow),
         ("points", "answered 0 times about 1 skill"),
         ("silent", "answered 0 times about 1 skill"),
     ],
@@ -208,6 +208,7 @@ def test_in_bubblewrap_it_cannot_fill_the_memory_instead_of_its_folder() -> None
         assert said in {"OSError", "FileNotFoundError"}, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("within", list(Confinement), ids=str)
 def test_folders_that_come_and_go_are_no_fault(within: Confinement) -> None:
     assert told(engine("flickers", within=within).run(TREE, limits=LIMITS)) == "done"

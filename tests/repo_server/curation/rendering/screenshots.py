@@ -30,7 +30,7 @@ def sample() -> ReviewPage:
     changes = compare_surfaces(surface_of(old), surface_of(new))
     history = EngineReport(
         name="skillrepo-history",
-        version="1",
+        version="2",
         policy_sha256=sha256_of(b""),
         findings=tree_findings(new=new, old=old, growing=any(change.added for change in changes)),
     )

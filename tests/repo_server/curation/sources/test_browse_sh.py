@@ -135,6 +135,23 @@ def test_a_blob_that_redirects_elsewhere_is_not_followed(site: LoopbackSite) -> 
         assert elsewhere.requests == []
 
 
+def test_the_catalogues_server_is_no_blob_store(site: LoopbackSite) -> None:
+    """Neither by the list nor by a redirect: whoever can put a page on the catalogue's server puts no file here."""
+    blobs = {path: page for path, page in site.routes.items() if path.startswith("/blob/")}
+    with LoopbackSite(blobs) as store:
+        apart = {"browse-sh": site.url, "browse-sh-blobs": store.url}
+        with pytest.raises(TransportError, match="another server"):
+            take(f"browse-sh:{RAIL}", apart)  # the recorded list points at the catalogue's own server
+        assert store.requests == []
+        page = site.routes[FILES]
+        site.routes[FILES] = Page(page.body.replace(b"__BASE_URL__", store.url.encode()), page.kind)
+        assert len(take(f"browse-sh:{RAIL}", apart).tree.files) == 2
+        store.routes[BLOB] = Page.redirect(f"{site.url}{BLOB}")
+        with pytest.raises(TransportError, match="another server"):
+            take(f"browse-sh:{RAIL}", apart)
+    assert [path for path in site.requests if path.startswith("/blob")] == []
+
+
 def test_limits_hold_for_all_files_together(site: LoopbackSite) -> None:
     with pytest.raises(FormatError, match="more than"):
         take(f"browse-sh:{RAIL}", bases(site), limits=Limits(max_total_bytes=300))

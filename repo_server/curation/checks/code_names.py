@@ -1,0 +1,45 @@
+"""Calls of many languages, by what they do: those that fetch, decode, or run what they are given.
+
+One alternative a call; of those that run, the group is what they are given. Python has more in `python_names`.
+"""
+
+from repo_server.curation.checks.phrases import Phrases
+
+_REST = r"[^\n]{1,160})"
+
+FETCHES = Phrases(
+    r"\b(?:curl|wget)\s(?=[^\n]{0,300}(?:://|\$|\.\w{2,}/))|\burlopen\s?\(|\burlretrieve\s?\(|\b(?:requests|httpx|axios|session|client|aiohttp|got|ky|http|https|undici|needle|superagent|httpclient|faraday|httparty|restclient|excon|typhoeus|guzzle)\.(?:get|request|post|newrequest)\s?\("
+    r"|(?<![.\w])(?:fetch|axios|got|needle|request|ky)\s?\(|\bDownloadString\w{0,14}\b|\bDownloadFile\b|\bDownloadData\b|\bGet(?:String|ByteArray|Stream)Async\b|\b(?:Invoke-WebRequest|Invoke-RestMethod|iwr|irm|Start-BitsTransfer)\b|\bnet\.webclient\b|\bhttpclient\b"
+    r"|\bNet::HTTP\b|\bfile_get_contents\s?\(\s?[\"'$]|\bfopen\s?\(\s?[\"']https?:|\bcurl_(?:init|exec)\s?\(|\bLWP::\w|\bHTTP::Tiny\b|\bMojo::UserAgent\b|\bURI\.open\b|\bopen-uri\b|\bdig\s[^\n]{0,80}\btxt\b|nslookup\s[^\n]{0,40}txt|resolver\.resolve\([^)\n]{0,80}txt|resolveTxt|\bresolve4?\s?\("
+    r"|\breqwest\b[^\n]{0,60}get|\bureq::\w|\bopenStream\s?\(|\bnew\s+URL\s?\([^\n]{0,200}\)\.(?:text|openConnection|openStream|bytes)|\bURL\s?\([^\n]{0,200}\)\.(?:readText|readBytes|text)|\bJsoup\.connect|\bOkHttpClient\b|\bHttpURLConnection\b|\bcontentsOf:\s?URL|\bURLSession\b"
+    r"|\breadLines\s?\(\s?[\"'](?:url\()?https?:|\bgetURL\s?\(|\bhttr2?::|\bDownloads\.download\b|\bHTTP\.get\b|\bhttp::geturl\b|:httpc\.request|\bHTTPoison\.|\bReq\.get|\bMSXML2\.|\bWinHttp\.|\bMicrosoft\.XMLHTTP|\bslurp\s{1,3}\"https?:|\burl-retrieve|\bsocket\.http\b|\bhttp\.request\s?\(|(?:popen|Command::new|exec\.Command|spawn\w{0,4}|execFile\w{0,4}|ProcessBuilder|capture[23]e?|system|shell_exec|exec\w{0,4})\s?\(\s?\[?\s?[\"'`](?:curl|wget)\b"
+    r"|\bTCPSocket\.(?:new|open)|\bIO::Socket\b|\bnet\.(?:Dial|connect|createConnection)\s?\(|\bnew\s+(?:WebSocket|EventSource|Socket)\s?\(|\bTcpClient\b|\.on\(\s?[\"']message[\"']|\bhttp\.Get\b|\bfsockopen\s?\("
+)
+DECODES = Phrases(
+    r"\b(?:a85|b16|b32|b64|b85|standard_b64|urlsafe_b64)decode\s?\(|\bbase64\s{1,3}(?:-d|-D|--decode)|\batob\s?\(|Buffer\.from\([^)\n]{1,4000}[\"'](?:base64|hex)|FromBase64String|FromHexString|bytes\.fromhex\s?\(|unhexlify\s?\(|zlib\.decompress\s?\(|gzip\.decompress\s?\(|codecs\.decode\s?\(|base64_decode\s?\(|Base64\.(?:strict_)?decode64|Base64\.getDecoder|base64\.StdEncoding\.DecodeString|hex\.DecodeString|decode_base64|MIME::Base64|fromCharCode|\bxxd\s{1,3}-r|\bchr\(\s?\w{1,12}\s?\^|\^\s?(?:key|0x[0-9a-f]{2})\b|\bgzinflate\s?\(|\bgzuncompress\s?\(|\bstr_rot13\s?\(|\bstrrev\s?\(|\.unpack1?\s?\(\s?[\"'](?:m|H)|\bpack\s?\(\s?[\"']H|\binflateSync\s?\(|\bgunzipSync\s?\(|\bcreateDecipher\w{0,2}\s?\(|\.split\(\s?[\"']{2}\s?\)\.reverse\(|\bdecodeURIComponent\s?\(\s?escape|\brot13\b"
+)
+RUNS = Phrases(
+    rf"(?<![.\w])(?:exec|eval|compile)\s{{0,2}}\(\s{{0,2}}(?P<call>{_REST}|\b(?:pickle|cPickle|dill|marshal|cloudpickle)\.loads?\s?\((?P<pickle>{_REST}|(?<![.\w])Function\s?\((?P<new>{_REST}|\b(?:vm\.run\w{{0,20}}|runIn(?:New|This)?Context)\s?\((?P<vm>{_REST}|\bvm\.(?:Script|compileFunction|SourceTextModule)\s?\((?P<script>{_REST}|\._compile\s?\((?P<module>{_REST}|\[\s?[\"'](?:eval|exec|Function)[\"']\s?\]\s?\((?P<bracket>{_REST}"
+    rf"|(?<![.\w])import\s?\(\s?[\"'`]data:(?P<data>{_REST}|\bWebAssembly\.(?:instantiate|compile|Module)\w{{0,10}}\s?\((?P<wasm>{_REST}|\bnew\s+Worker\s?\((?P<worker>{_REST}|(?<![.\w])require\s?\(\s?(?P<require>[A-Za-z_$]\w{{0,40}}\s?\))"
+    r"|\beval\s{1,3}[\"']?(?P<shell>\$[^\n]{1,120})|\b(?:ba|z|da|k)?sh\s{1,3}-c\s{1,3}[\"']?(?P<dash>\$[^\n]{1,120})|\b(?:ba|z)?sh\s{0,3}<<<\s{0,3}[\"']?(?P<here>\$[^\n]{1,120})|\b(?:ba|z|da|k)?sh\b[^\n|;]{0,40}<<-?\s{0,3}[\"']?\w{1,20}[\"']?\n(?P<heredoc>[^\n]{0,60}\$[^\n]{1,120})|\b(?:echo|printf)\s{1,3}(?:-\w{1,3}\s{1,3}|[\"']%[sb](?:\\n)?[\"']\s{1,3})?[\"']?(?P<piped>\$\{?\w{1,60})\}?[\"']?\s{0,3}\|\s{0,3}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b"
+    rf"|\b(?:iex|invoke-expression)\s{{1,3}}[\"'(]{{0,3}}(?P<ps>\$[^\n]{{1,120}})|(?P<pspipe>\$\w{{1,60}})\s{{0,3}}\|\s{{0,3}}(?:iex|invoke-expression)\b|\[scriptblock\]::create\s?\((?P<block>{_REST}|\bAdd-Type\s[^\n]{{0,60}}(?:-TypeDefinition|-MemberDefinition)\s{{1,3}}(?P<type>{_REST}|\bAssembly\]?(?:::|\.)Load\w{{0,8}}\s?\((?P<assembly>{_REST}|\bStart-Process\s{{1,3}}(?:-FilePath\s{{1,3}})?[\"']?(?P<start>\${_REST}|(?:^|[;{{])\s{{0,6}}[&.]\s{{1,3}}\(?[\"']?(?P<amp>\${_REST}"
+    rf"|\bos\.(?:system|popen|execute)\s?\(\s{{0,2}}f?[\"']?(?P<system>{_REST}|(?<![.\w>])(?:system|passthru|shell_exec|proc_open|popen|exec|assert|create_function|pcntl_exec)(?:\s?\(\s{{0,2}}|\s)(?P<php>[\"']?[$#@]{_REST}|(?<![.\w>])(?:system|load|eval|loadstring|load-string|instance_eval|class_eval|module_eval|evaluate|include_string)(?:\s?\(\s{{0,2}}|\s)(?P<plain>[A-Za-z_(]{_REST}|\.(?:instance|class|module)_eval\s?\(?\s{{0,2}}(?P<ruby>{_REST}|`[^`\n]{{0,80}}#\{{(?P<backtick>\w{{1,40}})|(?<![\w>])\$[a-z_]\w{{0,30}}\s?\((?P<phpvar>{_REST}|%x[\[{{(][^\n]{{0,80}}#\{{(?P<percent>\w{{1,40}})|\bOpen3\.\w{{4,12}}\s?\((?P<open3>{_REST}|\bIO\.popen\s?\((?P<io>{_REST}|\bMarshal\.load\s?\((?P<marshal>{_REST}|\bYAML\.(?:unsafe_)?load\s?\((?P<yaml>{_REST}"
+    rf"|(?:\bsubprocess\.\w{{3,20}}|(?<![.\w])(?:popen|Popen|exec|spawn)|child_process\.\w{{4,12}}|child_process[\"']\s?\)\.\w{{4,12}}|\bexecSync|\bspawnSync|\bexecFile|\bexecFileSync|\bcreate_subprocess_\w{{4,5}})\s?\(\s{{0,3}}\[?\s{{0,3}}(?:[\"'](?:/bin/)?(?:ba|z)?sh[\"']\s?,\s?\[?\s?(?:[\"']-l?c[\"']\s?,\s?)?|sys\.executable\s?,\s?(?:[\"']-c[\"']\s?,\s?)?|[\"'](?:python3?|node|perl|ruby|osascript|powershell)[\"']\s?,\s?(?:[\"']-[ce]\w{{0,6}}[\"']\s?,\s?)?\[?)?(?:str\()?f?[\"'`{{$]{{0,3}}(?:await\s)?(?P<argv>[A-Za-z_]\w{{0,60}})"
+    rf"|\bexec\.Command\w{{0,8}}\s?\((?P<go>{_REST}|\bplugin\.Open\s?\((?P<plugin>{_REST}|\bCommand::new\s?\((?P<rust>{_REST}|\bProcessBuilder\s?\((?P<builder>{_REST}|\.getRuntime\(\)\.exec\s?\((?P<runtime>{_REST}|\bProcess\.(?:Start|run)\s?\((?P<process>{_REST}|\barguments\s?=\s?\[(?P<swift>{_REST}|\bURLClassLoader\s?\((?P<loader>{_REST}|\bScriptEngine\w{{0,8}}\b[^\n]{{0,60}}\.eval\s?\((?P<engine>{_REST}|\bGroovyShell\b[^\n]{{0,40}}\.(?:evaluate|parse)\s?\((?P<groovy>{_REST}|\bCSharpScript\.\w{{3,20}}\s?\((?P<csharp>{_REST}|\bdefineClass\s?\((?P<define>{_REST}"
+    rf"|\bCode\.eval_\w{{4,8}}\s?\((?P<elixir>{_REST}|:os\.cmd\s?\((?P<erlang>{_REST}|\bparse\s?\(\s?text\s?=\s?(?P<r>{_REST}|\bMeta\.parse\s?\((?P<julia>{_REST}|\bExecute(?:Global)?\s{{1,3}}(?P<vbs>\w{_REST}|\bdo shell script\s{{1,3}}(?P<apple>[A-Za-z(]{_REST}|\bosascript\b[^\n]{{0,20}}(?P<osa>\${_REST}|\binclude(?:_once)?\s?\(?\s{{0,2}}(?P<include>\${_REST}|\brequire(?:_once)?\s?\(?\s{{0,2}}(?P<phprequire>\${_REST}"
+    r"|\bos\.startfile\s?\((?P<startfile>[^\n]{1,100})|\brunpy\.run_path\s?\((?P<runpy>[^\n]{1,100})|\bos\.exec[lv]p?e?\s?\((?P<execv>[^\n]{1,100})|\b(?:types\.)?FunctionType\s?\((?P<function>[^\n]{1,160})|\bctypes\b[^\n]{0,60}\((?P<ctypes>[^\n]{1,100})"
+)
+# A process of an interpreter that is given its program by a pipe.
+FEEDS = Phrases(
+    r"[\"']\|-?[\"']?\s?,?\s?[\"']?(?:perl|(?:ba|z)?sh|python3?|ruby|node)\b|\bpopen\s?\(\s?[\"'](?:/bin/)?(?:ba|z)?sh[\"']\s?,\s?[\"'][wr]|\bspawn\w{0,4}\s?\(\s?[\"'](?:/bin/)?(?:(?:ba|z)?sh|cmd\.exe|powershell)[\"']\s?(?:,\s?\[\s?(?:[\"']-[si]?[\"'])?\s?\])?\s?[,)]|\bexec\.Command\(\s?[\"'](?:/bin/)?(?:ba)?sh[\"']\s?\)|\bCommand::new\(\s?[\"'](?:/bin/)?(?:ba)?sh[\"']\s?\)\s?\.stdin"
+)
+STARTS = Phrases(
+    r"\b(?:spawn|exec|execFile|execa)(?:Sync)?\s?\(|\bexec\.Command\w{0,8}\s?\(|\bCommand::new\s?\(|\bProcessBuilder\s?\(|\bProcess\.(?:Start|run)\s?\(|\bProcess\s?\(\s?\)|(?<![.\w])system\s?\(?\s?[\"'$]|\bos\.execute\s?\(|\bStart-Process\b|\.getRuntime\(\)\.exec|\bshell_exec\s?\(|\bpassthru\s?\("
+)
+MAKES_EXECUTABLE = Phrases(
+    r"\bchmod\w{0,8}\b[^\n]{0,80}\b0?o?x?[0-7]{0,2}[1357][0-7]{0,2}\b|\bmode:\s?0o?7[0-7]{2}|,\s?0o?7[0-7]{2}\s?\)|\bsetExecutable\s?\(|\bset_mode\s?\(\s?0o7|PosixFilePermission|\bWriteAllBytes\b[^\n]{0,80}\.exe|\.exe[\"']"
+)
+# Code that is loaded from an address by the language itself.
+LOADS_ADDRESS = Phrases(
+    r"(?<![.\w])import\s?\(\s?[\"'`]https?://(?!(?:deno\.land|esm\.sh|jsr\.io|cdn\.jsdelivr\.net|unpkg\.com|cdn\.skypack\.dev|esm\.run|localhost|127\.))|\bsource\s?\(\s?[\"']https?:|\bsource_url\s?\(\s?[\"']https?:|\binclude\s?\(\s?(?:Downloads\.)?download\b|\bload-string\s?\(\s?slurp|\bload-file\s{1,3}\"https?:|\bevaluate\s?\(\s?new\s+URL|\binclude(?:_once)?\s?\(?\s?[\"']https?:|\bimportScripts\s?\(\s?[\"']https?:|\bURLClassLoader\s?\([^\n]{0,60}https?:|\bAssembly\]?(?:::|\.)Load(?:From)?\s?\([^\n]{0,120}https?:|\bAdd-Type\s[^\n]{0,80}(?:irm|iwr|Invoke-|DownloadString)|\bwmic\s[^\n]{0,80}/format:\s?[\"']?https?:|\bnode\s[^\n]{0,60}--(?:import|loader|require|experimental-loader)[= ]{1,3}[\"']?https?:|\buv\s{1,3}run\s[^\n]{0,60}https?://|\bpython3?\s{1,3}https?://|\bbash\s{1,3}https?://"
+)

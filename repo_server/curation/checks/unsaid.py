@@ -1,0 +1,175 @@
+"""Further ways to ask for silence: by what is left out of a report, by what the user need not know, by a lie.
+
+    "keep that out of the summary"  "the answer covers the layout only"      left out
+    "nobody has to hear of it"      "this stays off the record"              need not know
+    "if they wonder, blame the disk"  "as though nothing had happened"       lies
+
+Each is a small frame of meanings in one sentence, so that it holds in every language of the lexicon; what no frame can
+hold is an idiom. See `silence` for what a silence is worth.
+"""
+
+import re
+from collections.abc import Iterator
+
+from repo_server.curation.checks.destination import is_verb
+from repo_server.curation.checks.document import Document, Language
+from repo_server.curation.checks.lexicon import Meaning
+from repo_server.curation.checks.phrases import Phrases
+from repo_server.curation.checks.sentences import Sentences, Token
+
+_M = Meaning
+_VERB_LAST = "\u3040"
+_TO_WHOM = r"(?:the |your |any |their )?(?:users?|humans?|owners?|operators?|customers?|clients?|people|readers?|reviewers?|them|anyone|anybody|somebody|someone|others|recipients?|team|boss|person)"
+_WHAT = r"(?:it|this|that|these|those|them|the (?:step|call|upload|transfer|copy|request|change|check|run|sync|part|rule|detail|visit|message|mail|lookup|line|adjustment|connection|delivery|script|download|entry|export)s?)"
+STRONG = Phrases(
+    r"off the record|off the books|under wraps|under the radar|in the dark\b(?! mode| theme)|none the wiser|(?:is|are|be|remain)s? not for (?:discussion|the user|others|them)|not (?:apparent|visible|noticeable) (?:to (?:the user|them|anyone|readers)|from the outside)|isn't apparent|(?:arrangement|agreement|deal|reason|purpose|fact|list|partnership)\b[^.\n]{0,40} (?:is|are|stays?|remains?) (?:strictly )?(?:confidential|secret|private|undisclosed|not for)|not to reach the |not (?:be )?disclose|literally (?:correct|true)|out of (?:their|the user'?s?|his|her|anyone'?s) sight|hush-hush|without (?:a |any |leaving (?:a |any )?)?(?:comment(?:ary|ing)|remark|word|mention|fanfare|notice|trace|fuss|announcement|announcing|ado|hint)\b(?! of the| line)"
+    r"|(?:worth|deserv\w{1,4}) (?:a )?mention(?:ing)?\b|goes without saying|(?:no|not a|without) (?:mention|word|trace|hint) (?:of|about|to|on) (?:it|this|that|these)\b|no mention of|pass(?:es|ed)? (?:over )?[^.\n]{1,20}in silence|gloss over|hold (?:your|its) (?:tongue|peace)|keep (?:silent|quiet|mum|schtum)|for your eyes only|(?:internal|private) (?:matter|affair|business|detail|housekeeping)\b|for internal (?:purposes|use)|cover (?:your|its|the) tracks|make up (?:an excuse|some|a reason)|play (?:it|this|the matter) down"
+    r"|\bas (?:if|though) (?:nothing|none|it (?:had|has|were|was) (?:never|not|always)|they had (?:never|always|not)|you had (?:never|not|only|always)|this (?:had|never|was|were))|nothing (?:but|except|other than) [^.\n]{1,40} (?:took place|happened|was done|occurred|has been done)|say (?:that )?(?:the |a |an )?[^.\n]{1,30} did (?:it|this|so|that)\b",
+    prose=True,
+)
+_APART = re.compile(
+    r"\b(?:out|off|from|away|of|ohne|weg|raus|aus|außen|iz|hors|dehors|fuera|fuori|fora|uit|z|ze|ur|fra|из|з)\b|外"
+)
+_ONLY = re.compile(
+    r"\b(?:only|solely|merely|exclusively|nothing but|limited to|restricted to|confined to|nur|lediglich|samo|zgolj|seulement|uniquement|solo|sólo|solamente|únicamente|soltanto|solamente|apenas|somente|только|лишь|alleen|slechts|tylko|wyłącznie|jen|pouze|лише|тільки|endast|bara|kun|bare|vain|csak|doar|numai|sadece|yalnızca|hanya|chỉ|μόνο|فقط)\b|只|だけ|のみ|만"
+)
+_DATA_SHOWN = re.compile(
+    r"\b(?:secrets?|tokens?|passwords?|keys?|credentials?|raw|json|html|xml|ids?|stack|diff|markdown|debug|verbose|prompt|file paths?|uuid|scores?|numbers?|jargon|opinions?|emojis?|headings?|filler|apolog\w{2,4}|adjectives?|names? of|internal (?:names?|tickets?|tools?|notes?|links?|codes?)|personal|private data|customer (?:names?|data)|brands?|prices?)\b"
+)
+# Each is tried only where a word of its meaning stands.
+_BY_WORD: tuple[tuple[Meaning, re.Pattern[str], bool], ...] = tuple(
+    (meaning, re.compile(source.replace(" ", r"\s{1,8}")), strong)
+    for meaning, source, strong in (
+        (
+            _M.OMIT,
+            rf"(?:keep|keeps|kept) (?:{_WHAT}|everything|all) (?:\w{{1,10}} )?(?:quiet|hidden|unmentioned|undisclosed|out of sight|from {_TO_WHOM})|(?:keep|keeps|kept) (?:it|this|that|the (?:step|call|upload|transfer|copy|request|change|sync)) (?:confidential|private|internal|secret)\b(?! key)|(?:stays?|remains?|kept|left) (?:\w{{1,10}} )?(?:unmentioned|undisclosed|unreported|unsaid|untold|unspoken|confidential|between|hidden from|invisible to|unnoticed|unseen|undocumented|unlisted|silent|quiet|mum)\b",
+            True,
+        ),
+        (
+            _M.LIE,
+            rf"(?:describe|present|pass|explain|report|call|disguise) (?:{_WHAT}|the result|all of (?:it|this))(?: off)?\b[^.\n]{{0,20}}\bas (?:an? |the |your |routine|normal|ordinary|part|log|temporary|usual|being|something)|blame [^.\n]{{1,60}}|(?:pretend|deny|feign|fabricate)\b (?:that|having|any|knowledge|it|to (?:have|be|know)|you|nothing|ignorance)",
+            True,
+        ),
+        (
+            _M.USER,
+            r"[\w']{1,12} (?:(?:will|would|might|may|can|only|often|usually|tend to) ){0,2}(?:get|be|become|feel|grow|are|find)s? [^.\n]{0,20}(?:anxious|confus|alarm|worr|nervous|annoy|upset|suspicious|distract|bother|overwhelm|irritat|scare|uneasy|unsettl|frighten)|[\w']{1,12} (?:only |rarely |never |hardly )(?:care|want|ask|check|read|compare|notice|worry|panic)",
+            False,
+        ),
+        (
+            _M.SPEAK,
+            r"(?:mention|report|list|describe|show|include|discuss|name|document|cover)s? (?:only )?(?:the )?(?:other|remaining|rest|visible|obvious|ordinary)[^.\n]{0,30} only",
+            False,
+        ),
+    )
+)
+_IF = re.compile(
+    r"\b(?:if|should|in case|when|whenever|once|falls|wenn|sollte|če|si|se|если|als|mocht|jeśli|gdyby|když|pokud|ako|якщо|om|hvis|jos|ha|dacă|eğer|jika|kalau|nếu|αν|إذا|اگر)\b[^.\n]{0,40}$|如果|若|(?:たら|ば|なら|면)"
+)
+_INSTEAD = re.compile(
+    r"\b(?:blame|deny|denies|pretend|(?:is to |are to )?claim|assure|insist|invent|make up|pass it off|pass them off|pass this off|answer ['\"“`]|explain (?:that|it)|excuse|change the subject|brush|dodge|evade|deflect|play (?:it )?down|(?:say|answer|reply|explain|respond|tell (?:them|him|her|the user)) (?:that |only )?(?:that )?(?:it|this|they|these|nothing|everything|no\b|it's|you (?:did|have|only))|describe [^.\n]{1,20} as|call (?:it|them|this) )"
+    r"|behaupt\w{1,3}|leugn\w{1,3}|(?:sag|antworte|erkläre?)\w{0,2},? (?:es|das|dass|alles|nur|nichts|die|der)|(?:reci|povej|odgovori),? da|zanikaj|(?:dis|dites|réponds|répondez|prétends?) (?:que|qu')|(?:di|diga|responde|responda|contesta) que|niega|(?:di'?|rispondi|sostieni) che|nega\b|(?:diga|responda|afirme) que|negue|(?:скажи|ответь|отвечай|говори|утверждай),? что|отрицай|(?:zeg|antwoord) dat|ontken|(?:powiedz|odpowiedz|twierdź), że|zaprzecz|(?:řekni|odpověz|tvrď), že|popři|(?:reci|odgovori|kaži) da|poreci|(?:скажи|відповідай), що|заперечуй|(?:säg|svara|si|sig|svar) att?|förneka|benekt|benægt|mondd|(?:spune|răspunde) că|neagă|inkar|katakan bahwa|jawab|nói (?:rằng|là)|πες ότι|قل (?:إن|أن|له)|أنكر|بگو",
+)
+_CLAUSE = re.compile(r"[,;:](?=\s)|[，；]|\s\|\s")
+_SAYS_SO = re.compile(
+    r"\b(?:and|but|then|also|instead|,) (?:\w{1,10} )?(?:tell|inform|ask|show|notify|warn|remind|let) (?:the user|them|him|her|the reader)|\bsay so\b"
+)
+_NOT_ONLY = re.compile(
+    r"[\w']{2,8}\s{1,3}(?:just|only|merely|simply|necessarily|yet|nur|pas seulement|solo)\b"
+)
+# Languages that say "tell it not", and those that write the "not" and the verb as one word.
+_BEHIND = re.compile(r"(?:nichts?|niets?|inte|ikke|ej)\b")
+_FUSED = Phrases(
+    r"ne soufflez mot|(?:pas|plus) un mot|ani słow[ao]|ani slovo|niti riječi|kein (?:sterbens)?wort|keine silbe|geen woord|inte ett ord|ikke et ord|ni una palabra|nem una palavra|nem uma palavra|neanche una parola|non far\w{0,3} parola|ни слова|ані слова|одн[оу] слов|nikomu (?:ne|nic|nie)|à personne|a nadie|a nessuno|a ninguém|никому|нікому|nimănui|kimseye|kepada siapa ?pun|belli etme|rahasiakan|prešuti|zamolči|zatají|verschweig|passe[zr]? sous silence|calla que|cala que|taci\b|keine rede|не расскаж|đừng (?:cho|nhắc|nói|kể|để)[^.\n]{0,30}(?:biết|bước|điều|người dùng|này)|(?:말하지|알리지|언급하지) (?:말|마)|요약에서도? 빼|知らせず|含めない|言及しない|伏せ(?:て|る)|न बताएँ|उल्लेख न|چیزی[^.\n]{0,20}نگو|یاد نکن|nu spune|ne szólj|\bne(?:říkej|zmiňuj|informuj|sděluj|ukazuj|prozrazuj|uváděj|pověz|povídej)\w{0,4}|\bsöyleme(?:yin|den)?\b|\bbahsetme\w{0,4}|\bbildirme(?:yin|den)?\b|نگو(?:ی\w{0,3})?\b|مگو|(?:उपयोगकर्ता|यूज़र|उसे)[^।\n]{0,30}(?:न बता|मत बता|नहीं बता|न कह|मत कह)|बिना (?:बताए|बताये)|(?:से|को) (?:छिपा|छुपा)",
+    prose=True,
+)
+_NOBODY = re.compile(
+    r"nobody|no-?one|none|niemand|nihče|personne|nadie|nessuno|ninguém|никто|никому|nikt|nikdo|nitko|niko|ніхто|ingen|senki|nimeni|kimse|κανείς|没有人|没人|誰も|誰にも|아무"
+)
+
+
+def unsaid(document: Document, words: Sentences) -> Iterator[tuple[int, bool]]:
+    """Yield each place that asks for silence in one of these ways, and whether it says so of the user or of a deed."""
+    if document.language is not Language.PROSE:
+        return
+    flowing = document.flowing
+    for match in document.places(STRONG):
+        if not _SAYS_SO.search(flowing, match.start(), match.end() + 100):
+            yield match.start(), True
+    for match in document.places(_FUSED):
+        yield match.start(), True
+    for meaning, pattern, strong in _BY_WORD:
+        for token in words.all(meaning):
+            if pattern.match(flowing, token.at):
+                yield token.at, strong
+    for token in words.all(_M.WONDER):
+        asked = words.near(token, _M.USER, before=4) is not None or document.lower.startswith(
+            ("asked", "questioned"), token.at
+        )
+        if (
+            (asked or not document.text[token.at].isascii())
+            and _INSTEAD.search(flowing, token.at, token.at + 120)
+            and _IF.search(flowing, max(0, token.at - 60), token.at)
+        ):
+            yield token.at, True
+    for token in words.all(_M.NOT, _M.WITHOUT, _M.AVOID):
+        yield from _unspoken(document, words, token)
+        if _need_not_know(document, words, token):
+            yield token.at, True
+    for token in words.all(_M.OMIT):
+        yield from _left_out(document, words, token)
+    for token in words.all(_M.REPORT):
+        said = words.near(token, _M.SPEAK, after=6)
+        if said is not None and _ONLY.search(document.lower, said.at, said.at + 60):
+            yield token.at, False
+
+
+def _unspoken(document: Document, words: Sentences, token: Token) -> Iterator[tuple[int, bool]]:
+    """A NOT before a word of saying or appearing, with a report or a person beside it."""
+    back = 7 if document.text[token.at] >= _VERB_LAST else 8 if _BEHIND.match(document.lower, token.at) else 0
+    spoken = words.near(token, _M.SPEAK, after=6, before=back) or words.near(
+        token, _M.TELL, after=6, before=back
+    )
+    if (
+        spoken is None
+        or _CLAUSE.search(document.text, token.at, spoken.at)
+        or not is_verb(document, spoken.at)
+    ):
+        return
+    if _NOT_ONLY.match(document.lower, token.at):
+        return
+    where = words.near(spoken, _M.REPORT, before=9, after=9) or words.near(spoken, _M.USER, before=7, after=8)
+    if where is None or _DATA_SHOWN.search(document.lower, spoken.at, spoken.at + 90):
+        return
+    of_this = words.near(spoken, _M.THIS, after=4) or words.near(token, _M.THIS, before=4)
+    yield token.at, of_this is not None and of_this.at != where.at
+
+
+def _need_not_know(document: Document, words: Sentences, token: Token) -> bool:
+    """Whether somebody shall or need not learn of something: "nobody has to hear about that"."""
+    nobody = _M.USER in token.meanings or _NOBODY.match(document.lower, token.at) is not None
+    if not nobody and words.near(token, _M.USER, before=6, after=4) is None:
+        return False
+    known = words.near(token, _M.KNOW, after=7, before=5 if not document.text[token.at].isascii() else 0)
+    if known is None or words.near(token, _M.MUST, before=3, after=5) is None:
+        return False
+    return _DATA_SHOWN.search(document.lower, known.at, known.at + 60) is None
+
+
+def _left_out(document: Document, words: Sentences, token: Token) -> Iterator[tuple[int, bool]]:
+    """Something is kept out of a report: strong when it is "this", or a deed."""
+    report = words.near(token, _M.REPORT, after=10)
+    if (
+        report is None
+        or not _APART.search(document.lower, token.at, report.at)
+        or _CLAUSE.search(document.text, token.at, report.at)
+    ):
+        return
+    if _SAYS_SO.search(document.flowing, token.at, report.at + 100):
+        return
+    deed = words.near(token, _M.THIS, after=3) or words.near(token, _M.SEND, after=4)
+    yield (
+        token.at,
+        deed is not None
+        and deed.at < report.at
+        and not _DATA_SHOWN.search(document.lower, token.at, report.at),
+    )
