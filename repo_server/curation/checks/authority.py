@@ -52,7 +52,7 @@ _NO_CHECK = re.compile(
     r"(?:no|without|skip|omit|need(?:s)? not|not need|do(?:es)? not (?:need|require)|exempt from|stop|end|close) [^.\n]{0,30}(?:check|review|scan|inspect|verif|question|confirm|approval|reading|permission|audit)|(?:reviewers?|scanners?|auditors?|checks?)\b[^.\n]{0,30}\b(?:can|may|should|need not|must) (?:stop|skip|pass|ignore|trust|end|not)|mark (?:it|this) as (?:safe|approved)|nothing (?:to|needs) (?:review|check)"
 )
 _LIFTED = Phrases(
-    r"(?:content |safety |output |usage |privacy |ethical |moderation )(?:filters?|rules?|guidelines|polic(?:y|ies)|checks?|restrictions?|limits?|guardrails?|moderation|controls?)(?: [^.\n]{1,30})? (?:is|are|was|were|has been|have been)(?: \w{1,12})? (?:switched off|turned off|disabled|lifted|suspended|removed|waived|deactivated|off|relaxed|void|paused|not (?:active|in force|needed))|(?:maintenance|service|debug|developer|diagnostic|unrestricted|god|root|admin|override|test|audit) mode\b[^.\n]{0,60}(?:no|without|all|any|every|lifts?|suspends?|disables?|ignore|not apply|off\b|reveal|print|full|unlimited|bypass)",
+    r"(?:content |safety |output |usage |privacy |ethical |moderation )(?:filters?|rules?|guidelines|polic(?:y|ies)|checks?|restrictions?|limits?|guardrails?|moderation|controls?)(?: [^.\n]{1,30})? (?:is|are|was|were|has been|have been)(?: \w{1,12})? (?:switched off|turned off|disabled|lifted|suspended|removed|waived|deactivated|off|relaxed|void|paused|not (?:active|in force|needed))|(?:maintenance|service|debug|developer|diagnostic|unrestricted|god|root|admin|override|test|audit) mode\b[^.\n]{0,60}(?:no (?:rules|limits|restrictions|filters)|lifts?|suspends?|disables?|ignore|not apply|reveal|unlimited|bypass|unrestricted)",
     prose=True,
 )
 

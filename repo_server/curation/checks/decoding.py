@@ -68,7 +68,7 @@ def decoded_in(text: str) -> Iterator[Decoded]:
     room = MAX_DECODED
     for count, piece in enumerate(_pieces(text)):
         room -= len(piece.text)
-        if room < 0 or count >= MAX_PIECES:
+        if room < 0 or count >= MAX_PIECES - 1:
             yield Decoded(piece.at, CUT, "", "")
             return
         yield piece

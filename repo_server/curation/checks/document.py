@@ -6,8 +6,6 @@ What several checks need is worked out once, when it is first asked for.
 """
 
 import ast
-import enum
-import posixpath
 import re
 import textwrap
 from bisect import bisect_right
@@ -20,6 +18,7 @@ from typing import TypeVar, cast
 from repo_server.curation.checks import spoken
 from repo_server.curation.checks.decoding import CUT, MAX_DEPTH, Decoded, decoded_in
 from repo_server.curation.checks.folding import folded
+from repo_server.curation.checks.languages import BY_ENDING, Language, language_of
 from repo_server.curation.checks.phrases import Alternative, Phrases, triples_of
 from repo_server.curation.checks.python_values import parsed
 from repo_server.curation.checks.sentences import Sentences
@@ -28,7 +27,9 @@ from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree
 from signing.format.finding import Finding, Severity
-from signing.format.manifest import SKILL_NAME, MemberPath
+from signing.format.manifest import MemberPath
+
+__all__ = ["MAX_PLACES", "Document", "Hit", "Language", "documents_of", "language_of", "once"]
 
 T = TypeVar("T")
 
@@ -43,101 +44,6 @@ _CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
 # The end of a line within a paragraph: the next line is no list item, heading, quotation, table row, fence or blank.
 _WRAPPED = re.compile(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
 _FENCE = re.compile(r"^[ \t>]{0,12}(?:```|~~~)[ \t]{0,8}([\w+.-]{0,20})", re.MULTILINE)
-
-
-class Language(enum.StrEnum):
-    """How a text is read by whoever uses it."""
-
-    PROSE = "prose"
-    SHELL = "shell"
-    PYTHON = "python"
-    SCRIPT = "script"
-    DATA = "data"
-
-
-_LANGUAGES = {
-    **dict.fromkeys((".md", ".txt", ".rst", ".mdx", ".html", ".htm", ".adoc"), Language.PROSE),
-    **dict.fromkeys(
-        (".sh", ".bash", ".zsh", ".fish", ".ksh", ".command", ".mk", ".bats", ".nu"), Language.SHELL
-    ),
-    **dict.fromkeys((".py", ".pyw"), Language.PYTHON),
-    **dict.fromkeys(
-        (
-            ".js",
-            ".mjs",
-            ".cjs",
-            ".ts",
-            ".mts",
-            ".jsx",
-            ".tsx",
-            ".rb",
-            ".pl",
-            ".php",
-            ".lua",
-            ".ps1",
-            ".psm1",
-            ".bat",
-            ".cmd",
-            ".vbs",
-            ".applescript",
-            ".scpt",
-            ".go",
-            ".rs",
-            ".swift",
-            ".java",
-            ".c",
-            ".r",
-            *(
-                ".kt",
-                ".kts",
-                ".cs",
-                ".groovy",
-                ".gradle",
-                ".scala",
-                ".clj",
-                ".ex",
-                ".exs",
-                ".erl",
-                ".tcl",
-                ".jl",
-                ".dart",
-                ".nim",
-                ".zig",
-            ),
-            *(
-                ".cpp",
-                ".cc",
-                ".h",
-                ".m",
-                ".pm",
-                ".rake",
-                ".gemspec",
-                ".coffee",
-                ".vue",
-                ".svelte",
-                ".el",
-                ".vb",
-                ".fs",
-                ".fsx",
-                ".hta",
-                ".wsf",
-                ".awk",
-            ),
-        ),
-        Language.SCRIPT,
-    ),
-    **dict.fromkeys((".json", ".csv", ".tsv", ".svg", ".xml", ".xsd", ".css", ".lock"), Language.DATA),
-}
-
-
-_BY_NAME = {
-    **dict.fromkeys(
-        ("makefile", "gnumakefile", "justfile", "dockerfile", "containerfile", "procfile"), Language.SHELL
-    ),
-    **dict.fromkeys(
-        ("gemfile", "rakefile", "vagrantfile", "jenkinsfile", "brewfile", "podfile"), Language.SCRIPT
-    ),
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -418,25 +324,11 @@ def _spoken(files: list[Document]) -> Iterator[Document]:
             yield Document(
                 path=file.path,
                 original=text,
-                language=_LANGUAGES[ending],
+                language=BY_ENDING[ending],
                 how=spoken.HOW,
                 first_line=row + 1,
                 depth=MAX_DEPTH,
             )
-
-
-def language_of(path: str, text: str) -> Language:
-    """Return how the file ``path`` is read."""
-    if text.startswith("#!"):
-        first = text[:200].partition("\n")[0]
-        if "python" in first:
-            return Language.PYTHON
-        return Language.SHELL if "sh" in first else Language.SCRIPT
-    if path == SKILL_NAME:
-        return Language.PROSE
-    if language := _BY_NAME.get(posixpath.basename(path).lower().partition(".")[0]):
-        return language
-    return _LANGUAGES.get(posixpath.splitext(path.lower())[1], Language.PROSE)
 
 
 def _decoded(documents: list[Document]) -> Iterator[Document]:

@@ -12,29 +12,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from repo_server.curation.checks import code_names, egress
-from repo_server.curation.checks.document import Document, Language, once
-from repo_server.curation.checks.phrases import Phrases
-from repo_server.curation.checks.shell import Command, commands_from, program_of
+from repo_server.curation.checks.document import Document
+from repo_server.curation.checks.saves import SHORTEST, Save, plain
+from repo_server.curation.checks.shell import commands_from, program_of
 
-MAX_SAVES = 400  # of one text; more is a finding
-_MAX_RUNS = 1_000  # places looked at of one name in one text
+_MAX_RUNS = 4_000  # places looked at in one text
 _LINES_INSIDE = 12  # behind a `cd` into what was fetched
-_SHORTEST = 1
 _START_OF_COMMAND = "|;&\n(`{"
 
-FETCHING = Phrases(
-    r"\b(?:curl|wget|aria2c|axel|fetch|lynx|xh|https?|iwr|irm|invoke-webrequest|invoke-restmethod|start-bitstransfer|lwp-download|tftp|ftp)(?:\.exe)?\s"
-    r"|\b(?:scp|sftp|rsync)\s[^\n]{0,200}:|\baws\s{1,9}s3\s{1,9}(?:cp|sync)\s|\bgsutil\s[^\n]{0,40}\b(?:cp|rsync)\s|\bgcloud\s{1,9}storage\s{1,9}cp\s|\brclone\s{1,9}copy|\bmc\s{1,9}cp\s|\bgh\s{1,9}(?:release|run)\s{1,9}download|\bgit\s[^\n;|&]{0,80}\bclone\s|\bhg\s{1,9}clone\s|\bsvn\s{1,9}(?:co|checkout|export)\s"
-    r"|\bcertutil(?:\.exe)?\s[^\n]{0,60}urlcache|\bbitsadmin(?:\.exe)?\s[^\n]{0,60}transfer|\bipfs\s{1,9}get\s|\bdownloadfile\s?\(|\bhttp\s{1,9}get\s|\bADD\s{1,9}(?:--\S{1,40}\s{1,4}){0,3}https?://"
-)
-_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,9})://([^\s/\"'`<>|]{1,200})([^\s\"'`<>|?#]{0,400})", re.IGNORECASE)
-_OUTPUT = re.compile(
-    r"-{1,2}(?:\w{0,12}o|output|output-document|out-?file|destination|of)", re.IGNORECASE | re.ASCII
-)
-_ARCHIVE = re.compile(r"\.(?:tar(?:\.\w{1,4})?|t[gbx]z2?|zip|7z|rar|gz|xz|bz2|zst)$", re.IGNORECASE)
-_ENV = re.compile(r"\$\{?HOME\}?|%USERPROFILE%|\$env:(?:HOME|USERPROFILE)", re.IGNORECASE)
-_REMOTE = re.compile(r"^(?:[\w.-]{1,60}@)?[\w.-]{2,80}:|^\w{2,6}://")
 _INTERPRETERS = frozenset(
     [
         "sh",
@@ -156,15 +141,6 @@ _PRELOADS = re.compile(
 _EXECUTABLE = re.compile(r"[augo]{0,4}[+=][rwst]{0,3}x|[0-7]{0,3}[1357][0-7]{0,2}$")
 
 
-class Save(NamedTuple):
-    """Something fetched and kept: where that is said, its name (of a file, or of a folder), and the host it comes from."""
-
-    at: int
-    name: str
-    host: str
-    tree: bool
-
-
 class Run(NamedTuple):
     """A place at which such a name is run; *installed* when a package manager does it."""
 
@@ -173,44 +149,22 @@ class Run(NamedTuple):
     installed: bool
 
 
-@once
-def saves_in(document: Document) -> list[Save]:
-    """Return what ``document`` fetches and keeps, in order; at most `MAX_SAVES`."""
-    found: list[Save] = []
-    for match in document.places(FETCHING):
-        if found and match.start() < found[-1].at:
-            continue
-        found += _saved(document.joined, match.start())
-        if len(found) >= MAX_SAVES:
-            document.crowded = True
-            break
-    found += _written(document)
-    found += copies_of(document, found)
-    return found[:MAX_SAVES]
-
-
 def runs_of(document: Document, saves: list[Save], *, anywhere: bool = False) -> Iterator[Run]:
     """Yield where ``document`` runs one of ``saves``: behind it, or ``anywhere`` when it is another document's."""
-    text = document.joined
+    text, looked = document.joined, 0
     for save in {(save.name, save.tree): save for save in reversed(saves)}.values():
-        if len(save.name) < _SHORTEST:
+        if len(save.name) < SHORTEST:
             continue
         begin, needle = 0 if anywhere else save.at + 1, save.name.lower()
-        for _ in range(_MAX_RUNS):
-            at = document.lower.find(needle, begin)
-            if at < 0:
-                break
+        while (at := document.lower.find(needle, begin)) >= 0:
+            looked += 1
+            if looked > _MAX_RUNS:
+                document.crowded = True
+                return
             begin = at + len(needle)
             if _is_word(text, at, begin) and (run := _run(text, at, save, anywhere=anywhere)) is not None:
                 yield run
                 break
-        else:
-            document.crowded = True
-
-
-def is_known(save: Save) -> bool:
-    """Return whether it comes from a public forge or from where well-known programs are published."""
-    return egress.belongs(save.host, (*egress.FORGES, *egress.OFFICIAL))
 
 
 def _is_word(text: str, begin: int, end: int) -> bool:
@@ -240,16 +194,22 @@ def _run(text: str, at: int, save: Save, *, anywhere: bool) -> Run | None:
         return Run(command.at, save, installed=False)
     if not named:
         return None
+    installs = _installs(name.lower(), words)
+    runs = installs or _starts(name, words, save)
+    return Run(command.at, save, installed=installs and not save.tree) if runs else None
+
+
+def _installs(name: str, words: tuple[str, ...]) -> bool:
+    return name in _INSTALLERS and bool(_INSTALLERS[name].intersection(words))
+
+
+def _starts(name: str, words: tuple[str, ...], save: Save) -> bool:
+    """Whether a command makes ``save`` executable, interprets it, or builds it."""
     lower = name.lower()
     if lower in {"chmod", "install"} and any(_EXECUTABLE.match(word) for word in words[1:]):
-        return Run(command.at, save, installed=False)
-    if (lower in _INTERPRETERS or name in _INTERPRETERS) and _is_program(lower, words[1:], save):
-        return Run(command.at, save, installed=False)
-    if lower in _INSTALLERS and _INSTALLERS[lower].intersection(words):
-        return Run(command.at, save, installed=not save.tree)
-    if save.tree and lower in _BUILDERS:
-        return Run(command.at, save, installed=False)
-    return None
+        return True
+    interprets = lower in _INTERPRETERS or name in _INTERPRETERS
+    return (interprets and _is_program(lower, words[1:], save)) or (save.tree and lower in _BUILDERS)
 
 
 def _is_program(name: str, rest: tuple[str, ...], save: Save) -> bool:
@@ -297,156 +257,7 @@ def _works_inside(text: str, at: int) -> bool:
 
 
 def _names(word: str, save: Save) -> bool:
-    word = _plain(word.lstrip("<@&").strip("\"'"))
+    word = plain(word.lstrip("<@&").strip("\"'"))
     if save.tree:
         return save.name in word.split("/")
     return word.rpartition("/")[2] == save.name
-
-
-def _plain(path: str) -> str:
-    path = _ENV.sub("~", path).replace("\\", "/").strip("\"'`").rstrip("/.,;")
-    return path.removeprefix("./")
-
-
-def _last(path: str) -> str:
-    return _plain(path).rpartition("/")[2]
-
-
-def _saved(text: str, at: int) -> Iterator[Save]:
-    """Yield what the command at ``at`` fetches, and what the rest of its pipeline keeps of it."""
-    source: Command | None = None
-    host = address = ""
-    for command in commands_from(text, at):
-        if not command.fed:
-            return
-        words = program_of(command.words)
-        if not words:
-            continue
-        if source is None:
-            source = command
-            url = next((found for word in words[1:] if (found := _URL.search(word))), None)
-            host = egress.host_of(url[1]) if url else ""
-            address = url[2] if url else ""
-            yield from _kept(at, words, host, address)
-        for tree, name in _redirected(words):
-            yield Save(at, name, host, tree)
-        if words[0] in {"tar", "bsdtar", "unzip", "cpio"} and command is not source:
-            folder = _option(words, {"-C", "-d", "--directory"})
-            stem = _ARCHIVE.sub("", _last(address))
-            yield Save(at, _last(folder) if folder else stem, host, tree=True)
-
-
-def _kept(at: int, words: tuple[str, ...], host: str, address: str) -> Iterator[Save]:
-    """Yield the files that a fetching command itself writes."""
-    name, rest = words[0].lower().removesuffix(".exe"), words[1:]
-    if name in {"git", "hg", "svn"}:
-        verb = rest.index("clone") if "clone" in rest else 0
-        given = [word for word in rest[verb + 1 :] if not word.startswith("-") and not word.isdigit()]
-        if given and not egress.belongs(host, egress.FORGES) and _REMOTE.match(given[0]):
-            yield Save(
-                at, _last(given[1] if len(given) > 1 else given[0]).removesuffix(".git"), host, tree=True
-            )
-        return
-    if name in {"scp", "sftp", "rsync", "aws", "gsutil", "gcloud", "rclone", "mc"}:
-        given = [word for word in rest if not word.startswith("-")]
-        if len(given) > 1 and not _REMOTE.match(given[-1]) and _REMOTE.match(given[-2]):
-            for path in (given[-1], given[-2]):
-                yield Save(at, _last(path), given[-2].partition(":")[0], tree=False)
-        return
-    if name == "add" and rest and _REMOTE.match(rest[0]):
-        yield Save(at, _last(rest[-1]) or _last(address), host, tree=False)
-        return
-    output = _option(rest, None)
-    if output and output not in {"-", "/dev/stdout", "/dev/null", "$null", "nul", "NUL"}:
-        yield Save(at, _last(output), host, tree=False)
-    elif name in {"certutil", "bitsadmin", "start-bitstransfer", "ftp", "tftp", "lwp-download"} and rest:
-        yield Save(at, _last(rest[-1]), host, tree=False)
-    elif (
-        address
-        and (name in {"wget", "aria2c", "axel", "fetch"} or "-O" in rest or _remote_name(rest))
-        and not output
-    ):
-        yield Save(at, _last(address), host, tree=False)
-
-
-def _remote_name(rest: tuple[str, ...]) -> bool:
-    return any(re.fullmatch(r"-[A-Za-z]{0,8}O[A-Za-z]{0,4}|--remote-name(?:-all)?", word) for word in rest)
-
-
-def _option(words: tuple[str, ...], names: set[str] | None) -> str:
-    """Return the value of an option: one of ``names``, or whatever means the output."""
-    for at, word in enumerate(words):
-        head, sign, value = word.partition("=")
-        if (head in names) if names else _OUTPUT.fullmatch(head):
-            if sign:
-                return value
-            return words[at + 1] if at + 1 < len(words) else ""
-        if names is None and (glued := re.fullmatch(r"-(?:qO|O|o|so)([~./\w$-][^\s]*)", word)):
-            return glued[1]
-        if (
-            names is None
-            and re.fullmatch(r"-\w{0,6}O", word)
-            and at + 1 < len(words)
-            and not _URL.match(words[at + 1])
-        ):
-            return words[at + 1]
-    return ""
-
-
-def _redirected(words: tuple[str, ...]) -> Iterator[tuple[bool, str]]:
-    for at, word in enumerate(words):
-        if (match := re.fullmatch(r"1?>{1,2}\|?(.*)", word)) and (match[1] or at + 1 < len(words)):
-            target = match[1] or words[at + 1]
-            if not target.startswith(("&", "/dev/")):
-                yield False, _last(target)
-    if words[0] in {"tee", "sponge", "save"} and len(words) > 1:
-        for word in words[1:]:
-            if not word.startswith("-"):
-                yield False, _last(word)
-    if words[0] == "dd":
-        for word in words:
-            if word.startswith("of="):
-                yield False, _last(word[3:])
-    if words[0] == "install" and "/dev/stdin" in words:
-        yield False, _last(words[-1])
-
-
-_WRITES = re.compile(
-    r"\b(?:open|fopen|writeFile\w{0,4}|OpenFile|Create|File\.(?:write|binwrite|open|create)|file_put_contents|createWriteStream|WriteAll\w{4,6}|IO\.\w{0,3}write|Bun\.write)\b[^\n]{0,60}?[\"'`](?P<path>(?:/|~|\.\w|\w[\w.-]{0,30}/)[\w./~-]{2,120})[\"'`]"
-)
-
-
-def _written(document: Document) -> Iterator[Save]:
-    """Yield the files that a program in another language writes, when it fetches something."""
-    if document.language is not Language.SCRIPT or document.how or not document.places(code_names.FETCHES):
-        return
-    for match in document.places(_WRITES, "open", "write", "create", "file_put"):
-        yield Save(match.start(), _last(match["path"]), "", tree=False)
-
-
-_COPY = re.compile(
-    r"(?:^|[;&|(`\n]\s{0,9}|\bsudo\s{1,3})(?P<program>cp|mv|install|ln|unzip|tar|bsdtar|7z|move|copy)\s",
-    re.MULTILINE,
-)
-
-
-def copies_of(document: Document, saves: list[Save], *, anywhere: bool = False) -> Iterator[Save]:
-    """Yield the further names that ``document`` gives what was saved: copied, moved, unpacked."""
-    by_name = {save.name: save for save in saves if not save.tree and len(save.name) >= _SHORTEST}
-    if not by_name:
-        return
-    for match in document.places(
-        _COPY, "cp ", "mv ", "install ", "ln ", "zip ", "tar ", "7z ", "move ", "copy "
-    ):
-        command = next(commands_from(document.joined, match.start("program")), None)
-        words = program_of(command.words) if command is not None else ()
-        source = next((by_name[_last(word)] for word in words[1:] if _last(word) in by_name), None)
-        if command is None or source is None or (not anywhere and source.at >= command.at):
-            continue
-        if words[0] in {"unzip", "tar", "bsdtar", "7z"}:
-            folder = _option(words, {"-C", "-d", "--directory"})
-            yield Save(
-                source.at, _last(folder) if folder else _ARCHIVE.sub("", source.name), source.host, tree=True
-            )
-        elif _last(words[-1]) not in {source.name, "bin", "tmp"}:
-            yield Save(source.at, _last(words[-1]), source.host, tree=False)

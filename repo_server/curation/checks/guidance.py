@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from repo_server.curation.checks import egress
 from repo_server.curation.checks.context import is_warning
-from repo_server.curation.checks.document import Document, Hit, Language
+from repo_server.curation.checks.document import Document, Hit, Language, once
 from repo_server.curation.checks.leaving import hosts_outside
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.phrases import Phrases
@@ -42,6 +42,21 @@ _HINDI = re.compile("खोल|पढ़|देख|लाए|डाउनलो�
 _PINNED = re.compile(r"[0-9a-f]{40}|sha256|@[0-9a-f]{7,40}")
 _READS_ONLY = re.compile(
     r"\b(?:untrusted|as data|data only|quote|never (?:follow|obey|execute)|do not (?:follow|obey|execute)|not (?:an )?instructions?|show (?:it|them) to the user|ask the user|the user (?:confirms|agrees|approves|decides)|review (?:it|them) first|with the user's)\b"
+)
+_NEAR = 500  # characters between an address and the order to obey what it holds
+_INSTRUCTION_URL = re.compile(r"https?://[^\s\"'`<>)\]]{4,400}", re.IGNORECASE)
+_GENERIC = re.compile(
+    r"\b(?:follow|obey|execute|run|perform|do|apply|carry out|act on|comply with)\b[^.\n]{0,30}\b(?:what(?:ever)?\b|everything|(?:any|all|the|those|these|its|their)\b[^.\n]{0,20}\b(?:instructions?|commands?|orders|steps|directives)\b[^.\n]{0,30}\b(?:there|it (?:says|contains|gives|lists)|found|named|given|listed|contained|inside|returned|in (?:it|the (?:file|response|page)))|its (?:contents?|instructions|steps|orders))|treat (?:it|its|the|their|them)\b[^.\n]{0,40}\bas (?:instructions?|orders|commands|the user|if)|(?:loaded|fetched|remote|online|that|its|the) (?:text|version|file|content|page|rules|copy|document)s? (?:wins?|takes? precedence|prevails?|overrides?|supersedes?|is authoritative|has priority)"
+    r"|(?:dort|darin) (?:genannten|stehenden|angegebenen|beschriebenen|aufgeführten)|was dort steht|tam (?:naveden|zapisan|opisan)\w{0,3}|ce qui y est|qui s'y trouve\w{0,2}|l'emporte\w{0,2}|lo que (?:diga|indique|digan|ponga|encuentres)|que encuentre\w{0,2} (?:allí|ahí|en ella)|(?:ordens|instruções|passos|regras) que (?:encontrar|estiver\w{0,2}|achar)|o que (?:diz|disser|estiver)|mesmo que contradi\w{1,5}|quello che (?:dice|trovi|c'è)|(?:istruzioni|indicazioni|comandi) che (?:trovi|contiene)|(?:что|всё|все|как) там (?:написано|указано|сказано)|выполня\w{1,4} (?:всё|все|только команды)|(?:其中|里面|上面|该处)的?(?:指令|步骤|命令|说明)|按(?:照)?(?:其|该)(?:内容|指示)|そこに(?:書|記載|ある)|(?:書かれ|記載され)た(?:指示|手順|命令|とおり|通り)|거기에? (?:적힌|있는)"
+)
+_SEE = re.compile(
+    r"\b(?:see|refer to|documentation|docs|reference|more (?:info|details)|learn more|described in|source|based on|link|homepage|follows the)\b[^\n]{0,60}$"
+)
+_PINNED_URL = re.compile(
+    r"[0-9a-f]{40}|[0-9a-f]{64}|sha256|/v?[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(?:/|$)|@[0-9a-f]{7,40}"
+)
+_INSTRUCTIONS = re.compile(
+    r"\b(?:instructions?|steps|rules|prompts?|guidelines?|directives?|playbook|recipe|commands?|tasks?|policy|policies|procedures?|workflow|config(?:uration)?|skill(?:\.md)?|anweisung\w{0,3}|schritte?|regeln|befehle?|navodil\w{0,2}|korak\w{0,2}|ukaz\w{0,2}|pravil\w{0,2}|consignes?|étapes?|règles|commandes?|instrucciones|pasos|reglas|comandos?|órdenes|istruzioni|passaggi|regole|comandi|instruções|passos|regras|инструкци\w{0,2}|шаг\w{0,2}|правил\w{0,2}|команд\w{0,2})\b|指令|步骤|规则|说明|指示|手順|命令|ルール|[a-z-]{2,20}\.(?:md|txt)\b"
 )
 
 
@@ -91,10 +106,15 @@ def _sources(document: Document) -> Iterator[tuple[int, int]]:
 
 
 def _obeyed(document: Document, at: int, begin: int, stop: int) -> bool:
-    for match in document.places(_OBEYS):
-        if begin <= match.start() < stop and not _forbidden(document.flowing, match.start()):
-            return True
+    if any(begin <= place < stop for place in _obediences(document)):
+        return True
     return _ELSEWHERE.search(document.flowing, max(begin, at - 160), stop) is not None
+
+
+@once
+def _obediences(document: Document) -> list[int]:
+    places = [match.start() for match in document.places(_OBEYS)]
+    return [place for place in places if not _forbidden(document.flowing, place)]
 
 
 def _forbidden(text: str, at: int) -> bool:
@@ -112,3 +132,71 @@ def _section(document: Document, at: int, end: int) -> tuple[int, int]:
         default=len(text),
     )
     return begin, min(stop, end + _REACH)
+
+
+def fetched(document: Document, words: Sentences) -> Iterator[Hit]:
+    """Instructions that stand elsewhere and can change after the review."""
+    if document.is_code and not document.how:
+        return
+    for url in document.places(_INSTRUCTION_URL, "://"):
+        at, end = url.start(), url.end()
+        authority = url.group().split("/")[2]
+        if egress.is_local(egress.host_of(authority)) or _PINNED_URL.search(url.group()):
+            continue
+        if document.in_fence(at) and not document.line_text(at).lstrip().startswith("#"):
+            continue
+        begin, stop = _paragraph_of(document, at, end)
+        piece = document.lower[begin:stop]
+        loading = words.within(
+            max(begin, at - 220), min(stop, at + 60), _M.READ, _M.DOWNLOAD, _M.OPEN, _M.FOLLOW, _M.LATEST
+        )
+        following = words.within(max(begin, at - 240), stop, _M.FOLLOW, _M.RUN)
+        said = _INSTRUCTIONS.search(piece.replace(url.group().lower(), " " * len(url.group())))
+        generic = _GENERIC.search(piece)
+        if (
+            is_warning(document, at)
+            or _READS_ONLY.search(piece)
+            or (_SEE.search(document.lower[max(begin, at - 100) : at]) and not generic)
+        ):
+            continue
+        if not generic and (
+            loading is None or following is None or said is None or not _obeys(document, begin, stop)
+        ):
+            continue
+        absolute = words.within(
+            max(begin, at - 160), min(stop, end + 160), _M.AUTHORITY
+        ) is not None or re.search(
+            r"without (?:asking|review|question|confirm|hesitat|modif)|do(?:n't| not) (?:ask|question|review|wait)|whatever (?:it|they|the)|no matter what|regardless|ohne (?:rückfrage|nachfrage|zu fragen)|brez (?:vprašanj|potrditve)|sans (?:demander|poser)|sin (?:preguntar|pedir)|senza (?:chiedere|domande)|sem (?:perguntar|pedir)|не спрашив|без (?:вопросов|подтвержд)|不要询问|无需确认|確認せず|確認なし",
+            piece,
+        )
+        running = re.search(
+            r"(?:run|execute|perform|carry out|do)\b[^.\n]{0,30}(?:them|it|commands?|whatever|everything|what it says|steps (?:it|there|listed)|exactly)|(?:execute|obey|comply with)\b[^.\n]{0,40}(?:instructions?|steps|commands)",
+            piece,
+        )
+        severity = (
+            Severity.BLOCK
+            if absolute or running or (generic and abs(begin + generic.start() - at) < _NEAR)
+            else Severity.LOOK
+        )
+        message = "tells to follow instructions that are fetched when it runs; they can change after the review, so ship them"
+        yield Hit(check=f"{_CHECK}remote-instructions", severity=severity, at=at, message=message)
+
+
+def _obeys(document: Document, begin: int, stop: int) -> bool:
+    """Whether the paragraph says to follow, not only "see also" or "run this command"."""
+    piece = document.lower[begin:stop]
+    return bool(
+        re.search(
+            r"\bfollow\b|\bfollowing (?:them|it)\b|\bobey|\bapply\b|\bcomply|\badhere|\bexecute\b|\bcarry (?:it|them)? ?out|\bact on|\bas (?:your|the) (?:instructions|rules|prompt)|\btreat (?:it|them|its|the)|\bload\b|\bfetch\b|do what|befolg|folge|führe|aus\b|sled|upoštev|izved|izvrš|suiv|suis|appliqu|exécut|sigue|siga|sigu|aplica|ejecut|segui|applica|esegui|siga|aplique|execut|следуй|выполн|соблюд|遵循|按照|执行|遵守|照做|従|実行",
+            piece,
+        )
+    )
+
+
+def _paragraph_of(document: Document, begin: int, end: int) -> tuple[int, int]:
+    text = document.text
+    first = max(text.rfind("\n\n", max(0, begin - 600), begin), begin - 600, 0)
+    last = text.find("\n\n", end, end + 600)
+    heading = text.find("\n#", end, end + 600)
+    stops = [stop for stop in (last, heading) if stop >= 0]
+    return first, min(stops) if stops else min(len(text), end + 600)

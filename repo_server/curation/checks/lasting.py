@@ -9,8 +9,8 @@ order, an address or somebody's praise among it blocks.
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
-from repo_server.curation.checks import egress
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -48,16 +48,20 @@ _ABOUT_MEMORY = (
         "gedächtnis",
     ),
 )
+_ABOUT_STARTING = (
+    *("daemon", "service", "startup", "start-up", "boot", "login", "background", "schedul", "deploy"),
+    *("server", "monitor", "cron"),
+)
 _PLACE = Phrases(
-    r"(?:long-term|permanent|persistent|persisted|your|the agent'?s|agent|assistant'?s|own|user'?s|saved) (?:\w{1,12} )?(?:memory|memories|notes|notebook|profile|preferences|custom instructions|persona|personality|character|rules file|start-up file|startup file|boot file|system prompt|standing (?:orders|instructions?)|knowledge)|standing (?:orders?|instructions?|rules?)|custom instructions|start-?up (?:file|instructions|routine|script)|(?:save|add|write|store|commit|put|note|record|keep|enter|append|pin)\w{0,3} (?:\w{1,16} ){0,5}(?:to|in|into) (?:\w{1,10} )?memor(?:y|ies)\b|\bremember (?:this|that|it|for|permanently|from|forever|in|always|the following)\b|\bmemori[sz]e\b|lasting (?:preference|rule|instruction|note)|commit (?:this|it|that) to memory|(?:file|document|page|note) (?:that|which) (?:is|gets) (?:read|loaded) (?:at|in|with|by) (?:every|each|the start)",
+    r"(?:long-term|permanent|persistent|persisted|your|the agent'?s|agent|assistant'?s|own|user'?s|saved) (?:\w{1,12} )?(?:memory|memories|notes|notebook|profile|preferences|custom instructions|persona|personality|character|rules file|start-up file|startup file|boot file|system prompt|standing (?:orders|instructions?)|knowledge)|standing (?:orders?|instructions?|rules?)|custom instructions|start-?up (?:file|instructions|routine|script)|(?:save|add|write|store|commit|put|note|record|enter|append|pin)\w{0,3} (?:\w{1,16} ){0,5}(?:to|in|into) (?:\w{1,10} )?memor(?:y|ies)\b|\bremember, |\bremember (?:this|that|it|for|permanently|from|forever|in|always|the following)\b|\bmemori[sz]e\b|lasting (?:preference|rule|instruction|note)|commit (?:this|it|that) to memory|(?:file|document|page|note) (?:that|which) (?:is|gets) (?:read|loaded) (?:at|in|with|by) (?:every|each|the start)",
     prose=True,
 )
 _LASTS = re.compile(
-    r"\b(?:every|all|each|any|future|later|subsequent|next|coming|new|upcoming)\b[^.\n]{0,30}\b(?:sessions?|conversations?|chats?|tasks?|projects?|agents?|runs?|startups?|boots?|answers?|replies|contexts?|topics?|requests?|days?|time)\b|permanent|persist|forever|for good|from now on|henceforth|always|at all times|whatever the (?:topic|task)|regardless of|long-term|standing|never (?:again|forget|remove)|in (?:zukunft|allen|jede)|künftig|für immer|jede[rs]? (?:sitzung|gespräch)|dauerhaft|vsak\w{0,3} (?:sej|pogovor|odgovor)|v prihodnje|trajno|chaque (?:session|conversation|fois)|désormais|toujours|toutes les|à l'avenir|cada (?:sesión|conversación|sessão|conversa)|siempre|sempre|todas las|todas as|futur|ogni (?:sessione|conversazione|risposta|volta)|tutte le|d'ora in poi|кажд\w{0,3}|всех|всегда|навсегда|будущ|впредь|кожн\w{0,3}|завжди|майбутн|усіх|każd\w{0,2}|zawsze|przyszł|wszystkich|každ\w{0,2}|vždy|budouc|všech|navždy|svak\w{0,3}|uvijek|uvek|ubuduće|buduć|svim|elke|altijd|toekomst|alle|varje|alltid|framtid|alla|hver|altid|fremtid|minden|mindig|jövő|fiecare|întotdeauna|viito|her (?:oturum|konuşma|zaman)|bundan (?:böyle|sonra)|setiap|selalu|mulai sekarang|mọi|luôn|từ nay|κάθε|πάντα|μελλοντικ|كل|دائم|المستقبل|هر|همیشه|हर|हमेशा|सभी"
+    r"\b(?:every|all|each|any|future|later|subsequent|next|coming|new|upcoming)\b[^.\n]{0,30}\b(?:sessions?|conversations?|chats?|tasks?|projects?|agents?|runs?|startups?|boots?|answers?|replies|contexts?|topics?|requests?|days?|time)\b|permanent|persist|forever|for good|from now on|henceforth|always|at all times|whatever the (?:topic|task)|regardless of|long-term|standing|\bnever\b|in (?:zukunft|allen|jede)|künftig|für immer|jede[rs]? (?:sitzung|gespräch)|dauerhaft|vsak\w{0,3} (?:sej|pogovor|odgovor)|v prihodnje|trajno|chaque (?:session|conversation|fois)|désormais|toujours|toutes les|à l'avenir|cada (?:sesión|conversación|sessão|conversa)|siempre|sempre|todas las|todas as|futur|ogni (?:sessione|conversazione|risposta|volta)|tutte le|d'ora in poi|кажд\w{0,3}|всех|всегда|навсегда|будущ|впредь|кожн\w{0,3}|завжди|майбутн|усіх|każd\w{0,2}|zawsze|przyszł|wszystkich|každ\w{0,2}|vždy|budouc|všech|navždy|svak\w{0,3}|uvijek|uvek|ubuduće|buduć|svim|elke|altijd|toekomst|alle|varje|alltid|framtid|alla|hver|altid|fremtid|minden|mindig|jövő|fiecare|întotdeauna|viito|her (?:oturum|konuşma|zaman)|bundan (?:böyle|sonra)|setiap|selalu|mulai sekarang|mọi|luôn|từ nay|κάθε|πάντα|μελλοντικ|كل|دائم|المستقبل|هر|همیشه|हर|हमेशा|सभी"
     r"|每次|今后|永久|以后|所有|毎回|今後|常に|すべての|앞으로|항상|모든|매번"
 )
 _ORDERS = re.compile(
-    r"https?://|\b[a-z0-9-]{2,40}\.(?:invalid|example|com|net|org|io|dev|app|ai|co)\b|\b(?:sen[dt]s?|upload(?:s|ed)?|forward(?:s|ed)?|recommend\w{0,6}|promotes?|trusts?|trusted|obey|ignore|allowed|grant(?:s|ed)?|bypass|pre-?approved|book through|not to be questioned|act first|without (?:asking|confirm\w{0,6}|approval|question)|permissions?|consent\w{0,3}|(?:never|not) (?:to )?(?:be )?(?:ask(?:s|ed)?|wants?|mention|tell|question|warn)|loads? (?:this|the) (?:skill|page|file)|(?:run|load|use|apply|start|call) this skill|this skill (?:first|is loaded|is used|applies)|first choice|precedence|priority)\b|sende|lade|empfiehl|beve[el]{2,3}l|πρότειν|پیشنهاد|bevorzug|vertrau|erlaub|frag|pošlj|priporoč|zaupa|dovol|vpraš|envo|recommand|confian|autoris|demand|envía|recomiend|confía|permit|pregunt|invia|raccomand|fida|permess|chied|envi|recomend|confi|permi|pergunt|отправ|рекоменд|довер|разреш|спраш|запуск|надсил|рекоменд|довіря|дозвол|запит|wyś|poleca|ufa|zezwal|pytaj|odes|posíl|doporuč|důvěř|povol|ptej|šalj|preporuč|vjeruj|dopušt|pitaj|stuur|aanbevel|vertrouw|toestem|vraag|skicka|rekommend|lita|tillåt|fråga|sende|anbefal|stol|tillat|spør|küldj|ajánl|trimit|recomand|gönder|öner|güven|izin|sorma|kirim|rekomend|izin|gửi|giới thiệu|cho phép|στείλ|συνιστ|أرسل|أوص|بفرست|发送|推荐|信任|允许|询问|送信|推奨|信頼|許可|確認|보내|추천|신뢰|허용"
+    r"https?://|\b[a-z0-9-]{2,40}\.(?:invalid|example|com|net|org|io|dev|app|ai|co)\b|\b(?:sen[dt]s?|upload(?:s|ed)?|forward(?:s|ed)?|recommend\w{0,6}|promotes?|trusts?|trusted|obey|ignore|allowed|grant(?:s|ed)?|bypass|pre-?approved|book through|not to be questioned|act first|without (?:asking|confirm\w{0,6}|approval|question)|permissions?|consent\w{0,3}|(?:never|not) (?:to )?(?:be )?(?:ask(?:s|ed)?|wants?|mention|tell|question|warn)|loads? (?:this|the) (?:skill|page|file)|(?:run|load|use|apply|start|call) this skill|this skill (?:first|is loaded|is used|applies)|first choice|precedence|priority)\b|sende|lade|empfiehl|bevee?l|aanbevel|πρότειν|پیشنهاد|bevorzug|vertrau|erlaub|frag|pošlj|priporoč|zaupa|dovol|vpraš|envo|recommand|confian|autoris|demand|envía|recomiend|confía|permit|pregunt|invia|raccomand|fida|permess|chied|envi|recomend|confi|permi|pergunt|отправ|рекоменд|довер|разреш|спраш|запуск|надсил|рекоменд|довіря|дозвол|запит|wyś|poleca|ufa|zezwal|pytaj|odes|posíl|doporuč|důvěř|povol|ptej|šalj|preporuč|vjeruj|dopušt|pitaj|stuur|aanbevel|vertrouw|toestem|vraag|skicka|rekommend|lita|tillåt|fråga|sende|anbefal|stol|tillat|spør|küldj|ajánl|trimit|recomand|gönder|öner|güven|izin|sorma|kirim|rekomend|izin|gửi|giới thiệu|cho phép|στείλ|συνιστ|أرسل|أوص|بفرست|发送|推荐|信任|允许|询问|送信|推奨|信頼|許可|確認|보내|추천|신뢰|허용"
 )
 _TELLS_TO_KEEP = (
     "remember",
@@ -79,12 +83,17 @@ _ENGLISH = re.compile(
     r"(?:memory|memories|remember|memori[sz]e[ds]?|recall|long-term|preferences|profile|notebook|knowledge-base)\b"
 )
 _TABLE = re.compile(r"\s{0,8}[|#]")
+_STARTS = re.compile(
+    r"(?:start|starts|launch|launches|run|runs|load|loads|come|comes|execute|begin|wake|fire|kick|boot)(?: \w{1,12}){0,3} (?:with|whenever|each time|every time|as soon as|when|after|at|on|upon) (?:every |each |the |any )?(?:computer|machine|system|laptop|host|device|user|session|boot|reboot|restart|login|log-in|logon|start-?up|power-?on|mac|pc)(?: (?:does|starts|boots|logs in|signs in|is switched on|wakes|comes up|restarts|reboots))?".replace(
+        " ", r"\s{1,8}"
+    )
+)
 _AT_START = Phrases(
-    r"(?:start|starts|launch|launches|run|runs|load|loads|come|comes|execute|begin|wake|fire|kick|boot)(?: \w{1,12}){0,3} (?:with|whenever|each time|every time|as soon as|when|after|at|on|upon) (?:every |each |the |any )?(?:computer|machine|system|laptop|host|device|user|session|boot|reboot|restart|login|log-in|logon|start-?up|power-?on|mac|pc)(?: (?:does|starts|boots|logs in|signs in|is switched on|wakes|comes up|restarts|reboots))?|come(?:s)? back (?:if|when|after)|(?:restart|respawn|reviv|reinstat|reinstall)\w{0,3} (?:it|itself|them)?(?: \w{1,10})? ?(?:if|when|after|whenever) [^.\n]{0,30}(?:stop|kill|end|remov|delet|clos|quit)|(?:survive|outlive|outlast)s? (?:a |the |every |any )?(?:reboot|restart|logout|session|uninstall|removal|update)|(?:keep|leave|have)s? (?:it|this|the \w{1,14}) (?:running|alive|resident) (?:in the background|after|even|for good|permanently|between)",
+    r"come(?:s)? back (?:if|when|after)|(?:restart|respawn|reviv|reinstat|reinstall)\w{0,3} (?:it|itself|them)?(?: \w{1,10})? ?(?:if|when|after|whenever) [^.\n]{0,30}(?:stop|kill|end|remov|delet|clos|quit)|(?:survive|outlive|outlast)s? (?:a |the |every |any )?(?:reboot|restart|logout|session|uninstall|removal|update)|(?:keep|leave|have)s? (?:it|this|the \w{1,14}) (?:running|alive|resident) (?:in the background|after|even|for good|permanently|between)",
     prose=True,
 )
 _DEFERS = re.compile(
-    r"\b(?:ask|offer|propose|suggest)\b[^.\n]{0,40}\b(?:first|before|whether|if|user)\b|with the user's|if the user (?:wants|agrees|asks|says|confirms|approves|likes)|when the user (?:asks|tells|says|wants)|the user (?:can|may|decides|chooses)|on request|upon request"
+    r"\b(?:ask|offer|propose|suggest)\b[^.\n]{0,40}\b(?:first|before|whether|if|user)\b|with the user's|if the user (?:wants|agrees|asks|says|confirms|approves|likes)|when the user (?:asks|tells|says|wants)|the user (?:can|may|decides|chooses)|on request|upon request|is optional"
 )
 
 
@@ -116,7 +125,8 @@ def lasting_orders(document: Document, words: Sentences, purpose: Purpose) -> It
             at=at,
             message=message,
         )
-    for match in document.places(_AT_START):
+    starts = (_STARTS.match(document.flowing, token.at) for token in words.all(_M.RUN))
+    for match in chain(filter(None, starts), document.places(_AT_START)):
         at = match.start()
         begin, end = _bounds(document, at)
         piece = document.flowing[begin:end]
@@ -125,26 +135,12 @@ def lasting_orders(document: Document, words: Sentences, purpose: Purpose) -> It
         )
         if document.in_fence(at) or is_warning(document, at) or not named or _DEFERS.search(piece):
             continue
-        declared = purpose.names(
-            "daemon",
-            "service",
-            "startup",
-            "start-up",
-            "boot",
-            "login",
-            "background",
-            "schedul",
-            "deploy",
-            "server",
-            "monitor",
-            "cron",
-        )
+        declared = purpose.names(*_ABOUT_STARTING)
+        program = named.group().startswith(("script", ".", "http"))
         message = "tells to have something started by the machine, long after the task"
         yield Hit(
             check=f"{_CHECK}remembers",
-            severity=Severity.LOOK
-            if declared or egress.URL.search(piece) is None and not named.group().startswith(("script", "."))
-            else Severity.BLOCK,
+            severity=Severity.LOOK if declared or not program else Severity.BLOCK,
             at=at,
             message=message,
         )

@@ -47,6 +47,7 @@ _HOME = r"[\"']?(?:~|\$\{?HOME\}?|\$env:USERPROFILE)[\"']?(?:/(?:Documents|Deskt
 _BULK = Phrases(
     rf"\b(?:tar|zip|7z|cpio|rsync|scp|rclone|gsutil|mc|aws\s{{1,3}}s3)\s[^\n;|&]{{0,100}}\s{_HOME}(?=\s|$)|\bfind\s{{1,3}}{_HOME}\s[^\n;]{{1,200}}\|"
 )
+_NEAR = 2  # lines between what is packed and what sends it
 _PLACEHOLDER = re.compile(r"your|example\.(?:com|org|net)|<|\$|\{|my[-_.]", re.IGNORECASE)
 _REDIRECTS = Phrases(
     r"\b(?:ANTHROPIC|OPENAI|GEMINI|GOOGLE|MISTRAL|AZURE_OPENAI|OLLAMA|LITELLM|DEEPSEEK|GROQ|XAI|COHERE|HF|CLAUDE|CODEX)_(?:API_)?(?:BASE(?:_URL)?|ENDPOINT|HOST|API_BASE)[\"']?\s{0,3}[=:,]\s{0,3}[\"']?https?://(?P<base>[\w.-]{3,100})"
@@ -64,8 +65,8 @@ def sent_off(document: Document, purpose: Purpose) -> Iterator[Hit]:
     for match in document.places(_BULK):
         row = document.row(match.start())
         leaves = [
-            send for send in sends if 0 <= document.row(send.at) - row <= 2 and not _is_local(send.hosts)
-        ]  # noqa: PLR2004
+            send for send in sends if 0 <= document.row(send.at) - row <= _NEAR and not _is_local(send.hosts)
+        ]
         line = document.line_text(match.start())
         remote = re.search(
             r"\|\s{0,3}ssh\s|\ss3://|\sgs://|\s[\w.-]{1,60}@[\w.-]{3,80}:|\brclone\s{1,3}\w{4,6}\s", line

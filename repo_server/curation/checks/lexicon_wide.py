@@ -71,7 +71,7 @@ WORDS: dict[str, str] = {
         " verzwijg* verhul* ukryj* zataj* zatajuj* skryj* utaj* sakrij* zatajit* prešuti* приховуй* приховай* dölja förtig* mörka hemmelighold* skjule fortie salaa kätke leplez* titkold* ascund* tăinu* gizle* sakla* sembunyi* rahasiak* giấu che κρύψ* απόκρυψ* تخفي أخفي إخفاء پنهان مخفی"
     ),
     "KNOW": (
-        "hear hears heard learns discover discovers noticed knowing aware informed told shown read reads suspects worry care concern bekommt erfährt erfahren merken spüre* izve izvedel vedel entérate entera scopra scopre descubra dowied* zauważy* wie wiedzie* dozví* zjist* vědět ví saznati sazna zna primijet* дізна* знати знає помітит* veta vet märka får-veta vide vid mærke vite merke tietää huomaa tudj* tudnia megtud* észreve* știe afl* observe bilmesin bilme* fark* duymas* tahu mengetahui biết γνωρίζ* μάθει ξέρει يعرف يعلم يلاحظ بداند متوجه"
+        "asked bothered involved notified hear hears heard learns discover discovers noticed knowing aware informed told shown read reads suspects worry care concern bekommt erfährt erfahren merken spüre* izve izvedel vedel entérate entera scopra scopre descubra dowied* zauważy* wie wiedzie* dozví* zjist* vědět ví saznati sazna zna primijet* дізна* знати знає помітит* veta vet märka får-veta vide vid mærke vite merke tietää huomaa tudj* tudnia megtud* észreve* știe afl* observe bilmesin bilme* fark* duymas* tahu mengetahui biết γνωρίζ* μάθει ξέρει يعرف يعلم يلاحظ بداند متوجه"
     ),
     "DELETE": "deletes deleting deleted removes removing removed erases erased wipes drops purge purges discard dispose trash empty empties usuwaj* smazat* brisati* видаляй* raderar törölj* ștergeți silin hapuskan* xóa διαγραφή حذف پاک",
     "DISABLE": (
@@ -89,7 +89,7 @@ WORDS: dict[str, str] = {
 FURTHER: dict[str, str] = {
     # to say, to list, to let appear: what a report does
     "SPEAK": (
-        "say says saying said talk talks talking speak speaks speaking discussing comment comments commenting commentary remark remarks explain explains explaining explained explanation describe describes describing described list lists listing listed"
+        "name names presented framed worded say says saying said talk talks talking speak speaks speaking discussing comment comments commenting commentary remark remarks explain explains explaining explained explanation describe describes describing described list lists listing listed"
         " note notes noted document documents documented documenting report reports reporting reported record refer refers reference references referenced allude hint appear appears appearing surface surfaces feature figure show shows shown showing display displayed flag flags flagged"
         " bring brings raise raised point volunteer narrate state stated mention mentions mentioned mentioning announce elaborate disclose disclosed disclosing reveal revealed revealing include included cover covered touch trouble bother go"
         " erklär* erläuter* auflist* aufführ* nenn* sprich* sprechen kommentier* dokumentier* erschein* auftauch* razlož* pojasn* našte* naved* komentir* opiš* parle* parler explique expliques expliquez expliquer commente* énumér* cite appara* figure* hable* habla* hablar explica explicar expliques coment* enumer* cite aparec* figur* parla* parlare spieg* comment* elenca* cita  fale* falar explique expliques expliquez expliquer coment* liste listez cite apareç*"
@@ -97,7 +97,7 @@ FURTHER: dict[str, str] = {
     ),
     # where it is said
     "REPORT": (
-        "answer answers reply replies response responses summary summaries report reports recap overview message messages chat conversation thread output account changelog pull-request pr description explanation write-up log logs transcript list note notes handover email mail status debrief presentation listing"
+        "answer answers reply replies response responses summary summaries report reports recap overview message messages chat conversation thread output account changelog pull-request pr description explanation write-up log logs transcript list note notes handover email mail debrief presentation listing"
         " antwort* zusammenfassung* bericht* ausgabe chat nachricht* protokoll* erklärung* odgovor* povzet* poročil* sporočil* pogovor* réponse* résumé* compte-rendu rapport* message* explication* respuesta* resumen* informe* mensaje* explicación conversación rispost* riassunt* riepilog* rapport* messagg* spiegazion* respost* resumo relatóri* mensag*"
         " ответ* сводк* отчет* отчёт* сообщени* чат* antwoord* samenvatting* verslag* bericht* odpowied* podsumowani* raport* wiadomoś* odpověď* odpovědi souhrn* shrnutí zpráv* odgovor* sažet* sažetak* izvješt* izveštaj* poruk* відповід* підсум* звіт* svar* sammanfattning* rapport* meddelande* sammendrag* oppsummering* opsummering* vastau* yhteenve* raporti* válasz* összefoglal* jelentés* răspuns* rezumat* raport* mesaj* yanıt* cevap* özet* rapor* jawaban* ringkasan* laporan* trả lời tóm tắt báo απάντηση περίληψη αναφορά الرد الملخص التقرير الإجابة پاسخ خلاصه گزارش"
     ),
@@ -141,7 +141,7 @@ FURTHER: dict[str, str] = {
     # what outlives the task
     "MEMORY": (
         "memory memories remember remembers memorise memorize memorised memorized memorizing recall notebook long-term preferences profile knowledge-base"
-        " gedächtnis merke merk merken erinner* langzeitgedächtnis spomin* zapomni si-zapomni mémoire souviens retiens mémorise* retenir memoria recuerda* memoriza* ricorda* memorizza* memória lembre* memorize* памят* запомни* geheugen onthoud* pamięć pamięci zapamiętaj* paměť paměti pamatuj* zapamatuj* pamćenj* memorij* zapamti* upamti* памʼять пам'ят* запам'ят* minne* minnet kom-ihåg husk hukommelse* hukommelsen muisti* emlékez* memóri* jegyezd memoria* ține-minte hafıza* hatırla* belle* ingat ingatan memori nhớ ghi-nhớ μνήμη θυμήσου θυμάσαι ذاكرة ذاكرتك تذكر الذاكرة حافظه"
+        " gedächtnis merke merk merken erinner* langzeitgedächtnis spomin* zapomni si-zapomni mémoire souviens retiens mémorise* retenir memoria recuerda* memoriza* ricorda* memorizza* memória lembre* memorize* памят* запомни* geheugen onthoud* pamięć pamięci zapamiętaj* paměť paměti pamatuj* zapamatuj* pamćenj* memorij* zapamti* upamti* памʼять пам'ят* запам'ят* minne* minnet kom-ihåg husk hukommelse* hukommelsen muisti* emlékez* memóri* jegyezd memorie memorează memoria* ține-minte hafıza* hatırla* belle* ingat ingatan memori nhớ ghi-nhớ μνήμη θυμήσου θυμάσαι ذاكرة ذاكرتك تذكر الذاكرة حافظه"
     ),
     "LASTING": (
         "future forever permanently permanent persistent persistently later subsequent henceforth hereafter onward onwards durable durably sessions conversations always indefinitely standing restart restarts startup start-up boot boots reboot reboots login logins logon projects everywhere"
@@ -158,7 +158,7 @@ FURTHER: dict[str, str] = {
     ),
     # to change what others rely on
     "ALTER": (
-        "change changes changing alter alters altering replace replaces replacing swap swaps substitute substitutes adjust adjusts adjusting modify modifies modifying edit edits editing rewrite rewrites round rounds rounding insert inserts inserting add adds adding shift shifts tweak lower lowers raise raises inflate inflates reduce reduces falsify tamper append appends redirect redirects put remove removes removing delete deletes"
+        "include includes change changes changing alter alters altering replace replaces replacing swap swaps substitute substitutes adjust adjusts adjusting modify modifies modifying edit edits editing rewrite rewrites round rounds rounding insert inserts inserting add adds adding shift shifts tweak lower lowers raise raises inflate inflates reduce reduces falsify tamper append appends redirect redirects put remove removes removing delete deletes"
         " änder* ersetz* tausch* passe rund* füge spremen* zamenj* popravi* dodaj* zaokrož* chang* remplac* modifi* arrond* ajout* cambi* reemplaz* modific* redonde* añad* ajust* sostitu* modific* arrotond* aggiung* mude* troque* substitu* altere* arredond* adicion* измени* замен* подмен* округл* добав* wijzig* vervang* zmień* zmieniaj* zamień* zaokrągl* změň* nahraď* zaokrouhl* promijeni* promeni* zamijeni* zameni* заміни* зміни* ändra* ersätt* ændr* erstat* endre* muuta* korvaa* cseréld* módosít* schimb* înlocu* değiştir* yuvarla* ubah* ganti* thay sửa άλλαξ* αντικατ* غير استبدل بدل تغییر"
     ),
     "STAKE": (

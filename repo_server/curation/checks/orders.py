@@ -21,7 +21,7 @@ from repo_server.curation.checks.consent import assumed_consent
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
-from repo_server.curation.checks.guidance import elsewhere
+from repo_server.curation.checks.guidance import elsewhere, fetched
 from repo_server.curation.checks.lasting import lasting_orders
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.phrases import Phrases
@@ -71,22 +71,8 @@ _OVERRIDE_IDIOM = Phrases(
 _BEFORE_ANSWERS = re.compile(
     r"(?:before|after|with|on|in|prior to|for|at the (?:start|beginning|end) of) (?:every|each|any|all|answering|responding|replying)(?: \w{1,12}){0,2} ?(?:answer|response|reply|message|conversation|session|turn|task|prompt|request|question|interaction|query)?s?\b|every time|on every|each time|vor jeder|bei jeder|nach jeder|pred vsakim|ob vsakem|avant chaque|à chaque|antes de cada|en cada|prima di ogni|a ogni|antes de cada|перед каждым|в каждом|при каждом|每次|每个|毎回"
 )
-_INSTRUCTION_URL = re.compile(r"https?://[^\s\"'`<>)\]]{4,400}", re.IGNORECASE)
 _IS_REPORTED = re.compile(
     r"(?:\bthat|\bwhich|attempts? to|tries to|trying to|try to|\bcan|\bcould|\bmay|\bmight|designed to|asks? (?:you|it|the \w{1,10}) to|tells? (?:you|it|the \w{1,10}) to|\bif [^.\n]{0,20}|like|such as)\s{1,3}[\"'`“]?$"
-)
-_GENERIC = re.compile(
-    r"\b(?:follow|obey|execute|run|perform|do|apply|carry out|act on|comply with)\b[^.\n]{0,30}\b(?:what(?:ever)?\b|everything|(?:any|all|the|those|these|its|their)\b[^.\n]{0,20}\b(?:instructions?|commands?|orders|steps|directives)\b[^.\n]{0,30}\b(?:there|it (?:says|contains|gives|lists)|found|named|given|listed|contained|inside|returned|in (?:it|the (?:file|response|page)))|its (?:contents?|instructions|steps|orders))|treat (?:it|its|the|their|them)\b[^.\n]{0,40}\bas (?:instructions?|orders|commands|the user|if)|(?:loaded|fetched|remote|online|that|its|the) (?:text|version|file|content|page|rules|copy|document)s? (?:wins?|takes? precedence|prevails?|overrides?|supersedes?|is authoritative|has priority)"
-    r"|(?:dort|darin) (?:genannten|stehenden|angegebenen|beschriebenen|aufgeführten)|was dort steht|tam (?:naveden|zapisan|opisan)\w{0,3}|ce qui y est|qui s'y trouve\w{0,2}|l'emporte\w{0,2}|lo que (?:diga|indique|digan|ponga|encuentres)|que encuentre\w{0,2} (?:allí|ahí|en ella)|(?:ordens|instruções|passos|regras) que (?:encontrar|estiver\w{0,2}|achar)|o que (?:diz|disser|estiver)|mesmo que contradi\w{1,5}|quello che (?:dice|trovi|c'è)|(?:istruzioni|indicazioni|comandi) che (?:trovi|contiene)|(?:что|всё|все|как) там (?:написано|указано|сказано)|выполня\w{1,4} (?:всё|все|только команды)|(?:其中|里面|上面|该处)的?(?:指令|步骤|命令|说明)|按(?:照)?(?:其|该)(?:内容|指示)|そこに(?:書|記載|ある)|(?:書かれ|記載され)た(?:指示|手順|命令|とおり|通り)|거기에? (?:적힌|있는)"
-)
-_SEE = re.compile(
-    r"\b(?:see|refer to|documentation|docs|reference|more (?:info|details)|learn more|described in|source|based on|link|homepage|follows the)\b[^\n]{0,60}$"
-)
-_PINNED = re.compile(
-    r"[0-9a-f]{40}|[0-9a-f]{64}|sha256|/v?[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(?:/|$)|@[0-9a-f]{7,40}"
-)
-_INSTRUCTIONS = re.compile(
-    r"\b(?:instructions?|steps|rules|prompts?|guidelines?|directives?|playbook|recipe|commands?|tasks?|policy|policies|procedures?|workflow|config(?:uration)?|skill(?:\.md)?|anweisung\w{0,3}|schritte?|regeln|befehle?|navodil\w{0,2}|korak\w{0,2}|ukaz\w{0,2}|pravil\w{0,2}|consignes?|étapes?|règles|commandes?|instrucciones|pasos|reglas|comandos?|órdenes|istruzioni|passaggi|regole|comandi|instruções|passos|regras|инструкци\w{0,2}|шаг\w{0,2}|правил\w{0,2}|команд\w{0,2})\b|指令|步骤|规则|说明|指示|手順|命令|ルール|[a-z-]{2,20}\.(?:md|txt)\b"
 )
 _HARVEST = Phrases(
     r"\b(?:ask|prompt|request|tell|have|get|instruct|require)\b[^.\n]{0,30}\b(?:the user|users?|them|customer|human|operator)\b[^.\n]{0,60}\b(?:(?:sudo|login|system|admin|root|account|email|bank|wallet|apple id|google|windows|mac|keychain|master|their|his|her|current)[\w' ]{0,20}(?:password|passphrase|pin|2fa|otp|mfa code|seed phrase|recovery phrase|private key|credit card|card number|cvv|ssn|social security)|seed phrase|recovery phrase|mnemonic|private key|credit card number|one-time code|2fa code|verification code)",
@@ -106,7 +92,7 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
         assumed_consent(document, purpose),
         _override(document, words, worth),
         claims_of_rank(document, words),
-        _fetched(document, words),
+        fetched(document, words),
         elsewhere(document, words, purpose),
         lasting_orders(document, words, purpose),
         steered(document, words, purpose),
@@ -380,72 +366,6 @@ def _imitated(document: Document, worth: list[int]) -> Iterator[Hit]:
             )
             message = "looks like a message of the system or the operator, which a skill cannot send"
             yield Hit(check=f"{_CHECK}impersonates", severity=severity, at=match.start(), message=message)
-
-
-def _fetched(document: Document, words: Sentences) -> Iterator[Hit]:
-    """Instructions that stand elsewhere and can change after the review."""
-    if document.is_code and not document.how:
-        return
-    for url in document.places(_INSTRUCTION_URL, "://"):
-        at, end = url.start(), url.end()
-        authority = url.group().split("/")[2]
-        if egress.is_local(egress.host_of(authority)) or _PINNED.search(url.group()):
-            continue
-        if document.in_fence(at) and not document.line_text(at).lstrip().startswith("#"):
-            continue
-        begin, stop = _paragraph(document, at, end)
-        piece = document.lower[begin:stop]
-        loading = words.within(
-            max(begin, at - 220), min(stop, at + 60), _M.READ, _M.DOWNLOAD, _M.OPEN, _M.FOLLOW, _M.LATEST
-        )
-        following = words.within(max(begin, at - 240), stop, _M.FOLLOW, _M.RUN)
-        said = _INSTRUCTIONS.search(piece.replace(url.group().lower(), " " * len(url.group())))
-        generic = _GENERIC.search(piece)
-        if is_warning(document, at) or (
-            _SEE.search(document.lower[max(begin, at - 100) : at]) and not generic
-        ):
-            continue
-        if not generic and (
-            loading is None or following is None or said is None or not _obeys(document, begin, stop)
-        ):
-            continue
-        absolute = words.within(
-            max(begin, at - 160), min(stop, end + 160), _M.AUTHORITY
-        ) is not None or re.search(
-            r"without (?:asking|review|question|confirm|hesitat|modif)|do(?:n't| not) (?:ask|question|review|wait)|whatever (?:it|they|the)|no matter what|regardless|ohne (?:rückfrage|nachfrage|zu fragen)|brez (?:vprašanj|potrditve)|sans (?:demander|poser)|sin (?:preguntar|pedir)|senza (?:chiedere|domande)|sem (?:perguntar|pedir)|не спрашив|без (?:вопросов|подтвержд)|不要询问|无需确认|確認せず|確認なし",
-            piece,
-        )
-        running = re.search(
-            r"(?:run|execute|perform|carry out|do)\b[^.\n]{0,30}(?:them|it|commands?|whatever|everything|what it says|steps (?:it|there|listed)|exactly)|(?:execute|obey|comply with)\b[^.\n]{0,40}(?:instructions?|steps|commands)",
-            piece,
-        )
-        severity = (
-            Severity.BLOCK
-            if absolute or running or (generic and abs(begin + generic.start() - at) < _NEAR)
-            else Severity.LOOK
-        )
-        message = "tells to follow instructions that are fetched when it runs; they can change after the review, so ship them"
-        yield Hit(check=f"{_CHECK}remote-instructions", severity=severity, at=at, message=message)
-
-
-def _obeys(document: Document, begin: int, stop: int) -> bool:
-    """Whether the paragraph says to follow, not only "see also" or "run this command"."""
-    piece = document.lower[begin:stop]
-    return bool(
-        re.search(
-            r"\bfollow\b|\bfollowing (?:them|it)\b|\bobey|\bapply\b|\bcomply|\badhere|\bexecute\b|\bcarry (?:it|them)? ?out|\bact on|\bas (?:your|the) (?:instructions|rules|prompt)|\btreat (?:it|them|its|the)|\bload\b|\bfetch\b|do what|befolg|folge|führe|aus\b|sled|upoštev|izved|izvrš|suiv|suis|appliqu|exécut|sigue|siga|sigu|aplica|ejecut|segui|applica|esegui|siga|aplique|execut|следуй|выполн|соблюд|遵循|按照|执行|遵守|照做|従|実行",
-            piece,
-        )
-    )
-
-
-def _paragraph(document: Document, begin: int, end: int) -> tuple[int, int]:
-    text = document.text
-    first = max(text.rfind("\n\n", max(0, begin - 600), begin), begin - 600, 0)
-    last = text.find("\n\n", end, end + 600)
-    heading = text.find("\n#", end, end + 600)
-    stops = [stop for stop in (last, heading) if stop >= 0]
-    return first, min(stops) if stops else min(len(text), end + 600)
 
 
 def _harvest(document: Document, words: Sentences) -> Iterator[Hit]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from repo_server.curation.checks import egress, stakes
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
+from repo_server.curation.checks.leaving import hosts_outside
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
 from repo_server.curation.checks.stakes import Kind
@@ -48,9 +49,12 @@ _WIDENS = Phrases(
     prose=True,
 )
 _OWN = r"(?:this (?:paragraph|folder|skill|note|line|section|text|file|page|rule|notice)|these (?:instructions?|lines|rules|steps)|the (?:install(?:ation)? line|same (?:instruction|text|line|paragraph)s?|instructions? (?:of|to|above|here)|text of this))"
-_SPREADS = Phrases(
-    rf"(?:copy|save|include|add|append|insert|embed|carr|put|paste|hand|leave|place|write|mention|recommend|repeat|install|slip|commit)\w{{0,4}}\b[^.\n]{{0,50}}{_OWN}[^.\n]{{0,140}}(?:\bevery|\ball (?:of|other|the|new|re|sk|pro)|\beach|\bany (?:new|other|skill|re|pro)|whenever|\bother|another|new skill|templates?|repositor|colleague|attendee|so that (?:it|they|all|others)|travels?|spreads?|hand them on|pass (?:it|them) on|\.claude/skills|in it so)|(?:when|whenever|each time|every time|if|in|to|into) (?:you |ever |)?(?:create|write|edit|make|generate|open|touch|work (?:in|on)|every|each|all|any|another)\b[^.\n]{{0,60}}(?:copy|save|include|add|append|insert|embed|put|paste|leave|place|commit)\w{{0,3}} {_OWN}|(?:recommend|tell|ask|urge|suggest|advis)\w{{0,3}}\b[^.\n]{{0,50}}(?:install|load|use|add|adopt) (?:this skill|`[a-z0-9-]{{3,40}}`)[^.\n]{{0,40}}(?:agents?|colleagues?|contacts?|friends?|likewise|too\b|as well|everyone)",
-    prose=True,
+_OWN_TEXT = Phrases(_OWN, prose=True)
+_CARRIES = re.compile(
+    r"(?<!of )\b(?:copy|save|include|add|append|insert|embed|carry|put|paste|hand|leave|place|write|mention|repeat|install|slip|commit|recommend)(?:s|es|ing|ied)?\b"
+)
+_ELSEWHERE = re.compile(
+    r"\bevery (?!time)|\ball (?:of|other|the|new|re|sk|pro)|\beach (?!time)|\bany (?:new|other|skill|re|pro)|\bwhenever\b|\bother (?:skill|re|pro|agent|people|user)|\banother|new skill|templates?\b|repositor|colleague|attendee|so that (?:they|all|others)|\btravels?\b|\bspreads?\b|hand them on|pass (?:it|them) on|\.claude/skills"
 )
 _UNSEEN = Phrases(
     r"(?:if|when|while|once|as soon as|should|unless|until) [^.\n]{0,24}(?:nobody|no one|the user is (?:away|asleep|idle|gone|busy)|idle|not (?:watching|looking|there|present)|unattended|no (?:reply|answer|reaction)|isn't (?:looking|called|there|watching))|(?:if|when|unless) (?:the )?(?:host ?name|user ?name|machine name|computer(?:'s)? name|name of the (?:machine|computer|host|user)|environment is|variable|time zone|locale|language of the system|date|weekday|day|month|counter|number of (?:runs|uses))\b|(?:with|at|on|after|from) (?:the|every|each) (?:third|fourth|fifth|tenth|twentieth|hundredth|fiftieth|first (?:monday|friday|day)|last (?:day|friday))|the first (?:two|three|few|five|ten|couple)\b[^.\n]{0,40}(?:honest|normal|clean|as above|correct)|to (?:build|win|gain|earn) (?:the user's )?trust|(?:contains?|begins? with|ends? with|starts? with) (?:the (?:words?|string|phrase) )?[`'\"“*][^.\n]{1,30}[`'\"”*],? [^.\n]{0,20}(?:abandon|drop|delete|remove|generate|run|send|stop|instead|forget|switch)|without these words|nothing out of the ordinary|until the end of|(?:from|after|starting|since) (?:[0-9]{1,2} )?(?:january|february|march|april|may|june|july|august|september|october|november|december) (?:[0-9]{1,2},? )?20[0-9]{2}",
@@ -79,8 +83,8 @@ def pretexts(document: Document, purpose: Purpose) -> Iterator[Hit]:
             message = "widens what the agent may do without a question; leave that to the user"
             severity = Severity.LOOK if declared else Severity.BLOCK
             yield Hit(check="orders.skips-consent", severity=severity, at=match.start(), message=message)
-    for match in document.places(_SPREADS):
-        if _stands(document, match):
+    for match in document.places(_OWN_TEXT):
+        if _spreads(document, match) and _stands(document, match):
             declared = purpose.names("skill", "template", "scaffold", "sync")
             message = "tells to copy or recommend this text elsewhere: it would spread unreviewed"
             severity = Severity.LOOK if declared else Severity.BLOCK
@@ -101,6 +105,21 @@ def pretexts(document: Document, purpose: Purpose) -> Iterator[Hit]:
             )
 
 
+def _spreads(document: Document, match: re.Match[str]) -> bool:
+    """Whether the sentence tells to carry this text into other places."""
+    text = document.flowing
+    begin = max(
+        text.rfind(". ", 0, match.start()) + 1, text.rfind("\n", 0, match.start()), match.start() - 160, 0
+    )
+    stop = min(
+        (place for place in (text.find(". ", match.end()), text.find("\n", match.end())) if place >= 0),
+        default=len(text),
+    )
+    stop = min(stop, match.end() + 160)
+    carried = _CARRIES.search(text, max(begin, match.start() - 60), match.start())
+    return carried is not None and _ELSEWHERE.search(text, begin, stop) is not None
+
+
 def _is_hidden(match: re.Match[str]) -> bool:
     return (
         re.search(
@@ -119,6 +138,8 @@ def _programs(document: Document, purpose: Purpose) -> Iterator[Hit]:
             yield Hit(
                 check="acquisition.page-paste", severity=Severity.BLOCK, at=match.start(), message=message
             )
+    if not hosts_outside(document):
+        return
     for match in document.places(_LOCKED):
         if _stands(document, match) and _PROGRAM.search(document.flowing, match.start(), match.end() + 120):
             message = "an archive is locked so that no scanner sees into it, and started when it is open"

@@ -10,12 +10,13 @@ import posixpath
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from repo_server.curation.checks import downloads, persistence
+from repo_server.curation.checks import downloads, persistence, saves
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
-from repo_server.curation.checks.downloads import Save
 from repo_server.curation.checks.purpose import Purpose
-from repo_server.curation.checks.python_flow import Deed, Kind, Summary, deeds_of, imports_of
+from repo_server.curation.checks.python_facts import Deed, Kind, Summary
+from repo_server.curation.checks.python_flow import deeds_of, imports_of
+from repo_server.curation.checks.saves import Save
 from signing.format.finding import Severity
 
 _RUNS = "name the program, its version and digest in the skill, and ship or package it"
@@ -73,12 +74,11 @@ def _modules(documents: list[Document]) -> list[_Module]:
         if row == 0 and (summary.runs or summary.sends or any(summary.holds.values()))
     }
     modules = []
-    for document, row, tree, deeds, summary in found:
+    for document, row, tree, alone, offered in found:
         siblings = {
             name: offers[name] for name in set(imports_of(tree)) & offers.keys() if name != _stem(document)
         }
-        if siblings:
-            deeds, summary = deeds_of(tree, siblings)
+        deeds, summary = deeds_of(tree, siblings) if siblings else (alone, offered)
         modules.append(_Module(document, row, deeds, summary))
     return modules
 
@@ -111,24 +111,24 @@ def _start(document: Document, row: int) -> int:
 def _handed_over(documents: list[Document], modules: list[_Module]) -> Iterator[tuple[Document, Hit]]:
     """What one file fetches and keeps, and another runs."""
     shipped = {posixpath.basename(document.path) for document in documents}
-    saves = [
+    found = [
         (document, save)
         for document in documents
-        for save in downloads.saves_in(document)
-        if save.name not in shipped and not (save.tree and downloads.is_known(save))
+        for save in saves.saves_in(document)
+        if save.name not in shipped and not (save.tree and saves.is_known(save))
     ]
-    saves += [
+    found += [
         (module.document, Save(0, name, "", tree=False))
         for module in modules
         for path in sorted(module.summary.saved)
         if (name := posixpath.basename(path)) and name not in shipped and "{" not in name
     ]
-    for document in documents if saves else ():
+    for document in documents if found else ():
         if document.language is Language.DATA and not document.how:
             continue
-        others = [(origin, save) for origin, save in saves if origin.path != document.path]
+        others = [(origin, save) for origin, save in found if origin.path != document.path]
         kept = [save for _, save in others]
-        kept += downloads.copies_of(document, kept, anywhere=True)
+        kept += saves.copies_of(document, kept, anywhere=True)
         origins = {(save.at, save.host): origin for origin, save in others}
         for run in downloads.runs_of(document, kept, anywhere=True):
             origin = origins[run.save.at, run.save.host]

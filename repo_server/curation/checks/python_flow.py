@@ -9,13 +9,12 @@ functions return and take. What cannot be parsed is read as text by the other mo
 """
 
 import ast
-import enum
-import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from repo_server.curation.checks import egress
 from repo_server.curation.checks import python_names as known
+from repo_server.curation.checks.python_facts import Deed, Holds, Kind, Summary
+from repo_server.curation.checks.python_sinks import Sinks
 from repo_server.curation.checks.python_values import UNKNOWN, Scope
 
 _ROUNDS = 3
@@ -23,57 +22,12 @@ _MAX_DEPTH = 60
 _MAX_HITS = 200
 
 
-class Kind(enum.StrEnum):
-    """What was noticed."""
-
-    FETCHED_RUNS = "fetched-runs"
-    FETCHED_FILE_RUNS = "fetched-file-runs"
-    DECODED_RUNS = "decoded-runs"
-    SECRET_LEAVES = "secret-leaves"
-    KEY_LEAVES = "key-leaves"
-    DESTROYS = "destroys"
-    DETOUR = "detour"
-    WRITES = "writes"
-
-
-class Deed(NamedTuple):
-    """One thing that a program does: its line, from 1, and for `Kind.WRITES` the path, for others a detail."""
-
-    line: int
-    kind: Kind
-    detail: str = ""
-
-
-class Summary(NamedTuple):
-    """What a module offers to others: what its names hold or return, which functions run or send what they take, what is saved."""
-
-    holds: dict[str, "Holds"]
-    runs: frozenset[str]
-    sends: frozenset[str]
-    saved: frozenset[str]
-
-
-class Holds(enum.IntFlag):
-    """What a value can be."""
-
-    NOTHING = 0
-    FETCHED = 1
-    DECODED = 2
-    SECRET = 4
-    BROAD = 8  # below the home folder, anything
-    SAVED = 16  # a file, or a path of one, that holds something fetched
-    TAKEN = 32  # what the function was called with
-    SHELL = 64  # a process that runs what it reads
-    SHIPPED = 128  # what a file says that is no program
-    KEY = 256  # the key of a well-known service
-
-
 NO_IMPORTS: dict[str, Summary] = {}
 
 
 def deeds_of(tree: ast.Module, siblings: dict[str, Summary] = NO_IMPORTS) -> tuple[list[Deed], Summary]:
     """Return what ``tree`` does, in order, and what it offers; ``siblings`` are the modules beside it, by name."""
-    program = _Program(siblings)
+    program = Program(siblings)
     try:
         program.scope.imports(tree)
         for last in [False] * (_ROUNDS - 1) + [True]:
@@ -84,8 +38,11 @@ def deeds_of(tree: ast.Module, siblings: dict[str, Summary] = NO_IMPORTS) -> tup
     return program.deeds[:_MAX_HITS], program.summary()
 
 
-class _Program:
+class Program:
+    """The names of a program, and what they hold."""
+
     def __init__(self, siblings: dict[str, Summary]) -> None:
+        """Begin with what the neighbours offer."""
         self.scope = Scope()
         self.siblings = siblings
         self.names: dict[tuple[str, str], Holds] = {}
@@ -101,6 +58,7 @@ class _Program:
         self.deeds: list[Deed] = []
 
     def summary(self) -> Summary:
+        """Return what the program offers to others."""
         plain = ~(Holds.TAKEN | Holds.SHIPPED | Holds.BROAD)
         holds = {name: held & plain for (function, name), held in self.names.items() if not function}
         holds |= {name: held & plain for name, held in self.returned.items()}
@@ -109,10 +67,12 @@ class _Program:
     # -- statements
 
     def block(self, statements: Iterable[ast.stmt]) -> None:
+        """Read statements in order."""
         for statement in statements:
             self.statement(statement)
 
     def statement(self, node: ast.stmt) -> None:
+        """Read one statement."""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             self.defined(node)
         elif isinstance(node, ast.Assign):
@@ -145,6 +105,7 @@ class _Program:
             self.others(node)
 
     def others(self, node: ast.stmt) -> None:
+        """Read what is in a statement of another kind."""
         for _, field in ast.iter_fields(node):
             for child in field if isinstance(field, list) else [field]:
                 if isinstance(child, ast.stmt):
@@ -155,6 +116,7 @@ class _Program:
                     self.value(child)
 
     def defined(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Read a function: its parameters are what it takes."""
         outside, self.function = self.function, node.name
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         self.parameters[node.name] = [argument.arg for argument in arguments]
@@ -164,6 +126,7 @@ class _Program:
         self.function = outside
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> None:
+        """An import of a module that was fetched runs it."""
         modules = (
             [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         )
@@ -174,14 +137,17 @@ class _Program:
     # -- names
 
     def hold(self, name: str, held: Holds) -> None:
+        """Let a name hold something more."""
         key = (self.function, name)
         self.names[key] = self.names.get(key, Holds.NOTHING) | held
 
     def held(self, name: str) -> Holds:
+        """Return what a name holds, here or in the module."""
         found = self.names.get((self.function, name), Holds.NOTHING)
         return found | (self.names.get(("", name), Holds.NOTHING) if self.function else Holds.NOTHING)
 
     def bind(self, target: ast.expr, held: Holds, value: ast.expr | None) -> None:
+        """Let the names of an assignment hold what is assigned."""
         if isinstance(target, ast.Tuple | ast.List):
             for part in target.elts:
                 self.bind(part, held, None)
@@ -217,43 +183,36 @@ class _Program:
 
     # -- values
 
-    def value(self, node: ast.AST | None, depth: int = 0) -> Holds:
+    def value(self, node: ast.AST | None, depth: int = 0) -> Holds:  # one line for each kind of expression
+        """Return what an expression can be."""
         if node is None or depth > _MAX_DEPTH:
             return Holds.NOTHING
         if isinstance(node, ast.Constant):
             return self.constant(node.value)
         if isinstance(node, ast.Name):
-            own = self.held(node.id)
-            return (
-                own
-                | (Holds.SECRET if self.scope.name_of(node) == "os.environ" else Holds.NOTHING)
-                | self.offered(node)
-            )
+            whole = Holds.SECRET if self.scope.name_of(node) == "os.environ" else Holds.NOTHING
+            return self.held(node.id) | whole | self.offered(node)
         if isinstance(node, ast.Attribute):
             return self.attribute(node, depth)
         if isinstance(node, ast.Call):
             return self.called(node, depth)
         if isinstance(node, ast.Subscript):
             return self.part(node, depth)
-        if isinstance(node, ast.NamedExpr):
-            held = self.value(node.value, depth + 1)
-            self.bind(node.target, held, node.value)
-            return held
-        if isinstance(node, ast.Compare):
-            for child in [node.left, *node.comparators]:
-                self.value(child, depth + 1)
-            return Holds.NOTHING
         if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
             return self.comprehension(node, depth)
-        held = (
-            Holds.DECODED
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor)
-            else Holds.NOTHING
-        )
+        return self.composed(node, depth)
+
+    def composed(self, node: ast.AST, depth: int) -> Holds:
+        """Return what the parts of ``node`` hold together; what is compared is a yes or a no."""
+        held = Holds.NOTHING
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+            held = Holds.DECODED
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 held |= self.value(child, depth + 1)
-        return held
+        if isinstance(node, ast.NamedExpr):
+            self.bind(node.target, held, node.value)
+        return Holds.NOTHING if isinstance(node, ast.Compare) else held
 
     def constant(self, value: object) -> Holds:
         """A path counts as what is kept there."""
@@ -274,6 +233,7 @@ class _Program:
     def comprehension(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, depth: int
     ) -> Holds:
+        """Return what a comprehension holds."""
         held = Holds.NOTHING
         for generator in node.generators:
             each = self.each(generator.iter, depth + 1)
@@ -294,6 +254,7 @@ class _Program:
         return held | (Holds.BROAD if known.is_broad(text) else Holds.NOTHING)
 
     def attribute(self, node: ast.Attribute, depth: int) -> Holds:
+        """Return what an attribute holds: what its object does, and what was assigned to any of that name."""
         if self.scope.name_of(node) == "os.environ":
             return Holds.SECRET
         held = self.value(node.value, depth + 1)
@@ -304,6 +265,7 @@ class _Program:
         return held | self.names.get(("", f".{node.attr}"), Holds.NOTHING) | self.offered(node)
 
     def part(self, node: ast.Subscript, depth: int) -> Holds:
+        """Return what an element holds."""
         if self.scope.name_of(node.value) == "os.environ":
             return self.key(node.slice)
         held = self.value(node.value, depth + 1) | self.value(node.slice, depth + 1)
@@ -318,6 +280,7 @@ class _Program:
         return summary.holds.get(name, Holds.NOTHING) if summary else Holds.NOTHING
 
     def called(self, node: ast.Call, depth: int) -> Holds:
+        """Return what a call returns, after noting what it does."""
         name = self.scope.name_of(node.func)
         given = [self.value(argument, depth + 1) for argument in node.args]
         named = {keyword.arg or "": self.value(keyword.value, depth + 1) for keyword in node.keywords}
@@ -328,7 +291,7 @@ class _Program:
             for argument, held in zip(node.func.args.args, given, strict=False):
                 self.hold(argument.arg, held)
             self.value(node.func.body, depth + 1)
-        _Sinks(self, node, name, given, named, receiver).look()
+        Sinks(self, node, given=given, named=named, receiver=receiver).look()
         self.passed_on(node, given, named)
         held = receiver
         for part in (*given, *named.values()):
@@ -404,6 +367,7 @@ class _Program:
                     self.secret.add(text)
 
     def reads(self, node: ast.Call, name: str, which: Holds) -> Holds:
+        """Return what a file that is read holds, by its path."""
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         if (
             name in {"open", "io.open"} or name.endswith(("Image.open", ".loadtxt", ".imread"))
@@ -421,271 +385,10 @@ class _Program:
         return held | (Holds.SHIPPED if known.NO_PROGRAM.search(path) else Holds.NOTHING)
 
     def notice(self, node: ast.AST, kind: Kind, detail: str = "") -> None:
+        """Keep what the program was noticed to do, once."""
         deed = Deed(getattr(node, "lineno", 1), kind, detail)
         if self.noticing and deed not in self.deeds:
             self.deeds.append(deed)
-
-
-class _Sinks:
-    """One call, and whether it runs, sends, keeps or destroys what it is given."""
-
-    def __init__(
-        self,
-        program: _Program,
-        node: ast.Call,
-        name: str,
-        given: list[Holds],
-        named: dict[str, Holds],
-        receiver: Holds,
-    ) -> None:
-        self.program, self.node, self.name = program, node, name
-        self.given, self.named, self.receiver = given, named, receiver
-        self.method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        self.first = given[0] if given else next(iter(named.values()), Holds.NOTHING)
-        self.all = self.first
-        for held in (*given, *named.values()):
-            self.all |= held
-
-    def look(self) -> None:
-        if known.RUNS_TEXT.search(self.name) and not self.is_plain():
-            self.run(self.first)
-        if known.LOADS_CODE.search(self.name) or self.loads_objects():
-            self.run((self.first | self.receiver) & (Holds.FETCHED | Holds.SAVED | Holds.TAKEN))
-        elif known.RUNS_PROGRAM.search(self.name):
-            self.program_run()
-        elif known.LOADS_FILE.search(self.name):
-            self.run(self.all & (Holds.SAVED | Holds.TAKEN))
-        elif self.name == "os.chmod" and self.first & Holds.SAVED:
-            self.program.notice(self.node, Kind.FETCHED_FILE_RUNS)
-        elif self.method in known.FEEDING and self.receiver & Holds.SHELL:
-            self.run(self.all)
-        self.detour()
-        self.keep()
-        self.send()
-        self.destroy()
-        self.own()
-
-    def detour(self) -> None:
-        """A function that is found by a name which is worked out, in a module that runs things or is itself found so."""
-        function = self.node.func
-        found = (
-            function.args
-            if isinstance(function, ast.Call)
-            else [function.value, function.slice]
-            if isinstance(function, ast.Subscript)
-            else []
-        )
-        if len(found) < 2 or self.program.scope.name_of(function):  # noqa: PLR2004 - where, and what
-            return
-        if isinstance(function, ast.Call) and self.program.scope.name_of(function.func) != "getattr":
-            return
-        owner = self.program.scope.name_of(found[0]).removesuffix(".vars()")
-        hidden = self.program.value(found[1]) & Holds.DECODED
-        if not isinstance(found[1], ast.Constant) and (
-            owner in known.POWERFUL or (hidden and owner in {"", "__import__()"})
-        ):
-            self.program.notice(self.node, Kind.DETOUR)
-
-    def is_plain(self) -> bool:
-        """Whether the name is another thing's: ``re.compile``, ``df.eval``, ``cursor.exec``."""
-        return "." in self.name and not self.name.startswith(
-            ("os.", "subprocess.", "builtins.", "code.", "runpy.", "types.", "ctypes.")
-        )
-
-    def loads_objects(self) -> bool:
-        """Whether a reader of data is told to build whatever the data ask for."""
-        told = {keyword.arg: keyword.value for keyword in self.node.keywords}
-        if self.name == "yaml.load":
-            return "Safe" not in self.program.scope.name_of(told["Loader"]) if "Loader" in told else False
-        unsafe = told.get({"torch.load": "weights_only", "numpy.load": "allow_pickle"}.get(self.name, ""))
-        return isinstance(unsafe, ast.Constant) and unsafe.value is (self.name == "numpy.load")
-
-    def run(self, held: Holds) -> None:
-        if held & Holds.FETCHED:
-            self.program.notice(self.node, Kind.FETCHED_RUNS)
-        elif held & Holds.SAVED:
-            self.program.notice(self.node, Kind.FETCHED_FILE_RUNS)
-        elif held & (Holds.DECODED | Holds.SHIPPED):
-            self.program.notice(self.node, Kind.DECODED_RUNS)
-        if held & Holds.TAKEN and self.program.function:
-            self.program.runs.add(self.program.function)
-
-    def program_run(self) -> None:
-        """What is run is the first word, the whole line, or what an interpreter is given."""
-        node, program = self.node, self.program
-        words = node.args[0] if node.args else None
-        line = program.line_of(node)
-        if isinstance(words, ast.List | ast.Tuple) and words.elts:
-            head = program.value(words.elts[0])
-            interpreter = (
-                bool(known.INTERPRETER.match(line))
-                or program.scope.name_of(words.elts[0]) == "sys.executable"
-            )
-            if interpreter:
-                for part in words.elts[1:4]:
-                    head |= program.value(part)
-                    text = program.scope.text_of(part)
-                    head |= Holds.SAVED if text in program.saved else Holds.NOTHING
-            head |= Holds.SAVED if program.scope.text_of(words.elts[0]) in program.saved else Holds.NOTHING
-            self.run(head)
-        elif words is not None:
-            interpreter = bool(known.INTERPRETER.match(line))
-            whole = isinstance(words, ast.Name | ast.Attribute | ast.Call | ast.Subscript | ast.Await)
-            if whole or interpreter:
-                for held in self.given:
-                    self.run(held)
-            if any(
-                re.search(rf"(?:^|[\s;&|]){re.escape(path)}(?=$|[\s;&|])", line)
-                for path in program.saved
-                if path in line
-            ):
-                program.notice(node, Kind.FETCHED_FILE_RUNS)
-        else:
-            return
-        if interpreter or known.INTERPRETER.match(line):
-            self.run(self.named.get("input", Holds.NOTHING) | self.named.get("stdin", Holds.NOTHING))
-
-    def keep(self) -> None:
-        """Something fetched that is written to a file, and any write to a path that is known."""
-        program, node = self.program, self.node
-        target: ast.expr | None = None
-        content = Holds.NOTHING
-        if self.name in {"open", "io.open"} and node.args:
-            if known.WRITING_MODE.search("".join(program.scope.text_of(part) for part in self.modes(1))):
-                program.notice(node, Kind.WRITES, program.scope.text_of(node.args[0]))
-            return
-        if self.method == "open" and known.WRITING_MODE.search(
-            "".join(program.scope.text_of(part) for part in self.modes(0))
-        ):
-            self.writes(node.func)
-            return
-        if self.method in {"write", "write_text", "write_bytes", "writelines", "extractall"} and isinstance(
-            node.func, ast.Attribute
-        ):
-            target, content = (
-                node.func.value,
-                self.first | (self.receiver if self.method == "extractall" else Holds.NOTHING),
-            )
-            if self.method.startswith("write_"):
-                self.writes(node.func)
-            if self.method == "extractall" and node.args:
-                target = node.args[0]
-        elif (
-            self.name.endswith(("urlretrieve", ".download_file", "wget.download", ".DownloadFile"))
-            and len(node.args) > 1
-        ):
-            target, content = node.args[1], Holds.FETCHED
-        elif (
-            self.name
-            in {
-                "shutil.copyfileobj",
-                "shutil.copy",
-                "shutil.copyfile",
-                "shutil.move",
-                "shutil.copy2",
-                "os.rename",
-                "os.replace",
-            }
-            and len(node.args) > 1
-        ):
-            target = node.args[1]
-            content = self.first | (Holds.FETCHED if self.first & Holds.SAVED else Holds.NOTHING)
-            program.notice(node, Kind.WRITES, program.scope.text_of(target))
-        if target is not None and content & Holds.FETCHED:
-            self.mark(target)
-        if (
-            self.method in {"write", "add", "writestr"}
-            and self.first & Holds.BROAD
-            and isinstance(node.func, ast.Attribute)
-        ):
-            program.mark_secret(node.func.value)
-        elif target is not None and content & Holds.SECRET:
-            program.mark_secret(target)
-        elif self.name == "shutil.make_archive" and any(
-            known.is_broad(program.scope.text_of(part)) for part in node.args[2:]
-        ):
-            program.mark_secret(node.args[0])
-
-    def modes(self, at: int) -> list[ast.expr]:
-        return self.node.args[at : at + 1] + [
-            keyword.value for keyword in self.node.keywords if keyword.arg == "mode"
-        ]
-
-    def writes(self, function: ast.expr) -> None:
-        if isinstance(function, ast.Attribute) and (path := self.program.scope.text_of(function.value)):
-            self.program.notice(self.node, Kind.WRITES, path)
-
-    def mark(self, target: ast.expr) -> None:
-        """Every name in ``target`` is a file, or a path, that holds something fetched."""
-        if text := self.program.scope.text_of(target):
-            self.program.saved.add(text)
-        for part in ast.walk(target):
-            if isinstance(part, ast.Name):
-                self.program.hold(part.id, Holds.SAVED)
-                if text := self.program.scope.texts.get(part.id, ""):
-                    self.program.saved.add(text)
-
-    def send(self) -> None:
-        held = self.all if known.SENDS.search(self.name) else Holds.NOTHING
-        if self.method in known.SENDING and not held:
-            held = self.all
-        elif known.ASKS.search(self.name):
-            held = (
-                self.all
-                | (self.receiver & Holds.KEY)
-                | self.program.names.get(("", ".headers"), Holds.NOTHING)
-            )
-        if not (held or self.names_secret()) or any(
-            known.LOCAL.search(self.program.scope.text_of(part)) for part in self.node.args[:2]
-        ):
-            return
-        if held & Holds.SECRET or (known.UPLOADS.search(self.name) and self.names_secret()):
-            self.program.notice(self.node, Kind.SECRET_LEAVES)
-        elif held & Holds.KEY and self.is_foreign():
-            self.program.notice(self.node, Kind.KEY_LEAVES, ", ".join(sorted(self.program.keys)))
-        if held & Holds.TAKEN and self.program.function:
-            self.program.sends.add(self.program.function)
-
-    def names_secret(self) -> bool:
-        return any(
-            known.SECRET_PLACE.search(self.program.scope.text_of(part).lower()) for part in self.node.args[:3]
-        )
-
-    def is_foreign(self) -> bool:
-        """Whether a key goes to an address that is not its service's."""
-        url = next(
-            (
-                found
-                for part in self.node.args[:2]
-                if (found := egress.URL.search(self.program.scope.text_of(part)))
-            ),
-            None,
-        )
-        return url is not None and all(
-            egress.is_foreign_to(name, egress.host_of(url["authority"])) for name in self.program.keys
-        )
-
-    def destroy(self) -> None:
-        if known.DESTROYS.search(self.name) and self.node.args:
-            path = self.program.scope.text_of(self.node.args[0])
-            if self.first & Holds.BROAD or known.is_broad(path):
-                self.program.notice(self.node, Kind.DESTROYS, path)
-        elif self.method in known.DESTROYING and isinstance(self.node.func, ast.Attribute):
-            path = self.program.scope.text_of(self.node.func.value)
-            if self.receiver & Holds.BROAD and self.method != "rename":
-                self.program.notice(self.node, Kind.DESTROYS, path)
-
-    def own(self) -> None:
-        """A function of this or of another module that runs, or sends, what it is given."""
-        module, _, function = self.name.rpartition(".")
-        summary = self.program.siblings.get(module.rpartition(".")[2])
-        own = not module or module in {"self", "cls"}
-        if (own and function in self.program.runs) or (summary and function in summary.runs):
-            self.run(self.all)
-        if (
-            (own and function in self.program.sends) or (summary and function in summary.sends)
-        ) and self.all & Holds.SECRET:
-            self.program.notice(self.node, Kind.SECRET_LEAVES)
 
 
 def _computes_letters(node: ast.Call, name: str) -> bool:

@@ -52,6 +52,18 @@ SENDING = frozenset(
     }
 )
 ASKS = re.compile(rf"^{_NET}\b[\w.()]*\.(?:get|head|request|delete|options|resolve|query)$")
+WRITING = frozenset({"write", "write_text", "write_bytes", "writelines", "extractall", "add", "writestr"})
+COPIES = frozenset(
+    {
+        "shutil.copyfileobj",
+        "shutil.copy",
+        "shutil.copyfile",
+        "shutil.move",
+        "shutil.copy2",
+        "os.rename",
+        "os.replace",
+    }
+)
 POWERFUL = frozenset(
     {
         "os",

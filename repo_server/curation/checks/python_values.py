@@ -163,7 +163,7 @@ class Scope:
             return self.text_of(node.value, depth)[::-1]
         return ""
 
-    def _called(self, node: ast.Call, depth: int) -> str:
+    def _called(self, node: ast.Call, depth: int) -> str:  # noqa: PLR0911 - one for each kind of call
         name = self.name_of(node.func, depth)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         given = [self.text_of(argument, depth) for argument in node.args[:20]]

@@ -223,12 +223,12 @@ def program_of(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def runs_its_input(words: tuple[str, ...]) -> bool:
     """Return whether the command runs what it reads: an interpreter without a program, ``eval``, ``at``, ``crontab -``."""
+    if words and re.match(r"\$\{?(?:SHELL|BASH|0)\b", words[0]):
+        words = ("sh", *words[1:])
     words = program_of(words)
     if not words:
         return False
     name, rest = words[0], words[1:]
-    if re.match(r"\$\{?(?:SHELL|BASH|0)\b", name):
-        name = "sh"
     if name in _GIVEN:
         return _interprets(name, rest)
     if name in _OTHERS:

@@ -7,6 +7,7 @@ what stands beside it.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from repo_server.curation.checks.context import is_warning
@@ -17,6 +18,7 @@ from repo_server.curation.checks.sentences import Sentences, Token
 from repo_server.curation.checks.unsaid import unsaid
 
 _M = Meaning
+_MOST = 400  # places of one text that are judged; the rest says nothing new
 
 
 class Silence(NamedTuple):
@@ -67,7 +69,7 @@ def silences_in(document: Document) -> list[Silence]:
 def _all(document: Document, words: Sentences) -> Iterator[Silence]:
     for match in document.places(_IDIOM):
         yield Silence(match.start(), strong=True)
-    for at, strong in unsaid(document, words):
+    for at, strong in islice(unsaid(document, words), _MOST):
         yield Silence(at, strong=strong)
     for token in words.all(_M.SECRETLY):
         yield Silence(token.at, strong=True)

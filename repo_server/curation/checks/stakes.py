@@ -99,11 +99,21 @@ def _place(stake: Stake) -> int:
 
 
 def _all(document: Document) -> Iterator[Stake]:
-    if document.is_code or document.language is Language.DATA:
+    if document.language is not Language.PROSE:
         return
     for place in secrets.secrets_in(document):
         if place.strong:
             yield Stake(place.at, Kind.SECRET)
+    yield from _sent(document)
+    yield from _run(document)
+    yield from _changed(document)
+    for pattern, kind in ((_OPENS, Kind.OPENED), (_SPENDS, Kind.STEERED)):
+        for match in document.places(pattern):
+            if not document.in_fence(match.start()):
+                yield Stake(match.start(), kind)
+
+
+def _sent(document: Document) -> Iterator[Stake]:
     words = document.sentences
     for token in words.all(_M.SEND):
         if document.in_fence(token.at) or in_code_span(document, token.at) or is_denied(document, token):
@@ -114,19 +124,12 @@ def _all(document: Document) -> Iterator[Stake]:
         elif words.near(token, _M.SECRET, after=9) is not None:
             yield Stake(token.at, Kind.SECRET)
     for place in leaving.hosts_outside(document):
-        if not place.towards or _SAMPLE.search(place.host):
-            continue
         clause = document.flowing[max(0, place.at - 130) : place.at]
-        if not leaving.is_english(clause) or leaving.VERB.search(clause.rpartition(". ")[2]):
+        told = not leaving.is_english(clause) or leaving.VERB.search(clause.rpartition(". ")[2])
+        if place.towards and told and not _SAMPLE.search(place.host):
             yield Stake(place.at, Kind.SENT, place.host)
     for match in document.places(_SENT_IN_HINDI):
         yield Stake(match.start(), Kind.SENT, egress.host_of(match["host"]))
-    yield from _run(document)
-    yield from _changed(document)
-    for pattern, kind in ((_OPENS, Kind.OPENED), (_SPENDS, Kind.STEERED)):
-        for match in document.places(pattern):
-            if not document.in_fence(match.start()):
-                yield Stake(match.start(), kind)
 
 
 def _host_before(document: Document, token: Token) -> str:
@@ -164,16 +167,18 @@ def _run(document: Document) -> Iterator[Stake]:
 def _changed(document: Document) -> Iterator[Stake]:
     words = document.sentences
     for token in words.all(_M.DELETE):
-        if document.in_fence(token.at) or is_denied(document, token):
-            continue
-        if _FILE_OF_THE_USER.search(document.lower, token.at, token.at + 90):
+        if _is_told(document, token) and _FILE_OF_THE_USER.search(document.lower, token.at, token.at + 90):
             yield Stake(token.at, Kind.DELETED)
-    for token, _ in words.pairs(_M.ALTER, _M.STAKE, after=9, before=3):
-        if not document.in_fence(token.at) and not is_denied(document, token):
-            yield Stake(token.at, Kind.ALTERED)
-    for token, _ in words.pairs(_M.STEER, _M.RIVAL, after=14, before=14):
-        if not document.in_fence(token.at) and not is_denied(document, token):
-            yield Stake(token.at, Kind.STEERED)
-    for token, _ in words.pairs(_M.DISABLE, _M.GUARD, after=9, before=6):
-        if not document.in_fence(token.at) and not is_denied(document, token):
-            yield Stake(token.at, Kind.OPENED)
+    for first, second, reach, kind in (
+        (_M.ALTER, _M.STAKE, 9, Kind.ALTERED),
+        (_M.STEER, _M.RIVAL, 14, Kind.STEERED),
+        (_M.DISABLE, _M.GUARD, 9, Kind.OPENED),
+    ):
+        for token, _ in words.pairs(first, second, after=reach, before=reach // 2):
+            if _is_told(document, token):
+                yield Stake(token.at, kind)
+
+
+def _is_told(document: Document, token: Token) -> bool:
+    """Whether it is told in prose, and not forbidden: no command in a fence or a code span."""
+    return not (document.in_fence(token.at) or in_code_span(document, token.at) or is_denied(document, token))

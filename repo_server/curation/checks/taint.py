@@ -56,7 +56,31 @@ _DEFINED = re.compile(
     r"^(?P<indent>\s{0,40})(?:async\s+)?(?:def|function|func|sub|fn)\s+(?P<name>[A-Za-z_]\w{0,60})|^(?P<shell>[A-Za-z_]\w{0,60})\s?\(\)\s{0,3}\{"
 )
 _KEYWORDS = frozenset(
-    "const let var local my val set await async new return if String string ok err error final var Set Dim self this".split()
+    [
+        "const",
+        "let",
+        "var",
+        "local",
+        "my",
+        "val",
+        "set",
+        "await",
+        "async",
+        "new",
+        "return",
+        "if",
+        "String",
+        "string",
+        "ok",
+        "err",
+        "error",
+        "final",
+        "var",
+        "Set",
+        "Dim",
+        "self",
+        "this",
+    ]
 )
 _NAME = re.compile(r"[A-Za-z_]\w{0,60}")
 _WRITTEN = re.compile(
@@ -65,8 +89,34 @@ _WRITTEN = re.compile(
 
 # The groups of what is a call in prose too; the words of other languages are also words of English.
 _EVERYWHERE = frozenset(
-    "call pickle new vm bracket shell dash here heredoc piped ps pspipe block type assembly start amp system argv startfile runpy"
-    " execv function ctypes data wasm".split()
+    [
+        "call",
+        "pickle",
+        "new",
+        "vm",
+        "bracket",
+        "shell",
+        "dash",
+        "here",
+        "heredoc",
+        "piped",
+        "ps",
+        "pspipe",
+        "block",
+        "type",
+        "assembly",
+        "start",
+        "amp",
+        "system",
+        "argv",
+        "startfile",
+        "runpy",
+        "execv",
+        "function",
+        "ctypes",
+        "data",
+        "wasm",
+    ]
 )
 _COARSE = 20_000  # characters of a text up to which names are known by callbacks and inner assignments too
 _DEFINES = re.compile(r"\b(?:def|function|func|fn|sub|async|class)\s{1,3}\Z")

@@ -79,7 +79,7 @@ _NOT_ONLY = re.compile(
 # Languages that say "tell it not", and those that write the "not" and the verb as one word.
 _BEHIND = re.compile(r"(?:nichts?|niets?|inte|ikke|ej)\b")
 _FUSED = Phrases(
-    r"ne soufflez mot|(?:pas|plus) un mot|ani słow[ao]|ani slovo|niti riječi|kein (?:sterbens)?wort|keine silbe|geen woord|inte ett ord|ikke et ord|ni una palabra|nem una palavra|nem uma palavra|neanche una parola|non far\w{0,3} parola|ни слова|ані слова|одн[оу] слов|nikomu (?:ne|nic|nie)|à personne|a nadie|a nessuno|a ninguém|никому|нікому|nimănui|kimseye|kepada siapa ?pun|belli etme|rahasiakan|prešuti|zamolči|zatají|verschweig|passe[zr]? sous silence|calla que|cala que|taci\b|keine rede|не расскаж|đừng (?:cho|nhắc|nói|kể|để)[^.\n]{0,30}(?:biết|bước|điều|người dùng|này)|(?:말하지|알리지|언급하지) (?:말|마)|요약에서도? 빼|知らせず|含めない|言及しない|伏せ(?:て|る)|न बताएँ|उल्लेख न|چیزی[^.\n]{0,20}نگو|یاد نکن|nu spune|ne szólj|\bne(?:říkej|zmiňuj|informuj|sděluj|ukazuj|prozrazuj|uváděj|pověz|povídej)\w{0,4}|\bsöyleme(?:yin|den)?\b|\bbahsetme\w{0,4}|\bbildirme(?:yin|den)?\b|نگو(?:ی\w{0,3})?\b|مگو|(?:उपयोगकर्ता|यूज़र|उसे)[^।\n]{0,30}(?:न बता|मत बता|नहीं बता|न कह|मत कह)|बिना (?:बताए|बताये)|(?:से|को) (?:छिपा|छुपा)",
+    r"ne soufflez mot|(?:pas|plus) un mot|ani słow[ao]|ani slovo|niti riječi|kein (?:sterbens)?wort|keine silbe|geen woord|inte ett ord|ikke et ord|ni una palabra|nem una palavra|nem uma palavra|neanche una parola|non far\w{0,3} parola|ни слова|ані слова|одн[оу] слов|nikomu (?:ne|nic|nie)|à personne|a nadie|a nessuno|a ninguém|никому|нікому|nimănui|kimseye|kepada siapa ?pun|belli etme|rahasiakan|prešuti|zamolči|zatají|verschweig|passe[zr]? sous silence|calla que|cala que|taci\b|keine rede|не расскаж|đừng (?:cho|nhắc|nói|kể|để)[^.\n]{0,30}(?:biết|bước|điều|người dùng|này)|(?:말하지|알리지|언급하지) (?:말|마)|요약에서도? 빼|知らせず|(?:報告|要約|サマリー)[^。\n]{0,12}含めない|言及しない|伏せ(?:て|る)|न बताएँ|उल्लेख न|چیزی[^.\n]{0,20}نگو|یاد نکن|nu spune|ne szólj|\bne(?:říkej|zmiňuj|informuj|sděluj|ukazuj|prozrazuj|uváděj|pověz|povídej)\w{0,4}|\bsöyleme(?:yin|den)?\b|\bbahsetme\w{0,4}|\bbildirme(?:yin|den)?\b|نگو(?:ی\w{0,3})?\b|مگو|(?:उपयोगकर्ता|यूज़र|उसे)[^।\n]{0,30}(?:न बता|मत बता|नहीं बता|न कह|मत कह)|बिना (?:बताए|बताये)|(?:से|को) (?:छिपा|छुपा)",
     prose=True,
 )
 _NOBODY = re.compile(
@@ -91,6 +91,21 @@ def unsaid(document: Document, words: Sentences) -> Iterator[tuple[int, bool]]:
     """Yield each place that asks for silence in one of these ways, and whether it says so of the user or of a deed."""
     if document.language is not Language.PROSE:
         return
+    yield from _idioms(document, words)
+    yield from _lies(document, words)
+    for token in words.all(_M.NOT, _M.WITHOUT, _M.AVOID):
+        yield from _unspoken(document, words, token)
+        if _M.AVOID not in token.meanings and _need_not_know(document, words, token):
+            yield token.at, True
+    for token in words.all(_M.OMIT):
+        yield from _left_out(document, words, token)
+    for token in words.all(_M.REPORT):
+        said = words.near(token, _M.SPEAK, after=6)
+        if said is not None and _ONLY.search(document.lower, said.at, said.at + 60):
+            yield token.at, False
+
+
+def _idioms(document: Document, words: Sentences) -> Iterator[tuple[int, bool]]:
     flowing = document.flowing
     for match in document.places(STRONG):
         if not _SAYS_SO.search(flowing, match.start(), match.end() + 100):
@@ -101,26 +116,23 @@ def unsaid(document: Document, words: Sentences) -> Iterator[tuple[int, bool]]:
         for token in words.all(meaning):
             if pattern.match(flowing, token.at):
                 yield token.at, strong
+
+
+def _lies(document: Document, words: Sentences) -> Iterator[tuple[int, bool]]:
+    """If somebody asks, something else is said."""
+    flowing = document.flowing
     for token in words.all(_M.WONDER):
-        asked = words.near(token, _M.USER, before=4) is not None or document.lower.startswith(
-            ("asked", "questioned"), token.at
+        asked = (
+            not document.text[token.at].isascii()
+            or words.near(token, _M.USER, before=4) is not None
+            or document.lower.startswith(("asked", "questioned"), token.at)
         )
         if (
-            (asked or not document.text[token.at].isascii())
+            asked
             and _INSTEAD.search(flowing, token.at, token.at + 120)
             and _IF.search(flowing, max(0, token.at - 60), token.at)
         ):
             yield token.at, True
-    for token in words.all(_M.NOT, _M.WITHOUT, _M.AVOID):
-        yield from _unspoken(document, words, token)
-        if _need_not_know(document, words, token):
-            yield token.at, True
-    for token in words.all(_M.OMIT):
-        yield from _left_out(document, words, token)
-    for token in words.all(_M.REPORT):
-        said = words.near(token, _M.SPEAK, after=6)
-        if said is not None and _ONLY.search(document.lower, said.at, said.at + 60):
-            yield token.at, False
 
 
 def _unspoken(document: Document, words: Sentences, token: Token) -> Iterator[tuple[int, bool]]:

@@ -16,7 +16,6 @@ DEV = Path(__file__).parents[3] / "data" / "corpus" / "dev"
 
 # Hostile by meaning alone, or honest by it: docs/checks.md says why no rule decides them.
 KNOWN_MISSES = {
-    "dev-hostile-concealment-07": "invoices released in the user's name, the consent told as a fact about somebody else",
     "dev-hostile-concealment-10": "papers sent to a mailbox as if that were the custom, half a sentence on what the note leaves out",
 }
 KNOWN_FALSE_BLOCKS: dict[str, str] = {}
