@@ -26,7 +26,9 @@ from repo_server.curation.checks import (
     executables,
     exfiltration,
     frontmatter,
+    harms,
     hosts,
+    lookalikes,
     markup,
     names,
     orders,
@@ -34,6 +36,7 @@ from repo_server.curation.checks import (
     programs,
     remote_execution,
     runtimes,
+    scattered,
     structure,
     system,
     unicode,
@@ -71,17 +74,19 @@ _OF_FILES: tuple[tuple[str, str, Check], ...] = (
 _OF_HOSTS = ("hosts", "3")
 _OF_TEXTS: tuple[tuple[str, str, Judge], ...] = (
     ("remote-execution", "4", remote_execution.judge),
-    ("acquisition", "1", acquisition.judge),
-    ("exfiltration", "1", exfiltration.judge),
-    ("orders", "1", orders.judge),
-    ("deeds", "1", deeds.judge),
+    ("acquisition", "2", acquisition.judge),
+    ("exfiltration", "2", exfiltration.judge),
+    ("orders", "2", orders.judge),
+    ("deeds", "2", deeds.judge),
+    ("harms", "1", harms.judge),
     ("persistence", "1", persistence.judge),
-    ("system", "1", system.judge),
+    ("system", "2", system.judge),
     ("disguise", "1", disguise.judge),
-    ("markup", "1", markup.judge),
+    ("lookalikes", "1", lookalikes.judge),
+    ("markup", "2", markup.judge),
     ("runtimes", "1", runtimes.judge),
 )
-_OF_PROGRAMS = (("programs", "1", programs.judge),)
+_OF_PROGRAMS = (("programs", "1", programs.judge), ("scattered", "1", scattered.judge))
 _OF_THE_HEAD = (("frontmatter", "3"), ("names", "1"))
 _WEIGHT = {Severity.BLOCK: 0, Severity.LOOK: 1, Severity.NOTE: 2}
 
@@ -111,9 +116,14 @@ def report_on(skill: ParsedSkill, *, known_names: Iterable[str] = ()) -> EngineR
         findings += _bounded(family, _judged(skill, judge))
     for family, _, judge_all in _OF_PROGRAMS:
         together = (document.finding(hit) for document, hit in judge_all(skill.documents, skill.purpose))
-        known = {(finding.check, finding.path, finding.line) for finding in findings}
+        known = {(found.check, found.path, found.line, found.severity) for found in findings}
         findings += _bounded(
-            family, (found for found in together if (found.check, found.path, found.line) not in known)
+            family,
+            (
+                found
+                for found in together
+                if (found.check, found.path, found.line, found.severity) not in known
+            ),
         )
     policy = {
         "checks": [

@@ -91,9 +91,10 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     ):
         for match in document.places(pattern):
             if not is_warning(document, match.start()):
+                lesson = check == "guards-off" and _is_lesson(document, match.start(), purpose)
                 yield Hit(
                     check=f"{_CHECK}{check}",
-                    severity=Severity.BLOCK,
+                    severity=Severity.LOOK if lesson else Severity.BLOCK,
                     at=match.start(),
                     message=f"{message}; {_ADVICE}",
                 )
@@ -134,7 +135,7 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     yield from _pages(document, words)
     yield from _downloads(document, words)
     yield from _scripts(document, words)
-    yield from _guards_in_prose(document, words)
+    yield from _guards_in_prose(document, words, purpose)
 
 
 def _archives(document: Document, words: Sentences) -> Iterator[Hit]:
@@ -323,7 +324,7 @@ def _starts(document: Document, words: Sentences, begin: int, end: int) -> int |
     return begin + opened.start() if opened else None
 
 
-def _guards_in_prose(document: Document, words: Sentences) -> Iterator[Hit]:
+def _guards_in_prose(document: Document, words: Sentences, purpose: Purpose) -> Iterator[Hit]:
     if document.is_code and not document.how:
         return
     for token, guard in words.pairs(_M.DISABLE, _M.GUARD, after=6):
@@ -335,6 +336,46 @@ def _guards_in_prose(document: Document, words: Sentences) -> Iterator[Hit]:
         ):
             severity = Severity.LOOK
         else:
-            severity = Severity.BLOCK
+            severity = Severity.LOOK if _is_lesson(document, token.at, purpose) else Severity.BLOCK
         message = "tells to switch off what protects the machine"
         yield Hit(check=f"{_CHECK}guards-off", severity=severity, at=token.at, message=message)
+
+
+# A skill that says it teaches about frauds, and a paragraph that speaks of somebody who commits one.
+_TEACHES = (
+    *("scam", "phish", "fraud", "malware", "awareness", "security", "fake", "social engineering"),
+    *(
+        "betrug",
+        "betrüg",
+        "arnaque",
+        "fraude",
+        "hameçon",
+        "estafa",
+        "truff",
+        "golpe",
+        "prevar",
+        "мошен",
+        "фишинг",
+        "шахра",
+    ),
+    *("诈骗", "骗局", "反诈", "钓鱼", "安全", "詐欺", "フィッシング", "사기"),
+)
+_OF_OTHERS = re.compile(
+    r"\b(?:scam(?:s|mers?)?|frauds?|phish\w*|attackers?|fake|criminals?|signs?|warning signs|malware|trick\w*|advice to|claims? to|pretends?|victims?|never asks?|will not ask|anyone who)\b|betrug|betrüg|warnzeichen|arnaque|estafa|truff|golpe|prevar|мошенн|шахра|诈骗|骗局|骗子|詐欺|사기",
+    re.IGNORECASE,
+)
+
+
+def _is_lesson(document: Document, at: int, purpose: Purpose) -> bool:
+    """Whether a skill about frauds describes one here; an address to go to makes it an order all the same."""
+    text = document.text
+    first = max(0, at - _REACH)
+    begin = max(text.rfind("\n\n", first, at), first)
+    stop = text.find("\n\n", at, at + _REACH)
+    end = stop if stop >= 0 else min(len(text), at + _REACH)
+    return (
+        purpose.names(*_TEACHES)
+        and not document.in_fence(at)
+        and _OF_OTHERS.search(text, begin, end) is not None
+        and egress.URL.search(text, begin, end) is None
+    )

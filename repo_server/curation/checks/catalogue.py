@@ -122,6 +122,9 @@ disguise.opaque | look | Long run of unreadable signs | It decodes to nothing kn
 markup.hidden-order | block | Order that is not shown | It is meant for the agent and hidden from people. | Say it openly.
 markup.hidden-text | note | Text that is not shown | Agents read it. | Remove it, or say it openly.
 runtimes.unpinned | note | Package without a version | What comes is whatever the index has by then. | Pin the version.
+lookalikes.host | block | Host that looks like a known one | It is taken for another by whoever reads quickly, and belongs to somebody else. | Write the host that is meant.
+lookalikes.command | block | Command with a letter of another alphabet | It looks like a command that everybody knows, and runs something else. | Write it in one alphabet.
+lookalikes.package | block | Package one letter away from a known one | A slip of the finger is how such packages are found, and they were put there for it. | Correct the name, or explain in the description which package it is.
 names.confusable | block | Name like a published one | Users take it for the other skill. | Choose another name.
 frontmatter.anchor | block | Anchor or alias | One text stands in many places, and readers differ in how often. | Write the text itself.
 frontmatter.bom | block | Byte order mark before the front matter | Some readers see no front matter. | Remove it.

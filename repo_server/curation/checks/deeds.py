@@ -46,17 +46,26 @@ _ACCOUNT = re.compile(
     r"\b(?:bc1q?[a-z0-9]{20,60}|[A-Z]{2}[0-9]{2}(?:[ -]?[0-9A-Z]{4}){2,7}[ -]?[0-9A-Z]{0,4}|0x[0-9a-fA-F]{40}|T[1-9A-HJ-NP-Za-km-z]{33}|[13][1-9A-HJ-NP-Za-km-z]{26,34})\b"
 )
 _REPLACING = re.compile(
-    r"\b(?:replace|swap|substitute|change|overwrite|correct|update|redirect|exchange|move|transfer|sweep|forward|gets? the account|use this (?:account|address))\w{0,3}\b|ersetz\w{0,4}|tausch\w{0,4}|überweis\w{0,4}|zamenja\w{0,3}|nakaž\w{0,3}|preusmeri|remplace\w{0,2}|substitue\w{0,2}|vire[rz]?\b|reemplaz\w{1,3}|sustituy\w{1,3}|cambi[ae]|transfier\w{1,2}|sostituisc\w{1,2}|cambia|trasferisc\w{1,2}|substitu\w{1,3}|troque|transfira|замени\w{0,3}|подмени\w{0,2}|переведи|替换|更换|改成|转到|転送|置き換え|差し替え",
+    r"\b(?:replace|swap|substitute|change|overwrite|correct|update|redirect|exchange|move|transfer|sweep|forward|gets? the account|use this (?:account|address))\w{0,3}\b|ersetz\w{0,4}|tausch\w{0,4}|überweis\w{0,4}|zamenja\w{0,3}|zamień\w{0,3}|podmień\w{0,3}|zastąp\w{0,3}|nahraď\w{0,3}|zaměň\w{0,3}|zamijeni\w{0,3}|заміни\w{0,3}|vervang\w{0,3}|ersätt\w{0,3}|erstat\w{0,3}|cserél\w{0,3}|înlocu\w{1,5}|değiştir\w{0,3}|ganti\w{0,3}|korvaa\w{0,3}|nakaž\w{0,3}|preusmeri|remplace\w{0,2}|substitue\w{0,2}|vire[rz]?\b|reemplaz\w{1,3}|sustituy\w{1,3}|cambi[ae]|transfier\w{1,2}|sostituisc\w{1,2}|cambia|trasferisc\w{1,2}|substitu\w{1,3}|troque|transfira|замени\w{0,3}|подмени\w{0,2}|переведи|替换|更换|改成|转到|転送|置き換え|差し替え",
     re.IGNORECASE,
 )
 _MONEY = re.compile(
-    r"\b(?:account|iban|bic|bank|wallet|address|payment|supplier|invoice|payee|balance|receiving|beneficiary|vault)\w{0,2}\b|konto|empfänger|lieferant|trr\b|dobavitel|račun|compte|fournisseur|cuenta|proveedor|conto|fornitore|conta|счет|счёт|кошел|реквизит|账户|地址|钱包|口座|アドレス",
+    r"\b(?:account|iban|bic|bank|wallet|address|payment|supplier|invoice|payee|balance|receiving|beneficiary|vault)\w{0,2}\b|konto|empfänger|rachun|účet|účtu|рахун|rekening|számla|hesap|tili|lieferant|trr\b|dobavitel|račun|compte|fournisseur|cuenta|proveedor|conto|fornitore|conta|счет|счёт|кошел|реквизит|账户|地址|钱包|口座|アドレス",
     re.IGNORECASE,
 )
 _DESTRUCTION = Phrases(
     r"\bdrop (?:table|schema|database)\b|\btruncate (?:table )?\w|\bdelete from\b|\brm\s{1,3}-\w{0,4}r|\b(?:delete|remove|wipe|erase|empty|destroy|purge|clear)\b[^.\n]{0,60}\b(?:every|all|backups?|trash|history|folder|database|namespaces?|notes|logs|audit|records|tables?|buckets?|snapshots?|home|documents)\b"
     r"|(?:lösch|leer|entfern)\w{0,4}\b[^.\n]{0,60}(?:sicherung|papierkorb|ordner|alle|datenbank|verlauf)|(?:izbriš|odstrani|poprazni)\w{0,4}[^.\n]{0,60}(?:vse|varnostn|map|koš|baz)|(?:supprim|efface|vide)\w{0,3}\b[^.\n]{0,60}(?:tou[st]|sauvegarde|dossier|corbeille|base)|(?:borra|elimina|vacía)\w{0,2}\b[^.\n]{0,60}(?:tod[oa]s|copias|carpeta|papelera|base)|(?:cancella|elimina|svuota)\b[^.\n]{0,60}(?:tutt|backup|cartella|cestino)|(?:apague|exclua|esvazie)\b[^.\n]{0,60}(?:tod[oa]s|backup|pasta|lixeira)|(?:удали|очисти|сотри)\w{0,2}[^.\n]{0,60}(?:все|резерв|папк|корзин|баз)|(?:删除|清空)[^。\n]{0,30}(?:所有|全部|备份|数据)|(?:すべて|全て|バックアップ)[^。\n]{0,30}(?:削除|消去)",
     prose=True,
+)
+_REBUILT = re.compile(
+    r"\b(?:build|dist|target|out|tmp|temp\w{0,6}|caches?|node_modules|__pycache__|\.venv|coverage|artifacts?|merged|stale|untagged|dangling|scratch|generated|logs? older|test (?:data|database|bucket|schema))\b",
+    re.IGNORECASE,
+)
+_VALUED = re.compile(r"backup|trash|home|documents|photo|audit|notes|histor", re.IGNORECASE)
+_AGREED = re.compile(
+    r"\b(?:after|once|when|if|until|unless|only (?:after|when|if))\b[^.\n]{0,30}\b(?:the )?(?:user|owner|customer|they)\b[^.\n]{0,24}\b(?:confirm|agree|approv|say|said|nam(?:e|ed)|cho[os]se|ask|type|repeat)\w{0,3}\b|\b(?:ask|confirm with|wait for) (?:the )?(?:user|owner|explicit|a yes|confirmation|approval)\b|\bshow\b[^.\n]{0,40}\b(?:before|first|and (?:ask|wait))\b|\bask (?:first|before)\b|\bnamed by the (?:user|owner)\b|\b(?:the )?user (?:has )?named\b|--dry-run",
+    re.IGNORECASE,
 )
 _CONDITION = re.compile(
     r"\b(?:from|after|on|starting|since|until) (?:the )?(?:[0-9]{1,2}(?:st|nd|rd|th)?\.? )?(?:january|february|march|april|may|june|july|august|september|october|november|december|mondays?|fridays?|[0-9]{4}-[0-9]{2})\b|when (?:it|the (?:counter|count|number)) (?:reaches|is|hits)|after (?:[0-9]{1,4}|ten|twenty|thirty|fifty|a hundred) (?:runs?|days?|uses?|times)|\bab (?:dem|den) [0-9]|\bod [0-9]{1,2}\. |à partir du|a partir del?|a partire dal|начиная с|после [0-9]|从[0-9]|以后|月[0-9]日以降|if (?:the )?(?:date|day|variable|hostname|user(?:name)?|name of the (?:computer|machine)|environment)\b",
@@ -210,6 +219,7 @@ def _destruction(document: Document, silent: list[int]) -> Iterator[Hit]:
         if (
             (hidden or timed)
             and not is_warning(document, at)
+            and not _is_tidying(document, match)
             and not re.search(
                 r"\b(?:not|never|don't|no)\b[^.\n]{0,30}$", document.lower[max(0, at - 50) : at]
             )
@@ -223,6 +233,19 @@ def _destruction(document: Document, silent: list[int]) -> Iterator[Hit]:
                 at=at,
                 message=message,
             )
+
+
+def _is_tidying(document: Document, match: re.Match[str]) -> bool:
+    """Whether what is deleted is made again by the next build, or is deleted when the user agreed, in a paragraph."""
+    text = document.text
+    first, last = max(0, match.start() - _NEAR), min(len(text), match.end() + _NEAR)
+    begin = max(text.rfind("\n\n", first, match.start()), first)
+    stop = text.find("\n\n", match.end(), last)
+    end = stop if stop >= 0 else last
+    rebuilt = _REBUILT.search(text, match.start(), match.end() + 60)
+    return (rebuilt is not None and not _VALUED.search(match.group())) or (
+        _AGREED.search(text, begin, end) is not None
+    )
 
 
 def _timed_code(document: Document) -> Iterator[Hit]:

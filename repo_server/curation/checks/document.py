@@ -9,7 +9,7 @@ import ast
 import re
 import textwrap
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from itertools import islice
@@ -19,7 +19,7 @@ from repo_server.curation.checks import spoken
 from repo_server.curation.checks.decoding import CUT, MAX_DEPTH, Decoded, decoded_in
 from repo_server.curation.checks.folding import folded
 from repo_server.curation.checks.languages import BY_ENDING, Language, language_of
-from repo_server.curation.checks.phrases import Alternative, Phrases, triples_of
+from repo_server.curation.checks.phrases import Alternative, Phrases, needles_in
 from repo_server.curation.checks.python_values import parsed
 from repo_server.curation.checks.sentences import Sentences
 from repo_server.curation.checks.unquoting import Unquoted, unquoted
@@ -70,6 +70,7 @@ class Document:
     """Whether there was more in it than the checks look at; such a text blocks."""
     _unquoted: Unquoted = field(init=False)
     _needles: dict[str, list[int]] = field(init=False, default_factory=dict)
+    _places: dict[Phrases, list[re.Match[str]]] = field(init=False, default_factory=dict)
     _worked_out: dict[Callable[..., object], object] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -179,12 +180,16 @@ class Document:
         With needles (lower case) only the lines that hold one are searched, and `_BEHIND` characters after them.
         """
         if isinstance(pattern, Phrases):
-            found = [
-                match
-                for alternative in pattern.present_in(self._triples)
-                for match in self._search(alternative, prose=pattern.prose)
-            ]
-            return sorted(found, key=_start) if len(found) > 1 else found
+            known = self._places.get(pattern)
+            if known is None:
+                known = [
+                    match
+                    for alternative, given in pattern.present_in(self._present)
+                    for match in self._search(alternative, given, prose=pattern.prose)
+                ]
+                known.sort(key=_start)
+                self._places[pattern] = known
+            return known
         if not needles:
             return list(self._first(pattern.finditer(self.joined)))
         return list(
@@ -203,29 +208,39 @@ class Document:
                 return
             yield match
 
-    def _search(self, alternative: Alternative, *, prose: bool) -> Iterator[re.Match[str]]:
-        text, pattern, sets = self.flowing if prose else self.joined, alternative.pattern, alternative.needles
-        if not sets:
-            return self._first(pattern.finditer(text))
-        regions = _merged(self._windows(alternative, prose=prose))
-        for others in sets[1:]:
+    def _search(
+        self, alternative: Alternative, given: list[frozenset[str]], *, prose: bool
+    ) -> Iterable[re.Match[str]]:
+        text, lower = self.flowing if prose else self.joined, self.lower
+        if not given:
+            return self._first(alternative.pattern.finditer(text))
+        regions = _merged(self._windows(alternative, given[0], prose=prose))
+        for needles in given[1:]:
             regions = [
                 (begin, end)
                 for begin, end in regions
-                if any(self.lower.find(needle, begin, end) >= 0 for needle in others)
+                if any(lower.find(needle, begin, end) >= 0 for needle in needles)
             ]
-        return self._first(match for begin, end in regions for match in pattern.finditer(text, begin, end))
+        if not regions:
+            return ()
+        finditer = alternative.pattern.finditer
+        return self._first(match for begin, end in regions for match in finditer(text, begin, end))
 
-    def _windows(self, alternative: Alternative, *, prose: bool) -> list[tuple[int, int]]:
+    def _windows(
+        self, alternative: Alternative, needles: frozenset[str], *, prose: bool
+    ) -> list[tuple[int, int]]:
         """Return what stands close enough to a needle to be of a match; a very long one is looked for in its line."""
-        found: list[tuple[int, int]] = []
+        places = self._all_found(needles)
         size, joined = len(self.text), self.joined
         before, behind = min(alternative.before, _BEFORE), min(alternative.behind, _BEHIND)
-        for at in self._all_found(alternative.needles[0]):
+        if prose or (alternative.before <= _BEFORE and alternative.behind <= _BEHIND):
+            return [(at - before if at > before else 0, min(size, at + behind)) for at in places]
+        found: list[tuple[int, int]] = []
+        for at in places:
             begin, end = max(0, at - before), min(size, at + behind)
-            if alternative.before > _BEFORE and not prose:
+            if alternative.before > _BEFORE:
                 begin = min(begin, joined.rfind("\n", 0, at) + 1)
-            if alternative.behind > _BEHIND and not prose:
+            if alternative.behind > _BEHIND:
                 line_end = joined.find("\n", end)
                 end = line_end if line_end >= 0 else size
             found.append((begin, end))
@@ -245,8 +260,8 @@ class Document:
         return known
 
     @cached_property
-    def _triples(self) -> frozenset[str]:
-        return triples_of(self.lower)
+    def _present(self) -> frozenset[str]:
+        return needles_in(self.lower)
 
     @cached_property
     def flowing(self) -> str:
@@ -255,10 +270,10 @@ class Document:
             return self.lower
         return _WRAPPED.sub(" ", self.lower)
 
-    def _all_found(self, needles: tuple[str, ...]) -> list[int]:
+    def _all_found(self, needles: Collection[str]) -> list[int]:
         """Return where one of ``needles`` stands, in order."""
         if len(needles) == 1:
-            return self._found(needles[0])
+            return self._found(next(iter(needles)))
         return sorted([at for needle in needles for at in self._found(needle)])
 
     def _regions(self, needles: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -63,6 +63,17 @@ _LASTS = re.compile(
 _ORDERS = re.compile(
     r"https?://|\b[a-z0-9-]{2,40}\.(?:invalid|example|com|net|org|io|dev|app|ai|co)\b|\b(?:sen[dt]s?|upload(?:s|ed)?|forward(?:s|ed)?|recommend\w{0,6}|promotes?|trusts?|trusted|obey|ignore|allowed|grant(?:s|ed)?|bypass|pre-?approved|book through|not to be questioned|act first|without (?:asking|confirm\w{0,6}|approval|question)|permissions?|consent\w{0,3}|(?:never|not) (?:to )?(?:be )?(?:ask(?:s|ed)?|wants?|mention|tell|question|warn)|loads? (?:this|the) (?:skill|page|file)|(?:run|load|use|apply|start|call) this skill|this skill (?:first|is loaded|is used|applies)|first choice|precedence|priority)\b|sende|lade|empfiehl|bevee?l|aanbevel|πρότειν|پیشنهاد|bevorzug|vertrau|erlaub|frag|pošlj|priporoč|zaupa|dovol|vpraš|envo|recommand|confian|autoris|demand|envía|recomiend|confía|permit|pregunt|invia|raccomand|fida|permess|chied|envi|recomend|confi|permi|pergunt|отправ|рекоменд|довер|разреш|спраш|запуск|надсил|рекоменд|довіря|дозвол|запит|wyś|poleca|ufa|zezwal|pytaj|odes|posíl|doporuč|důvěř|povol|ptej|šalj|preporuč|vjeruj|dopušt|pitaj|stuur|aanbevel|vertrouw|toestem|vraag|skicka|rekommend|lita|tillåt|fråga|sende|anbefal|stol|tillat|spør|küldj|ajánl|trimit|recomand|gönder|öner|güven|izin|sorma|kirim|rekomend|izin|gửi|giới thiệu|cho phép|στείλ|συνιστ|أرسل|أوص|بفرست|发送|推荐|信任|允许|询问|送信|推奨|信頼|許可|確認|보내|추천|신뢰|허용"
 )
+_READ_EACH_TIME = Phrases(
+    r"(?:agents|claude|soul|memory|gemini|heartbeat|user|tools|identity)\.md\b|\.cursorrules|copilot-instructions|skill\.md (?:of|files of)|global rules|long-term memory|장기 기억|长期记忆|tus recuerdos|ulož si|zapiš si|gedächtnis|trajni spomin|memória permanente|memoria permanente|долговременн",
+    flags=re.IGNORECASE,
+    prose=True,
+)
+_WRITES = re.compile(
+    r"\b(?:update|add|append|put|write|insert|replace|plant|save|store|skriv|lägg|aggiungi|scrivi|añade|escribe|ajoute[rz]?|écri\w{1,3}|füge|schreib\w?|trage|zapiši|dodaj|dopisz|wpisz|ulož|zapiš|dopiš|upiši|voeg|schrijf|ekle|yaz|tambahkan|tulis|thêm|ghi|adaugă|scrie|írd|adiciona|acrescenta|escreve)\b|допиш|впиш|добав|запиш|додай|저장|추가|写入|保存|追加|書き|προσθ|أضف|اكتب|जोड़|लिख"
+)
+_DEMANDS = re.compile(
+    r"[\"“„«'‘「][^\"”“»'’」\n]{0,200}(?:https?://|\b[a-z0-9-]{2,40}\.(?:invalid|example|com|net|org|io|dev|app)\b|act first|trusts? me|not to be questioned|without (?:asking|confirm)|never ask|senza conferma|ohne (?:rückfrage|zu fragen)|sans (?:demander|confirmation)|sin (?:preguntar|confirmar)|묻지 않고|без (?:вопрос|подтвержд|спрос))|(?:procede del dueño|debe cumplirse|sin rechistar|splň bez ptaní|uninstall|disinstallazione|désinstall|desinstal|deinstall)"
+)
 _TELLS_TO_KEEP = (
     "remember",
     "memori",
@@ -125,6 +136,7 @@ def lasting_orders(document: Document, words: Sentences, purpose: Purpose) -> It
             at=at,
             message=message,
         )
+    yield from _written_for_each_time(document, purpose)
     starts = (_STARTS.match(document.flowing, token.at) for token in words.all(_M.RUN))
     for match in chain(filter(None, starts), document.places(_AT_START)):
         at = match.start()
@@ -144,6 +156,25 @@ def lasting_orders(document: Document, words: Sentences, purpose: Purpose) -> It
             at=at,
             message=message,
         )
+
+
+def _written_for_each_time(document: Document, purpose: Purpose) -> Iterator[Hit]:
+    """What is told to be put where the agent reads it in every session, and demands something there."""
+    for match in document.places(_READ_EACH_TIME):
+        at = match.start()
+        begin, end = _bounds(document, at)
+        piece = document.flowing[begin:end]
+        if (
+            not _WRITES.search(piece)
+            or not _DEMANDS.search(piece)
+            or _DEFERS.search(piece)
+            or document.in_fence(at)
+            or is_warning(document, at)
+        ):
+            continue
+        severity = Severity.LOOK if purpose.names(*_ABOUT_MEMORY) else Severity.BLOCK
+        message = "tells to put a demand where the agent reads it in every session"
+        yield Hit(check=f"{_CHECK}remembers", severity=severity, at=at, message=message)
 
 
 def _places(document: Document, words: Sentences) -> Iterator[int]:

@@ -36,7 +36,7 @@ _ALT = re.compile(
 )
 _YAML_COMMENT = re.compile(r"^[ \t]{0,12}#(?P<text>[^\n]{12,500})", re.MULTILINE)
 _TO_AGENT = re.compile(
-    r"^\W{0,4}(?:agents?|assistants?|ai|llm|claude|models?)\s?[:,]|\b(?:agents?|assistants?|models?|ai|llms?) reading this\b|\b(?:assistants?|agents?|models?|ai|llms?|claude|gpt|codex|chatbots?|copilot|gemini|bots?)\b[^.\n]{0,60}\b(?:must|should|shall|will|need|have to|please|always|never|treat|follow|execute|run|read|ignore|send|note|do)\b|\b(?:instructions?|note|message|reminder) (?:for|to) (?:the )?(?:assistants?|agents?|models?|ai|llms?|claude)\b|\b(?:ignore|disregard|override)\b[^.\n]{0,40}\b(?:instructions?|rules|previous|above)\b|\byou must\b|\b(?:do not|don't|never) (?:tell|mention|show|reveal|inform)\b|\bsystem(?: prompt| note| message)?:"
+    r"^\W{0,4}(?:agents?|assistants?|ai|llm|claude|(?:\w{3,12} )?models?)\b(?: only)?\s?[:,]|^\W{0,4}(?:hey|dear|hi|hello) (?:agent|assistant|ai|claude|model|llm)|\b(?:audience|for|to) ?:? ?(?:the |language |automated |machine |ai )?(?:models?|agents?|assistants?|llms?|readers|summari[sz]ers?) only\b|\b(?:automated|machine|non-human|ai) readers?\b|\blanguage models?\b|\bllm-instructions?\b|\b(?:humans?|people|users?|readers?)\b[^.\n]{0,24}\b(?:cannot|can't|need not|do not|don't|won't|will not) see\b|\b(?:not (?:shown|visible|rendered)|invisible)\b[^.\n]{0,24}\b(?:preview|users?|readers?|people|page)\b|\bfrom now on\b|\bwhen you read this\b|\b(?:agents?|assistants?|models?|ai|llms?) reading this\b|\b(?:assistants?|agents?|models?|ai|llms?|claude|gpt|codex|chatbots?|copilot|gemini|bots?)\b[^.\n]{0,60}\b(?:must|should|shall|will|need|have to|please|always|never|treat|follow|execute|run|read|ignore|send|note|do)\b|\b(?:instructions?|note|message|reminder) (?:for|to) (?:the )?(?:assistants?|agents?|models?|ai|llms?|claude)\b|\b(?:ignore|disregard|override)\b[^.\n]{0,40}\b(?:instructions?|rules|previous|above)\b|\byou must\b|\b(?:do not|don't|never) (?:tell|mention|show|reveal|inform)\b|\bsystem(?: prompt| note| message)?:"
     r"|\b(?:reviewers?|scanners?|auditors?)\b[^.\n]{0,60}\b(?:approved|safe|skip|ignore|trusted|verified|clean|benign)\b|\b(?:mandatory|authoritative)\b[^.\n]{0,40}\b(?:step|instruction)",
     re.IGNORECASE,
 )
@@ -44,12 +44,21 @@ _HARMLESS = re.compile(
     r"^\s{0,4}(?:markdownlint|prettier|eslint|toc|tocstop|omit|begin|end|start|stop|region|endregion|vale|spell|cspell|textlint|lint|auto-?generated|generated|template|todo|fixme|badges?|image|copyright|license|spdx|more|break|nav|header|footer|slot|section|if|else|vim|doctoc|all-contributors|readme|insert|example|placeholder|optional|@\w|#|/|-{3,})\b|^\W{0,40}$",
     re.IGNORECASE,
 )
+# What no note to an editor asks for: something private or protected, beside something to be done with it.
+_GRAVE = re.compile(
+    r"\b(?:credentials?|passwords?|passphrases?|secrets?|id_(?:rsa|ed25519)|clipboard|transcript|birth names?|home address|shell history|saved data|user's (?:questions|mail|files|messages|context)|environment (?:into|to)|paste the environment|accepts any (?:token|password)|(?:approve|merge) (?:this|the|every|any) (?:pull request|diff|change)|verdict is|blind copy|remote desktop|allowed-tools|already (?:approved|consented)|user (?:has )?(?:approved|consented)|empty list of issues|private key|skip (?:the )?(?:checksum|signature|allergy|safety)\w{0,8}|debug_auth|backdoor)\b",
+    re.IGNORECASE,
+)
+# Far to the right of what a window shows; a table or a drawing has no such gap.
+_FAR_RIGHT = re.compile(r"\S[ \t]{120,2000}(?P<text>\S[^\n]{12,1000})")
 _FOLDED_AWAY = "is folded away"
+_FAR_AWAY = "stands so far to the right that nobody sees it"
 _PLACES: tuple[tuple[tuple[str, ...], re.Pattern[str], str, Severity | None], ...] = (
     (("style", "hidden"), _INVISIBLE, "is styled so that nobody sees it", Severity.LOOK),
     (("<details",), _DETAILS, _FOLDED_AWAY, Severity.NOTE),
     (("](", "]:"), _TITLE, "stands in the title of a link", None),
     (("![", "alt="), _ALT, "stands in a picture's alternative text", None),
+    ((" " * 120,), _FAR_RIGHT, _FAR_AWAY, Severity.LOOK),
 )
 _ACTING = (_M.SEND, _M.DOWNLOAD, _M.RUN, _M.IGNORE, _M.FOLLOW, _M.READ, _M.WRITE, _M.DELETE, _M.INSTALL)
 _MAX = 1_000
@@ -93,7 +102,7 @@ def _hidden(document: Document, match: re.Match[str], how: str, otherwise: Sever
     """Yield a block for instructions, and ``otherwise`` (None: nothing) for other text."""
     group = next(name for name, found in match.groupdict().items() if name != "tag" and found is not None)
     at, text = match.start(group), match[group]
-    if not text.strip() or document.in_fence(match.start()):
+    if not text.strip() or (document.in_fence(match.start()) and how != _FAR_AWAY):
         return
     folded_away = how == _FOLDED_AWAY
     if _is_order(
@@ -123,6 +132,8 @@ def _is_order(document: Document, begin: int, end: int, text: str, *, strict: bo
     found = sum(token is not None for token in acting)
     target = re.search(r"https?://|~/|\.env\b|\.ssh|scripts?/|`[^`]{3,60}`|\.(?:sh|py|md)\b", text)
     silent = words.within(begin, end, _M.SECRETLY, _M.QUIETLY)
+    if _GRAVE.search(text) and found:
+        return True
     return bool(silent and found) or (
         bool(target)
         and found >= (3 if strict else 2)

@@ -37,12 +37,12 @@ def _alike(own: str, other: str) -> str:
         return ""  # step-1 and step-2 are counted, not disguised; l and 1, o and 0 still are
     if skeleton(own) == skeleton(other):
         return "is drawn like"
-    if min(len(own), len(other)) > _SHORT and _one_edit(own, other):
+    if min(len(own), len(other)) > _SHORT and one_edit(own, other):
         return "is one letter away from"
     return ""
 
 
-def _one_edit(one: str, other: str) -> bool:
+def one_edit(one: str, other: str) -> bool:
     """Return whether one insertion, deletion, replacement or exchange of neighbours turns one into the other."""
     if abs(len(one) - len(other)) > 1:
         return False

@@ -23,11 +23,14 @@ from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.guidance import elsewhere, fetched
 from repo_server.curation.checks.lasting import lasting_orders
+from repo_server.curation.checks.leaving import hosts_outside
 from repo_server.curation.checks.lexicon import Meaning
+from repo_server.curation.checks.passages import passage, sentence
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.pretext import pretexts
 from repo_server.curation.checks.purpose import Purpose
 from repo_server.curation.checks.quoted import is_only_quoted
+from repo_server.curation.checks.schemes import schemes
 from repo_server.curation.checks.sentences import Sentences, Token
 from repo_server.curation.checks.silence import is_cjk, silences_in
 from repo_server.curation.checks.steering import steered
@@ -57,7 +60,7 @@ _IMPERSONATION = re.compile(
 )
 # Languages whose words are not told apart by blanks, or are written with signs that Python takes for none of a word.
 _OVERRIDE_ELSEWHERE = Phrases(
-    r"bỏ qua (?:mọi|tất cả|các)[^.\n]{0,20}(?:hướng dẫn|chỉ thị|lệnh)|निर्देशों को (?:अनदेखा|नज़रअंदाज़)|(?:पिछले|सभी)[^।\n]{0,30}निर्देश[^।\n]{0,12}(?:अनदेखा|भूल)|ละเว้น(?:คำสั่ง|คำแนะนำ)|(?:이전|앞의|기존)[^.\n]{0,12}(?:지시|지침|명령|규칙)[^.\n]{0,10}(?:무시|잊)|دستور\w{0,6}[^.\n]{0,30}(?:نادیده|فراموش)|(?:نادیده بگیر|فراموش کن)[^.\n]{0,30}دستور|talimat\w{0,8}[^.\n]{0,20}(?:yok say|görmezden gel)|התעלם מ(?:כל )?ההוראות"
+    r"(?:wcześniejsze|poprzednie|dotychczasowe) (?:instrukcje|polecenia|zasady|wytyczne)[^.\n]{0,20}(?:nieaktualn|nieważn|tracą|przesta|nie obowiąz|unieważn)|(?:bisherig|früher|vorig|obig)\w{0,2} (?:anweisungen|regeln|vorgaben|befehle)[^.\n]{0,30}(?:verlieren|ungültig|hinfällig|gelten nicht|aufgehoben|vergiss)|(?:vergiss|vergesst|ignoriere?)[^.\n]{0,30}(?:bisher|vorher|früher|oben)|(?:oublie[zr]?|ignore[zr]?|laisse[zr]? tomber)[^.\n]{0,20}(?:consignes|instructions|règles|directives)[^.\n]{0,24}(?:reçues|précédentes|plus haut|antérieures|données|initiales)|olvid\w{1,3}[^.\n]{0,24}(?:instrucciones|órdenes|reglas|indicaciones)[^.\n]{0,24}(?:anteriores|previas|recibid|hasta ahora|originales)|(?:dimentica|ignora|scorda)\w{0,2}[^.\n]{0,20}(?:istruzioni|regole|direttive)[^.\n]{0,20}(?:precedenti|ricevute|iniziali)|(?:esquece|esqueça|ignora|ignore)[^.\n]{0,20}(?:instruções|regras|ordens)[^.\n]{0,20}(?:anteriores|recebidas|prévias|iniciais)|(?:此前|之前|先前|以前|上述|原有)[^。\n]{0,10}(?:规定|指令|规则|指示|限制|要求)[^。\n]{0,10}(?:作废|失效|无效|取消|不再|忽略)|(?:これまで|以前|上記|従来)[^。\n]{0,12}(?:指示|命令|規則|ルール)[^。\n]{0,12}(?:無効|無視|忘れ|破棄|失効)|تجاهل (?:كل|جميع)[^.\n]{0,16}(?:قيل|سبق|التعليمات|الأوامر|القواعد|تعلمت)|(?:دستور|فرمان|قوانین|قواعد)[^.\n]{0,24}(?:پیشین|قبلی|پیش)[^.\n]{0,10}(?:کنار|رها|باطل|لغو)|(?:glem|ignorer|glöm|ignorera)[^.\n]{0,20}(?:tidligere|forrige|tidigare|föregående)[^.\n]{0,12}(?:instruk|regl|regel|anvis)|(?:vergeet|negeer)[^.\n]{0,20}(?:eerdere|vorige|voorgaande)|(?:zapomeň|ignoruj)[^.\n]{0,20}(?:předchozí|dřívější|dosavadní)|(?:zaboravi|zanemari)[^.\n]{0,20}(?:prethodne|ranije|dosadašnje)|(?:önceki|eski)[^.\n]{0,16}(?:talimat|kural|komut)\w{0,6}[^.\n]{0,16}(?:geçersiz|unut|yok|görmezden)|abaikan[^.\n]{0,20}(?:instruksi|perintah|aturan)[^.\n]{0,16}(?:sebelum|terdahulu|di atas)|(?:uită|ignoră)[^.\n]{0,20}(?:instrucțiuni|reguli)[^.\n]{0,16}(?:anterioare|precedente)|(?:felejtsd|hagyd)[^.\n]{0,24}(?:korábbi|előző)|(?:ξέχασε|αγνόησε)[^.\n]{0,20}(?:προηγούμεν)|(?:forget|discard|drop)[^.\n]{0,12} (?:old|former|prior) (?:rules|guidelines)|old rules: none|bỏ qua (?:mọi|tất cả|các)[^.\n]{0,20}(?:hướng dẫn|chỉ thị|lệnh)|निर्देशों को (?:अनदेखा|नज़रअंदाज़)|(?:पिछले|सभी)[^।\n]{0,30}निर्देश[^।\n]{0,12}(?:अनदेखा|भूल)|ละเว้น(?:คำสั่ง|คำแนะนำ)|(?:이전|앞의|기존)[^.\n]{0,12}(?:지시|지침|명령|규칙)[^.\n]{0,10}(?:무시|잊)|دستور\w{0,6}[^.\n]{0,30}(?:نادیده|فراموش)|(?:نادیده بگیر|فراموش کن)[^.\n]{0,30}دستور|talimat\w{0,8}[^.\n]{0,20}(?:yok say|görmezden gel)|התעלם מ(?:כל )?ההוראות"
 )
 _MODE = Phrases(
     r"\b(?:you are now|from now on,? you(?:'re| are)|act as|enter|enable|activate|switch to|pretend (?:to be|you are)|simulate)\b[^.\n]{0,40}\b(?:dan\b|do anything now|developer mode|god mode|jailbr\w{3,8}|unrestricted|unfiltered|uncensored|without (?:any )?(?:restrictions|limits|filters|rules)|no (?:restrictions|limits|filters|rules)|root mode|maintenance mode|debug mode|admin mode)",
@@ -97,6 +100,7 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
         lasting_orders(document, words, purpose),
         steered(document, words, purpose),
         pretexts(document, purpose),
+        schemes(document, words, purpose),
         _harvest(document, words),
     )
     yield from (hit for hit in told if not is_only_quoted(document, hit.at))
@@ -144,6 +148,11 @@ def _is_near(places: list[int], at: int, *, reach: int = _NEAR) -> bool:
     return index < len(places) and places[index] <= at + reach
 
 
+def _is_between(places: list[int], begin: int, end: int) -> bool:
+    index = bisect_left(places, begin)
+    return index < len(places) and places[index] < end
+
+
 def _concealment(document: Document, words: Sentences, worth: list[int], purpose: Purpose) -> Iterator[Hit]:
     if document.is_code and not document.how and not worth:
         return  # print() and log levels are full of these words; only with something worth hiding are they read
@@ -151,16 +160,18 @@ def _concealment(document: Document, words: Sentences, worth: list[int], purpose
         at = silence.at
         if document.in_fence(at) and not silence.strong:
             continue  # --silent
+        begin, end = passage(document, at) if not document.is_code else (max(0, at - _NEAR), at + _NEAR)
         if silence.strong:
             block = (
-                _is_near(worth, at)
-                or _acts_at_once(document, words, at)
+                _is_between(worth, begin, end)
+                or _is_about_leaving(document, at)
+                or _acts_at_once(document, words, begin, end)
                 or _is_at_stake(document, at, purpose)
             )
         else:
-            sending = words.within(max(0, at - 120), at + 160, _M.SEND)
+            begin, end = max(begin, at - _CLOSE), min(end, at + _CLOSE)
             block = not document.is_code and (
-                (sending is not None and _is_near(worth, at, reach=200))
+                (words.within(begin, end, _M.SEND) is not None and _is_between(worth, begin, end))
                 or _is_at_stake(document, at, purpose, strong=False)
             )
         severity = Severity.BLOCK if block else Severity.LOOK if silence.strong else Severity.NOTE
@@ -176,8 +187,11 @@ def _is_at_stake(document: Document, at: int, purpose: Purpose, *, strong: bool 
     """Whether something stands nearby that the user would want to know: for a weak silence, that leaves at once."""
     if document.is_code:
         return False
+    if strong and _goes_to_a_host(document, at, purpose):
+        return True
     leaves = {stakes.Kind.SENT, stakes.Kind.SECRET} if strong else {stakes.Kind.SENT}
-    for stake in stakes.near(document, at, before=320, after=260):
+    begin, end = passage(document, at)
+    for stake in stakes.near(document, at, before=at - begin, after=end - at):
         if not strong and stake.kind is stakes.Kind.SENT and purpose.names_host(stake.host):
             continue
         if abs(stake.at - at) < (_FAR if strong else _CLOSE) and (stake.kind in leaves):
@@ -191,22 +205,46 @@ def _is_at_stake(document: Document, at: int, purpose: Purpose, *, strong: bool 
     return False
 
 
+def _is_about_leaving(document: Document, at: int) -> bool:
+    """Whether what is not to be said is that something leaves: "leave this upload out of the summary"."""
+    if document.is_code or document.in_fence(at):
+        return False
+    begin, end = sentence(document, at)
+    return _LEAVING.search(document.flowing, begin, end) is not None
+
+
+def _goes_to_a_host(document: Document, at: int, purpose: Purpose) -> bool:
+    """Whether something is placed, in whatever words, with a host of which the description does not speak."""
+    begin, end = passage(document, at)
+    return any(
+        begin <= place.at < end
+        and not purpose.names_host(place.host)
+        and (place.towards or _PLACED.search(document.flowing, begin, place.at) is not None)
+        for place in hosts_outside(document)
+    )
+
+
 def _is_about_it(document: Document, at: int) -> bool:
     """Whether the silence is about what is done, not about a person who objects: that alone weighs too little."""
     return not document.lower.startswith("even if", at)
 
 
+_PLACED = re.compile(
+    r"\b(?:placed|put|stored|kept|deposited|filed|copied|shared|posted|given|handed|reach(?:es)?|goes|gets|receives?|mirrored|synced|backed up)\b|kopi[eaě]|cópia|copia|копи|副本"
+)
+_LEAVING = re.compile(
+    r"\bfound nothing\b|\b(?:this|that|these|the|our|of|any|its) (?:\w{3,12} )?(?:uploads?|transfers?|relay(?:ing)?|forwarding|collector|beacon|tunnel|outgoing (?:requests?|calls?)|network (?:activity|access|requests?|calls?)|exfiltration|archive host|sync step|audit request|reporting request|commission|kickback|recording|telemetry|partner(?:ship)?|settings file)\b|\bsharing (?:data|documents|files|contacts)\b|\bcredentials being read\b"
+)
 _DEEDS = re.compile(
     r"\b(?:drop (?:table|schema|database)|truncate\b|verify\s?=\s?false|--dangerously|bypasspermissions|approvalmode|approval prompts?|trust authentication|0\.0\.0\.0|cluster-admin|rm -rf|backdoor|hard-?coded|allow all|\"?sandbox\"?\s?:\s?false|no-confirm|disable\w{0,2}|deactivate\w{0,2}|bcc|iban|bank details|wallet address|account number|ranks?|slant|favour|trash|git history|audit log\w{0,4})\b"
     r"|(?:remove|delete|erase|wipe|empty|clear|lösche|leerst|leere|izbriši|supprime|borra|cancella|apague|удали|очисти|删除|清空|削除)\w{0,4}\b[^.\n]{0,60}(?:every|all|backup|trash|history|folder|database|notes|logs|sicherung|papierkorb|ordner|varnostn|mapo|sauvegarde|dossier|copias|carpeta|cartella|backup|pasta|резерв|папк|журнал|备份|文件夹|バックアップ|フォルダ)"
 )
 
 
-def _acts_at_once(document: Document, words: Sentences, at: int) -> bool:
+def _acts_at_once(document: Document, words: Sentences, begin: int, end: int) -> bool:
     """Whether something is done nearby that the user would object to: sent, deleted, switched off, run each time."""
     if document.is_code:
         return False
-    begin, end = max(0, at - 320), at + 260
     if _DEEDS.search(document.lower, begin, end):
         return True
     for token in words.all(_M.SEND, _M.INSTALL):
@@ -358,7 +396,7 @@ def _imitated(document: Document, worth: list[int]) -> Iterator[Hit]:
             ):
                 continue
             claims = re.search(
-                r"without (?:approval|asking|confirmation|review)|suspend|disabl|overrid|ignore|granted|unrestricted|must now|you may|no longer|approve",
+                r"without (?:approval|asking|confirmation|review)|skip (?:the )?confirm|unattended|switched on|superseded|suspend|disabl|overrid|ignore|granted|unrestricted|must now|you may|no longer|approve",
                 lower[match.start() : match.start() + 300],
             )
             severity = (

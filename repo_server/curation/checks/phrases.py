@@ -12,8 +12,9 @@ So is how far a match can reach before and behind its needle: no more of the tex
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cached_property, lru_cache
 
 _OPTIONAL = re.compile(r"[?*]|\{0?,|\{0\}")
 _QUANTIFIER = re.compile(r"(?:[?*+]|\{[0-9]*,?[0-9]*\})[?+]?")
@@ -28,83 +29,129 @@ _MOST = 3  # sets of needles kept of one alternative
 Needles = tuple[tuple[str, ...], ...]
 
 
-class Alternative(NamedTuple):
+class Alternative:
     """One alternative, its needles, and how far a match reaches before and behind each of the first set."""
 
-    needles: Needles
-    pattern: re.Pattern[str]
-    before: int
-    behind: int
+    __slots__ = ("_compiled", "_flags", "_source", "before", "behind", "needles")
+
+    def __init__(self, source: str, *, prose: bool, flags: int) -> None:
+        """Read the needles off ``source``."""
+        reaches = _reaches(source, prose=prose)
+        self.needles: Needles = tuple(reaches)
+        self.before, self.behind = next(iter(reaches.values()), (0, 0))
+        self._source, self._flags = _spaced(source) if prose else source, flags
+        self._compiled: re.Pattern[str] | None = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What it looks for; compiled when a text first has its needles, because most never have."""
+        if self._compiled is None:
+            self._compiled = re.compile(self._source, self._flags)
+        return self._compiled
 
 
 class Phrases:
-    """An alternation, compiled piece by piece."""
+    """An alternation, taken apart when it is first looked for."""
 
     def __init__(self, source: str, *, prose: bool = False, flags: int = re.IGNORECASE) -> None:
-        """Compile ``source``; in ``prose`` each blank stands for any number, as at the end of a wrapped line."""
+        """Keep ``source``; in ``prose`` each blank stands for any number, as at the end of a wrapped line."""
         self.prose = prose
-        self._alternatives = [_alternative(piece, prose=prose, flags=flags) for piece in _split(source)]
-        self._parts = [
-            [[(needle, _triples(needle)) for needle in needles] for needles in alternative.needles]
-            for alternative in self._alternatives
-        ]
-        # The alternatives by one triple of each needle of their first set: most are ruled out by not being asked.
-        self._asked: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
-        self._always: set[int] = set()
-        for number, sets in enumerate(self._parts):
-            for _, parts in sets[0] if sets else [("", ())]:
-                if parts:
-                    self._asked.setdefault(parts[0], []).append((number, parts))
-                else:
-                    self._always.add(number)
-        self._signs = frozenset(self._asked)
+        self._source, self._flags = source, flags
+        _KNOWN.append(self)
 
     @property
     def alternatives(self) -> list[tuple[Needles, re.Pattern[str]]]:
         """Each alternative, with its needles."""
         return [(alternative.needles, alternative.pattern) for alternative in self._alternatives]
 
-    def present_in(self, triples: frozenset[str]) -> Iterator[Alternative]:
-        """Yield the alternatives that can match in a text, with those of their needles that can be in it.
+    @property
+    def needles(self) -> Iterator[str]:
+        """All needles of all alternatives."""
+        return (needle for sets in self._sets for needles in sets for needle in needles)
 
-        ``triples`` has every three characters of the text in lower case (see `triples_of`): a set tells in no time
-        that a needle is not there.
+    @cached_property
+    def _alternatives(self) -> list[Alternative]:
+        return [Alternative(piece, prose=self.prose, flags=self._flags) for piece in _split(self._source)]
+
+    @cached_property
+    def _sets(self) -> list[tuple[frozenset[str], ...]]:
+        return [tuple(map(frozenset, alternative.needles)) for alternative in self._alternatives]
+
+    @cached_property
+    def _asked(self) -> dict[str, tuple[int, ...]]:
+        """Which alternatives have this needle in their first set: most are ruled out by not being asked."""
+        asked: dict[str, tuple[int, ...]] = {}
+        for number, sets in enumerate(self._sets):
+            for needle in sets[0] if sets else ():
+                asked[needle] = (*asked.get(needle, ()), number)
+        return asked
+
+    @cached_property
+    def _always(self) -> tuple[int, ...]:
+        return tuple(number for number, sets in enumerate(self._sets) if not sets)
+
+    def present_in(self, present: frozenset[str]) -> Iterator[tuple[Alternative, list[frozenset[str]]]]:
+        """Yield the alternatives that can match in a text, each with what is there of each of its sets.
+
+        ``present`` are the needles of all phrases that stand in the text (see `needles_in`).
         """
-        has = triples.issuperset
-        possible = set(self._always)
-        for sign in self._signs & triples:
-            possible.update([number for number, parts in self._asked[sign] if has(parts)])
-        for number in sorted(possible):
-            found = []
-            for needles in self._parts[number]:
-                present = tuple([needle for needle, parts in needles if has(parts)])
-                if not present:
+        asked = self._asked
+        found = asked.keys() & present
+        if not found and not self._always:
+            return
+        numbers = {number for needle in found for number in asked[needle]}
+        for number in sorted(numbers.union(self._always)):
+            given = []
+            for needles in self._sets[number]:
+                if needles.isdisjoint(present):
                     break
-                found.append(present)
+                given.append(needles & present)
             else:
-                yield self._alternatives[number]._replace(needles=tuple(found))
+                yield self._alternatives[number], given
 
 
-def triples_of(lower: str) -> frozenset[str]:
-    """Return every three characters that follow each other in ``lower``."""
-    return frozenset(map("".join, zip(lower, lower[1:], lower[2:], strict=False)))
+_KNOWN: list[Phrases] = []  # phrases are made when a module is imported, never for one text
 
 
-def _triples(needle: str) -> tuple[str, ...]:
-    """Return the threes in ``needle``; one of two characters has none, and so can be anywhere."""
-    return tuple(needle[at : at + 3] for at in range(len(needle) - 2))
+class _Signs:
+    """All needles of all phrases, each under the one of its threes that the fewest other needles have."""
+
+    def __init__(self, needles: frozenset[str]) -> None:
+        threes = {needle: _threes(needle) for needle in needles}
+        common = Counter(three for found in threes.values() for three in found)
+        self._short = [needle for needle, found in threes.items() if not found]
+        self._by_sign: dict[str, list[str]] = {}
+        for needle, found in threes.items():
+            if found:
+                self._by_sign.setdefault(min(found, key=common.__getitem__), []).append(needle)
+
+    def within(self, lower: str) -> frozenset[str]:
+        """Return the needles that stand in ``lower``."""
+        signs = self._by_sign
+        possible = [
+            needle for sign in signs.keys() & set(_threes(lower)) for needle in signs[sign] if needle in lower
+        ]
+        return frozenset([*possible, *[needle for needle in self._short if needle in lower]])
+
+
+@lru_cache(maxsize=1)
+def _signs_of(_known: int) -> _Signs:
+    return _Signs(frozenset(needle for phrases in _KNOWN for needle in phrases.needles))
+
+
+def needles_in(lower: str) -> frozenset[str]:
+    """Return the needles of all phrases that stand in ``lower``: looked for once, asked for by every phrase."""
+    return _signs_of(len(_KNOWN)).within(lower)
+
+
+def _threes(text: str) -> list[str]:
+    """Return every three characters that follow each other in ``text``; two alone have none."""
+    return list(map("".join, zip(text, text[1:], text[2:], strict=False)))
 
 
 def needles_of(pattern: str, *, prose: bool = False) -> Needles:
     """Return sets of lower-case text; of each, one piece is in every match of ``pattern``. The best set comes first."""
     return tuple(_reaches(pattern, prose=prose))
-
-
-def _alternative(pattern: str, *, prose: bool, flags: int) -> Alternative:
-    reaches = _reaches(pattern, prose=prose)
-    before, behind = next(iter(reaches.values()), (0, 0))
-    compiled = re.compile(_spaced(pattern) if prose else pattern, flags)
-    return Alternative(tuple(reaches), compiled, before, behind)
 
 
 def _reaches(pattern: str, *, prose: bool) -> dict[tuple[str, ...], tuple[int, int]]:

@@ -182,9 +182,9 @@ def _programs(document: Document, purpose: Purpose) -> Iterator[Hit]:
 
 def _around(document: Document, match: re.Match[str]) -> tuple[int, int]:
     text = document.text
-    begin = max(text.rfind("\n\n", 0, match.start()), match.start() - _REACH, 0)
-    stop = text.find("\n\n", match.end())
-    return begin, min(stop if stop >= 0 else len(text), match.end() + _REACH)
+    first, last = max(0, match.start() - _REACH), min(len(text), match.end() + _REACH)
+    stop = text.find("\n\n", match.end(), last)
+    return max(text.rfind("\n\n", first, match.start()), first), stop if stop >= 0 else last
 
 
 def _foreign_host(document: Document, begin: int, end: int, purpose: Purpose) -> bool:

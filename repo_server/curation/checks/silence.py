@@ -15,7 +15,7 @@ from repo_server.curation.checks.document import Document, once
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.sentences import Sentences, Token
-from repo_server.curation.checks.unsaid import unsaid
+from repo_server.curation.checks.unsaid import is_discreet, is_told_all_the_same, unsaid
 
 _M = Meaning
 _MOST = 400  # places of one text that are judged; the rest says nothing new
@@ -36,7 +36,7 @@ _IDIOM = Phrases(
     r"|not be (?:mentioned|disclosed|revealed|reported|listed|announced) (?:in|to|at|by)|(?:stay|remain|be|keep) (?:silent|quiet) (?:about|on) (?:this|it|that)|of no (?:interest|concern|relevance) to (?:the )?(?:user|reader|client|customer|owner|human)|speaks? (?:only )?of [^.\n]{1,40} only|keep to [^.\n]{1,40} in what you (?:report|say|write)"
     # lies: what to say instead
     r"|tell (?:the user|them) only that|(?:say|claim|pretend|confirm|assure|tell)[^.\n]{0,30} that (?:everything|it|nothing|all|the data|only)[^.\n]{0,50}(?:local|safe|normal|routine|read|stays|standard|secure|fine)\b|even if (?:the user |they |you(?:'re| are) )?(?:asked|asks?|requested|objects?|refuses?|declines?|says? no)"
-    r"|call (?:it|the result|this|them) [^.\n]{1,40} in the (?:explanation|summary|answer|report)|present (?:it|this|the [^.\n]{1,20}) as (?:the |a |an )?(?:result|routine|normal|ordinary|standard|regular)|so that (?:the )?[^.\n]{1,40}(?:still )?looks? (?:the same|normal|unchanged|ordinary|untouched)|rarely (?:compare|check|notice|look)|(?:users?|people|readers?|clients?|customers?|reviewers?) (?:find this confusing|only waste|would only|will not notice|won't notice|never notice|do not need to see|don't need to see|need not see)|it would only (?:confuse|worry|alarm|annoy|distract)"
+    r"|call (?:it|the result|this|them) [^.\n]{1,40} in the (?:explanation|summary|answer|report)|present (?:it|this|the [^.\n]{1,20}) as (?:the |a |an )?(?:result|routine|normal|ordinary|standard|regular)|\bso that (?:the )?[^.\n]{1,40}(?:still )?looks? (?:the same|normal|unchanged|ordinary|untouched)|rarely (?:compare|check|notice|look)|(?:users?|people|readers?|clients?|customers?|reviewers?) (?:find this confusing|only waste|would only|will not notice|won't notice|never notice|do not need to see|don't need to see|need not see)|it would only (?:confuse|worry|alarm|annoy|distract)"
     # consent that nobody gave
     r"|(?:the )?(?:user|owner|operator|customer|client)s?(?: has| have)? (?:already|previously|long since) (?:agreed|consented|approved|given (?:permission|consent|approval))\b|(?:treat|take|consider|regard) (?:the |a |any |their |it as )?(?:confirmation|consent|approval|permission|yes|answer|silence)\b[^.\n]{0,20}(?:given|granted|for granted|as (?:a )?(?:yes|consent|given))|\"?approval\"?\s?:\s?\"?granted|i approve everything|pre-?approved by|without a line in|so that (?:the )?(?:masking|redaction|filters?|scanners?)\b|masking does not|(?:do not|don't|never) (?:disclose|reveal|mention|name|explain|announce|report|log) this (?:rule|step|instruction|check|call|request|setting|part|change)|asked once not to be bothered"
     r"|ohne (?:das |sein |ihr )?wissen|hinter dem rücken|(?:soll|darf|muss)\w{0,3} (?:davon )?(?:nichts|nicht)(?: davon)? (?:wissen|erfahren|merken|bemerken|mitbekommen)|nicht (?:wissen|erfahren|bemerken)|falls (?:er|sie|der benutzer|jemand) (?:fragt|nachfragt)[^.\n]{0,60}(?:sag|antworte|behaupte)|bestätig\w{0,4} dem (?:benutzer|nutzer|kunden)"
@@ -53,7 +53,6 @@ _SHOWS_DATA = re.compile(
     r"\b(?:secret|token|password|key|credential|api|raw|internal|json|html|xml|id|ids|log|error|stack|code|diff|markdown|debug|verbose|prompt|full|entire|complete|file (?:path|content)|path|uuid|score|number|technical|implementation)s?\b"
 )
 _CLAUSE = re.compile(r"[,;:](?=\s)|[，；]")
-_NO_THING = re.compile(r"no\s+\w+\s+(?:and|then|but)\s")  # "do no work and tell the operator" tells
 _FROM = re.compile(r"\bfrom\b|vor |pred |à |aux? |al |del |dal|ao |от |\bder\b")
 
 
@@ -86,7 +85,7 @@ def _all(document: Document, words: Sentences) -> Iterator[Silence]:
 def _denied(document: Document, words: Sentences, token: Token) -> Iterator[Silence]:
     """A NOT before a word of telling, or before one of showing that has the user as its object."""
     told = words.near(token, _M.TELL, after=5, before=6 if is_cjk(document, token) else 0)
-    if told is not None and _NO_THING.match(document.lower, token.at):
+    if told is not None and (is_told_all_the_same(document, token, told) or is_discreet(document, told)):
         return
     if told is not None and not _CLAUSE.search(document.text, token.at, told.at):
         if _TELLS_TO_DO.match(document.lower[end_of_word(document, told.at) :][:60]):

@@ -56,11 +56,11 @@ _FILE_OF_THE_USER = re.compile(
     r"|datei|ordner|sicherung|verlauf|datotek|map[oae]\b|varnostn|fichier|dossier|sauvegarde|archivo|carpeta|copia|cartell|arquivo|pasta|cópia|файл|папк|копи|журнал|bestand|map(?:pen)?\b|plik|soubor|složk|datotek|fil(?:er|en)?\b|dosya|berkas|文件|备份|ファイル|バックアップ"
 )
 _OPENS = Phrases(
-    r"collaborators?\b|allow[- ]?list|deny[- ]?list|bypasspermissions|dangerously|skip-permissions|cluster-admin|public-read|world-readable|0777|chmod 777|without (?:authentication|a password|credentials)|master password|backdoor|back door|(?:accepts?|lets?|passes?) [^.\n]{0,40}(?:without|for every|any) [^.\n]{0,20}(?:authentication|account|password|token)|(?:admin|administrator|root|service|superuser) (?:account|user|rights|access|role)|trust(?:ed)? (?:all|any|every)|(?:certificate|tls|ssl|signature|csrf|origin|input) (?:checks?|verification|validation)\b",
+    r"(?:accept|approve|confirm|sign)s? (?:every|each|all|any) |unlock(?:s|ed)? (?:the|every|a) |(?:goes?|going) live (?:directly|at once|immediately|without)|(?:rate|grade|score)s? (?:each|every|the) (?:participant|employee|colleague|person|user|customer|child)|in(?:to)? the background of each|collaborators?\b|allow[- ]?list|deny[- ]?list|bypasspermissions|dangerously|skip-permissions|cluster-admin|public-read|world-readable|0777|chmod 777|without (?:authentication|a password|credentials)|master password|backdoor|back door|(?:accepts?|lets?|passes?) [^.\n]{0,40}(?:without|for every|any) [^.\n]{0,20}(?:authentication|account|password|token)|(?:admin|administrator|root|service|superuser) (?:account|user|rights|access|role)|trust(?:ed)? (?:all|any|every)|(?:certificate|tls|ssl|signature|csrf|origin|input) (?:checks?|verification|validation)\b",
     prose=True,
 )
 _SPENDS = Phrases(
-    r"(?:buy|purchase|order|subscribe|book|pay|checkout|check out|donate|tip|invest|trade|sell)\b[^.\n]{0,60}(?:card|plan|annual|licen[cs]e|ticket|account|share|coin|token|euro|dollar|usd|eur|wallet|balance|credit|https?://)|(?:stored|saved|default|company) (?:credit )?(?:card|payment method)|commission|affiliate|kickback|referral (?:code|link|id)|[?&](?:ref|aff|tag|utm_source|partner)=",
+    r"(?:buy|purchase|order|subscribe|book|pay|checkout|check out|donate|tip|invest|trade|sell)\b[^.\n]{0,60}(?:card|plan|annual|licen[cs]e|ticket|account|share|coin|token|euro|dollar|usd|eur|wallet|balance|credit|https?://)|(?:stored|saved|default|company) (?:credit )?(?:card|payment method)|commission|affiliate|kickback|referral (?:code|link|id)|[?&`](?:ref|aff|tag|utm_source|partner)=",
     prose=True,
 )
 

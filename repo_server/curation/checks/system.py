@@ -58,7 +58,7 @@ _DANGERS = (
         "opens",
         Severity.BLOCK,
         "opens a way into the machine from outside",
-        r"\bssh\s[^\n]{0,60}-\w{0,4}R\s{0,2}[0-9.:*]{1,30}:(?:localhost|127\.0\.0\.1):(?:22|3389|5900)\b|\bcloudflared\s[^\n]{0,80}(?:ssh|rdp|tcp)://|\bngrok\s{1,3}tcp\s{1,3}(?:22|3389|5900)\b|\b(?:ttyd|gotty|wetty|shellinabox\w{0,2})\s[^\n]{0,80}\b(?:ba|z|fi)?sh\b|\btmate\s{1,3}-\w{0,3}[FS]|\bteleconsole\b|\bsshx\b\s{0,3}(?:-q|&|$)|\bchisel\s{1,3}client\s[^\n]{0,80}\sR:|\bsocat\s[^\n]{0,60}-listen:[^\n]{0,80}(?:exec|system):|\bx11vnc\s[^\n]{0,40}-nopw",
+        r"\bssh\s[^\n]{0,60}-\w{0,4}R\s{0,2}[0-9.:*]{1,30}:(?:localhost|127\.0\.0\.1):(?:22|3389|5900)\b|\bcloudflared\s[^\n]{0,80}(?:ssh|rdp|tcp)://|\bngrok\s{1,3}tcp\s{1,3}(?:22|3389|5900)\b|\b(?:ttyd|gotty|wetty|shellinabox\w{0,2})\s[^\n]{0,80}\b(?:ba|z|fi)?sh\b|\btmate\s{1,3}-\w{0,3}[FS]|\bteleconsole\b|\bsshx\b\s{0,3}(?:-q|&|$)|\bchisel\s{1,3}client\s[^\n]{0,80}\sR:|\bsocat\s[^\n]{0,60}-listen:[^\n]{0,80}(?:exec|system):|\bx11vnc\s[^\n]{0,40}-nopw|\bhttp\.server\b[^\n]{0,60}(?:--directory|-d)[ =]{1,3}[\"']?(?:~|/|\$\{?HOME\}?)/?[\"']?(?=\s|$|&)",
     ),
     _danger(
         "privileges",
@@ -82,7 +82,7 @@ _DANGERS = (
         "mines",
         Severity.BLOCK,
         "uses the machine to mine coins",
-        r"\bxmrig\b|stratum\+(?:tcp|ssl)|\bnew\s\w{0,12}Miner\b|\bxmr/|\b(?:nano|lol|phoenix|team-?red|gminer|nb)miner\b|(?<![\w-])--?algo[= ]\w|\s-o\s{1,3}[\w.-]{4,60}:[0-9]{4,5}\s[^\n]{0,40}-u\s|\bminerd\b|coinhive|\bcpuminer\b|\bethminer\b|moneroocean|supportxmr|hashvault\.pro|minexmr|--donate-level",
+        r"\bxmrig\b|stratum2?(?:\+\w{2,4})?://|stratum\+(?:tcp|ssl)|--cpu-max-threads-hint|\bxmr[-_](?:kern|rig|core|node|worker|stak)\w{0,4}|--pool[= ]{1,3}[\w.-]{4,60}:[0-9]{4,5}\b|\bnew\s\w{0,12}Miner\b|\bxmr/|\b(?:nano|lol|phoenix|team-?red|gminer|nb)miner\b|(?<![\w-])--?algo[= ]\w|\s-o\s{1,3}[\w.-]{4,60}:[0-9]{4,5}\s[^\n]{0,40}-u\s|\bminerd\b|coinhive|\bcpuminer\b|\bethminer\b|moneroocean|supportxmr|hashvault\.pro|minexmr|--donate-level",
     ),
     _danger(
         "watches",
