@@ -1,11 +1,11 @@
 """How many hostile skills the checks stop, and how many honest ones they let pass, on the labelled corpus.
 
-    python benchmarks/detection.py [--half dev|held-out|both]
+    python benchmarks/detection.py [--part dev|second|red-team|held-out|all]
 
 Two readings: *block* (a finding stands until a curator waives it in writing) and *block or look* (a person must
 read a place). Precision: of what was stopped, how much was hostile. Recall: of what is hostile, how much was
 stopped. Floors in the same run: stopping everything, and looking for the dozen strings that a plain scanner looks
-for. Rules may be tuned on the dev half only, so of the other half nothing but these sums is printed.
+for. Rules may be tuned on every part but ``held-out``, so of that one nothing but these sums is printed.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from material import HALVES, labelled
+from material import PARTS, labelled
 
 from repo_server.curation.checks import run_checks
 from repo_server.curation.tree import SourceTree
@@ -34,14 +34,14 @@ _READINGS: dict[str, Callable[[set[Severity] | None, SourceTree], bool]] = {
 }
 
 
-def measure(half: str) -> None:
+def measure(part: str) -> None:
     """Print one line a reading."""
     seen = [
         (hostile, tree, {finding.severity for finding in run_checks(tree).findings})
-        for hostile, tree in labelled(half)
+        for hostile, tree in labelled(part)
     ]
     total = sum(hostile for hostile, _, _ in seen)
-    print(f"{half}: {total} hostile, {len(seen) - total} honest")
+    print(f"{part}: {total} hostile, {len(seen) - total} honest")
     print(f"  {'':26s}{'precision':>10s}{'recall':>8s}{'hostile missed':>16s}{'honest stopped':>16s}")
     for reading, stops in _READINGS.items():
         stopped = [hostile for hostile, tree, found in seen if stops(found, tree)]
@@ -54,10 +54,10 @@ def measure(half: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="precision and recall of the checks")
-    parser.add_argument("--half", choices=[*HALVES, "both"], default="both")
-    chosen = parser.parse_args().half
-    for half in HALVES if chosen == "both" else (chosen,):
-        measure(half)
+    parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
+    chosen = parser.parse_args().part
+    for part in PARTS if chosen == "all" else (chosen,):
+        measure(part)
     return 0
 
 

@@ -10,13 +10,13 @@ from repo_server.curation.tree import Entry, SourceTree
 from repo_server.curation.unpack import unpack
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-HALVES = ("dev", "held-out")
+PARTS = ("dev", "second", "red-team", "held-out")
 
 
-def labelled(half: str) -> Iterator[tuple[bool, SourceTree]]:
-    """Yield each example of one half of the corpus, and whether it is hostile."""
+def labelled(part: str) -> Iterator[tuple[bool, SourceTree]]:
+    """Yield each example of one part of the corpus, and whether it is hostile."""
     for label in ("hostile", "honest"):
-        for line in (DATA / "corpus" / half / f"{label}.jsonl").read_text("ascii").splitlines():
+        for line in (DATA / "corpus" / part / f"{label}.jsonl").read_text("ascii").splitlines():
             example = json.loads(line)
             named = {path: text.encode() for path, text in example["files"].items()}
             named |= {path: base64.b64decode(packed) for path, packed in example.get("binary", {}).items()}

@@ -53,7 +53,7 @@ _SEARCHES = re.compile(
     re.IGNORECASE,
 )
 _DISTRUSTS = re.compile(
-    r"\b(?:do not|don't|never|not) (?:follow|obey|act|comply|execute|do|trust|treat)|\b(?:ignore|disregard|report|quote|flag|treat)\b[^.\n]{0,30}\b(?:it|them|such|as data|as text)|is data|are data|not (?:an? )?(?:instructions?|commands?|orders?)|untrusted|nicht befolgen|ne sledi|ne (?:pas )?(?:suiv|obé)\w{1,4}|no (?:las? )?(?:sig|obede)\w{1,4}|non (?:seguir|obbedi)\w{0,3}|não (?:sig|obede)\w{1,4}|не (?:выполня|следуй|слушай)\w{0,3}|不要照做|不是命令|不要执行|不要遵循|従わな|実行しな",
+    r"\b(?:do not|don't|never|not) (?:follow|obey|act|comply|execute|do|trust|treat)|\b(?:ignore|disregard|report|quote|flag|treat)\b[^.\n]{0,30}\b(?:it|them|such|as data|as text)|is data|are data|\bis a (?:finding|red flag|warning sign|vulnerability)\b|\bsuch (?:an? )?[a-z]{2,14} (?:is|are|gets?) (?:stopped|killed|removed|reported|quarantined|isolated|blocked|refused)\b|not (?:an? )?(?:instructions?|commands?|orders?)|untrusted|nicht befolgen|ne sledi|ne (?:pas )?(?:suiv|obé)\w{1,4}|no (?:las? )?(?:sig|obede)\w{1,4}|non (?:seguir|obbedi)\w{0,3}|não (?:sig|obede)\w{1,4}|не (?:выполня|следуй|слушай)\w{0,3}|不要照做|不是命令|不要执行|不要遵循|従わな|実行しな",
     re.IGNORECASE,
 )
 _ORDER = re.compile(

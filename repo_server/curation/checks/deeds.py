@@ -64,7 +64,8 @@ _REBUILT = re.compile(
 )
 _VALUED = re.compile(r"backup|trash|home|documents|photo|audit|notes|histor", re.IGNORECASE)
 _AGREED = re.compile(
-    r"\b(?:after|once|when|if|until|unless|only (?:after|when|if))\b[^.\n]{0,30}\b(?:the )?(?:user|owner|customer|they)\b[^.\n]{0,24}\b(?:confirm|agree|approv|say|said|nam(?:e|ed)|cho[os]se|ask|type|repeat)\w{0,3}\b|\b(?:ask|confirm with|wait for) (?:the )?(?:user|owner|explicit|a yes|confirmation|approval)\b|\bshow\b[^.\n]{0,40}\b(?:before|first|and (?:ask|wait))\b|\bask (?:first|before)\b|\bnamed by the (?:user|owner)\b|\b(?:the )?user (?:has )?named\b|--dry-run",
+    r"\b(?:after|once|when|if|until|unless|only (?:after|when|if))\b[^.\n]{0,30}\b(?:the )?(?:user|owner|customer|they)\b[^.\n]{0,24}\b(?:confirm|agree|approv|say|said|nam(?:e|ed)|cho[os]se|ask|type|repeat)\w{0,3}\b|\b(?:ask|confirm with|wait for) (?:the )?(?:user|owner|explicit|a yes|confirmation|approval)\b|\bshow\b[^.\n]{0,40}\b(?:before|first|and (?:ask|wait))\b|\bask (?:first|before)\b|\bnamed by the (?:user|owner)\b|\b(?:the )?user (?:has )?named\b|--dry-run"
+    r"|\b(?:take|make|keep)s? (?:a |one )?(?:snapshot|backup|copy)\b[^.\n]{0,20}\b(?:first|then|before)\b|\bnever the first step\b|\bmoved? to (?:the )?(?:trash|recycle bin)\b",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(

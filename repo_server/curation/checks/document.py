@@ -150,6 +150,11 @@ class Document:
         index = bisect_right(self.fences, at, key=lambda fence: fence[0])
         return index > 0 and at < self.fences[index - 1][1]
 
+    def in_code_span(self, at: int) -> bool:
+        """Return whether ``at`` is inside a code span of its line: a command that is described, not told."""
+        begin, _ = self.line_bounds(self.row(at))
+        return self.text.count("`", begin, at) % 2 == 1
+
     def row(self, at: int) -> int:
         """The line of ``at`` within this text, from 0."""
         return bisect_right(self._ends, at - 1) if at else 0

@@ -88,12 +88,6 @@ def near(document: Document, at: int, *, before: int = _NEAR, after: int = _NEAR
     return sorted(stakes[first:last], key=lambda stake: abs(stake.at - at))
 
 
-def in_code_span(document: Document, at: int) -> bool:
-    """Return whether ``at`` is inside a code span of its line: a command that is described, not told."""
-    begin, _ = document.line_bounds(document.row(at))
-    return document.text.count("`", begin, at) % 2 == 1
-
-
 def _place(stake: Stake) -> int:
     return stake.at
 
@@ -116,7 +110,7 @@ def _all(document: Document) -> Iterator[Stake]:
 def _sent(document: Document) -> Iterator[Stake]:
     words = document.sentences
     for token in words.all(_M.SEND):
-        if document.in_fence(token.at) or in_code_span(document, token.at) or is_denied(document, token):
+        if document.in_fence(token.at) or document.in_code_span(token.at) or is_denied(document, token):
             continue
         host = destination_of(document, token) or _host_before(document, token)
         if host and not _SAMPLE.search(host):
@@ -181,4 +175,4 @@ def _changed(document: Document) -> Iterator[Stake]:
 
 def _is_told(document: Document, token: Token) -> bool:
     """Whether it is told in prose, and not forbidden: no command in a fence or a code span."""
-    return not (document.in_fence(token.at) or in_code_span(document, token.at) or is_denied(document, token))
+    return not (document.in_fence(token.at) or document.in_code_span(token.at) or is_denied(document, token))

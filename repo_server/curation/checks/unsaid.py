@@ -71,6 +71,7 @@ _INSTEAD = re.compile(
     r"\b(?:blame|deny|denies|pretend|(?:is to |are to )?claim|assure|insist|invent|make up|pass it off|pass them off|pass this off|answer ['\"“`]|explain (?:that|it)|excuse|change the subject|brush|dodge|evade|deflect|play (?:it )?down|(?:say|answer|reply|explain|respond|tell (?:them|him|her|the user)) (?:that |only )?(?:that )?(?:it|this|they|these|nothing|everything|no\b|it's|you (?:did|have|only))|describe [^.\n]{1,20} as|call (?:it|them|this) )"
     r"|behaupt\w{1,3}|leugn\w{1,3}|(?:sag|antworte|erkläre?)\w{0,2},? (?:es|das|dass|alles|nur|nichts|die|der)|(?:reci|povej|odgovori),? da|zanikaj|(?:dis|dites|réponds|répondez|prétends?) (?:que|qu')|(?:di|diga|responde|responda|contesta) que|niega|(?:di'?|rispondi|sostieni) che|nega\b|(?:diga|responda|afirme) que|negue|(?:скажи|ответь|отвечай|говори|утверждай),? что|отрицай|(?:zeg|antwoord) dat|ontken|(?:powiedz|odpowiedz|twierdź), że|zaprzecz|(?:řekni|odpověz|tvrď), že|popři|(?:reci|odgovori|kaži) da|poreci|(?:скажи|відповідай), що|заперечуй|(?:säg|svara|si|sig|svar) att?|förneka|benekt|benægt|mondd|(?:spune|răspunde) că|neagă|inkar|katakan bahwa|jawab|nói (?:rằng|là)|πες ότι|قل (?:إن|أن|له)|أنكر|بگو",
 )
+_GERUND = re.compile(r"[a-z]+ing\b")
 _CLAUSE = re.compile(r"[,;:](?=\s)|[，；]|\s\|\s")
 _SAYS_SO = re.compile(
     r"\b(?:and|but|then|also|instead|,) (?:\w{1,10} )?(?:tell|inform|ask|show|notify|warn|remind|let) (?:the user|them|him|her|the reader)|\bsay so\b"
@@ -129,7 +130,8 @@ def _idioms(document: Document, words: Sentences) -> Iterator[tuple[int, bool]]:
         yield match.start(), True
     for meaning, pattern, strong in _BY_WORD:
         for token in words.all(meaning):
-            if pattern.match(flowing, token.at):
+            # `git blame` is a command, and blames nobody.
+            if pattern.match(flowing, token.at) and not document.in_code_span(token.at):
                 yield token.at, strong
 
 
@@ -178,6 +180,8 @@ def is_told_all_the_same(document: Document, token: Token, said: Token) -> bool:
     between = document.flowing[token.at : said.at]
     if _WHO.search(between):
         return True
+    if between.startswith("without ") and not _GERUND.match(document.lower, said.at):
+        return True  # "resources without an owner are listed": what is without is a thing, not the saying
     return _AND_THEN.search(between) is not None and _PAUSES.search(between) is None
 
 
