@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from repo_client.fetcher import FetchLimits
-from repo_client.memory import remember_withdrawals
+from repo_client.memory import remember_serial, remember_withdrawals
 from repo_client.store import TreeStore
 from repo_client.updater import Server, Update, refreshed
 from signing.errors import FormatError
@@ -32,7 +32,14 @@ from signing.evidence import (
 )
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import REVOCATIONS_PATH, Pin, TargetPath
+from signing.format.pkg.names import ADVISORIES_PATH, PackageRepo
 from signing.format.revocations import MAX_LIST_BYTES, Revocations
+from signing.package_evidence import (
+    VerifiedAdvisories,
+    VerifiedPackageSet,
+    verify_advisories,
+    verify_package_set,
+)
 from signing.trusted import TrustedMetadata, VouchedTarget
 
 
@@ -113,6 +120,27 @@ class Session:
             remember_withdrawals(self._memory, found.revocations)
             self._revocations = found
         return self._revocations
+
+    def packages(self, repo: PackageRepo) -> VerifiedPackageSet:
+        """Return the index of the package repository ``repo``.
+
+        Raises:
+            NotFoundError: nothing was published for it; VerificationError, FormatError: it cannot be trusted.
+            RollbackError: its serial is lower than one that was seen here before.
+        """
+        target = self._vouch(repo.index_path)
+        found = verify_package_set(self._update.fetch(target), repo=repo, target=target)
+        remember_serial(self._memory, found.index)
+        return found
+
+    def advisories(self) -> VerifiedAdvisories:
+        """Return the list of known vulnerabilities; without it no package is admitted.
+
+        Raises:
+            NotFoundError: none was published; VerificationError, FormatError: it cannot be trusted.
+        """
+        target = self._vouch(ADVISORIES_PATH)
+        return verify_advisories(self._update.fetch(target), target=target)
 
     def release(self, pin: Pin) -> VerifiedRelease:
         """Return bundle and review of the release ``pin``.

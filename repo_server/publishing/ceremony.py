@@ -35,7 +35,19 @@ from signing.metadata import (
     render,
     sign,
 )
-from signing.roles import DELEGATED_PATHS, PROFILES, REVOCATIONS, ROOT, SKILLS, TARGETS, TIMESTAMP, life_of
+from signing.roles import (
+    ADVISORIES,
+    DELEGATED_PATHS,
+    PROFILES,
+    REVOCATIONS,
+    ROOT,
+    SKILLS,
+    TARGETS,
+    TIMESTAMP,
+    is_pkg,
+    life_of,
+    paths_of,
+)
 
 Documents = Mapping[str, bytes]
 _CLOCK_SLACK: Final = timedelta(minutes=10)
@@ -65,6 +77,7 @@ def draft(topology: Topology, *, now: datetime) -> dict[str, bytes]:
         SKILLS: render(skills),
         PROFILES: render(build_first(PROFILES, now=now)),
         REVOCATIONS: render(_first_revocations(now)),
+        ADVISORIES: render(build_first(ADVISORIES, now=now)),
     }
     for name in bin_names(skills.signed):
         documents[name] = render(build_first(name, now=now))
@@ -112,17 +125,21 @@ def check_draft(documents: Documents, *, now: datetime) -> None:
     skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
     lint_root(root)
     bins = succinct(skills)
-    expected = {ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS, *bins.get_roles()}
+    expected = {ROOT, TARGETS, *DELEGATED_PATHS, *bins.get_roles()}
     if set(documents) != expected:
         raise FormatError(f"{min(expected ^ set(documents))} is missing or unknown", where="ceremony")
     delegations = targets.delegations
     roles = (delegations.roles or {}) if delegations is not None else {}
-    if {name: role.paths for name, role in roles.items()} != DELEGATED_PATHS:
+    if not set(DELEGATED_PATHS) <= set(roles) or any(
+        role.paths != paths_of(name) for name, role in roles.items()
+    ):
         raise FormatError("delegates other roles or paths than ours", where=TARGETS)
     curators = root.roles[TARGETS]
     rules = {
         SKILLS: roles[SKILLS].keyids == curators.keyids and roles[SKILLS].threshold == curators.threshold,
         REVOCATIONS: roles[REVOCATIONS].keyids == curators.keyids and roles[REVOCATIONS].threshold == 1,
+        ADVISORIES: roles[ADVISORIES].keyids == curators.keyids and roles[ADVISORIES].threshold == 1,
+        "builders": _one_key_each(roles),
         "hash bins": bins.keyids == curators.keyids and bins.threshold == curators.threshold,
         "terminating": all(role.terminating for role in roles.values()),
         "first versions": root.version == 1,
@@ -184,7 +201,7 @@ def check_complete(documents: Documents) -> None:
         FormatError: roles are missing, or one is there that nobody delegates.
     """
     skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
-    expected = {ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS, *bin_names(skills)}
+    expected = {ROOT, TARGETS, *DELEGATED_PATHS, *bin_names(skills)}
     if set(documents) != expected:
         odd = sorted(expected ^ set(documents))
         raise FormatError(f"role {odd[0]!r} is missing or unknown", where="ceremony")
@@ -233,6 +250,14 @@ def succinct(skills: Targets) -> SuccinctRoles:
     return skills.delegations.succinct_roles
 
 
+def _one_key_each(roles: Mapping[str, Role]) -> bool:
+    builders = [role for name, role in roles.items() if is_pkg(name)]
+    keyids = [keyid for role in builders for keyid in role.keyids]
+    return all(len(role.keyids) == role.threshold == 1 for role in builders) and len(set(keyids)) == len(
+        keyids
+    )
+
+
 def _first_revocations(now: datetime) -> Metadata[Targets]:
     # There is always a list: a client that finds none must be able to refuse.
     target = build_target(REVOCATIONS_PATH, Revocations().render())
@@ -252,7 +277,7 @@ def _result(documents: Documents, role: str) -> VerificationResult:
 def _parent(documents: Documents, role: str) -> Root | Targets:
     if role in {ROOT, TARGETS}:
         return parse(_need(documents, ROOT), Root, where=ROOT).signed
-    above = TARGETS if role in {SKILLS, PROFILES, REVOCATIONS} else SKILLS
+    above = TARGETS if role in DELEGATED_PATHS else SKILLS
     return parse(_need(documents, above), Targets, where=above).signed
 
 
