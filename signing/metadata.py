@@ -195,7 +195,7 @@ def with_targets(
         FormatError: a path is named already with other bytes and ``replace`` is not given: one path is one
             immutable artefact.
     """
-    successor = Metadata[Targets].from_bytes(render(Metadata(base))).signed
+    successor = renewed(base, role=role, now=now).signed
     for path, target in additions.items():
         known = successor.targets.get(path)
         if known is not None and known != target and not replace:
@@ -203,9 +203,15 @@ def with_targets(
                 f"{path} is published with other bytes", where=role, hint="publish a new version instead"
             )
         successor.targets[path] = target
+    lint_targets(successor, where=role)
+    return Metadata(successor)
+
+
+def renewed(base: Targets, *, role: str, now: datetime) -> Metadata[Targets]:
+    """Return the unsigned successor of ``base``, which says the same for longer."""
+    successor = Metadata[Targets].from_bytes(render(Metadata(base))).signed
     successor.version = base.version + 1
     successor.expires = _expiry(role, now)
-    lint_targets(successor, where=role)
     return Metadata(successor)
 
 

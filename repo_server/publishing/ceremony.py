@@ -51,6 +51,8 @@ from signing.roles import (
 
 Documents = Mapping[str, bytes]
 _CLOCK_SLACK: Final = timedelta(minutes=10)
+# Packages and advisories have no metadata before there is something to say: an empty list would have to be renewed.
+_DRAFTED: Final = frozenset({ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,6 @@ def draft(topology: Topology, *, now: datetime) -> dict[str, bytes]:
         SKILLS: render(skills),
         PROFILES: render(build_first(PROFILES, now=now)),
         REVOCATIONS: render(_first_revocations(now)),
-        ADVISORIES: render(build_first(ADVISORIES, now=now)),
     }
     for name in bin_names(skills.signed):
         documents[name] = render(build_first(name, now=now))
@@ -125,7 +126,7 @@ def check_draft(documents: Documents, *, now: datetime) -> None:
     skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
     lint_root(root)
     bins = succinct(skills)
-    expected = {ROOT, TARGETS, *DELEGATED_PATHS, *bins.get_roles()}
+    expected = {*_DRAFTED, *bins.get_roles()}
     if set(documents) != expected:
         raise FormatError(f"{min(expected ^ set(documents))} is missing or unknown", where="ceremony")
     delegations = targets.delegations
@@ -201,7 +202,7 @@ def check_complete(documents: Documents) -> None:
         FormatError: roles are missing, or one is there that nobody delegates.
     """
     skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
-    expected = {ROOT, TARGETS, *DELEGATED_PATHS, *bin_names(skills)}
+    expected = {*_DRAFTED, *bin_names(skills)}
     if set(documents) != expected:
         odd = sorted(expected ^ set(documents))
         raise FormatError(f"role {odd[0]!r} is missing or unknown", where="ceremony")

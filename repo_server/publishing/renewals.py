@@ -4,7 +4,6 @@
     skills        its delegation and all hash bins  by curators
     profiles                                        by operators
     revocations   the list of what is withdrawn     by any one curator; every 30 days, or births stop
-    advisories    known vulnerabilities             by any one curator; every 30 days
 
 Whoever renews says: what stands there still holds. `check_roles` makes sure that this is all they say.
 """
@@ -31,10 +30,10 @@ from repo_server.publishing.withdrawals import clear_the_way
 from repo_server.repository import Repository
 from signing.errors import ConflictError, UsageError
 from signing.keys import holder_of
-from signing.roles import ADVISORIES, PROFILES, REVOCATIONS, SKILLS, TARGETS
+from signing.roles import PROFILES, REVOCATIONS, SKILLS, TARGETS
 
 _MAX_LINES: Final = 60
-RENEWABLE: Final = (TARGETS, SKILLS, PROFILES, REVOCATIONS, ADVISORIES)
+RENEWABLE: Final = (TARGETS, SKILLS, PROFILES, REVOCATIONS)
 
 
 def plan_renewal(repository: Repository, session: Session, role: str, *, now: datetime) -> list[Change]:
