@@ -43,6 +43,7 @@ def project(repository: Repository, session: Session, *, repair: bool = False) -
             continue
         path = metadata / f"{version}.{role}.json"
         written += _write_once(path, partial(_content, session, role, version), repair=repair)
+    written += project_packages(repository, session, repair=repair)  # before the timestamp that vouches for them
     timestamp = metadata / "timestamp.json"
     newest = current(session, TIMESTAMP).content
     if not timestamp.exists() or timestamp.read_bytes() != newest:

@@ -28,6 +28,7 @@ from signing.format.digest import Sha256, parse_sha256
 from signing.format.fields import Fields
 from signing.format.moment import parse_moment, render_moment
 from signing.format.pkg.names import (
+    INDEX_NAME,
     PackageName,
     PackagePin,
     PackageRepo,
@@ -215,6 +216,9 @@ class RepoIndex:
             raise FormatError("names one path twice", where="index.packages")
         if len({path.casefold() for path in paths}) != len(paths):
             raise FormatError("names two paths that differ in case only", where="index.packages")
+        folders = {path[:at] for path in paths for at, character in enumerate(path) if character == "/"}
+        if INDEX_NAME in paths or not folders.isdisjoint(paths):
+            raise FormatError("names the index, or a file that is a folder too", where="index.packages")
 
     def by_sha256(self) -> Mapping[Sha256, IndexedPackage]:
         """Return every package whose bytes are vouched for, listed or kept, by its digest."""

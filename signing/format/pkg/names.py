@@ -6,6 +6,9 @@
     role        pkg-FreeBSD_14_amd64-latest  a role's name is a file's name, and ``:`` is none everywhere
     index       pkg/FreeBSD:14:amd64/latest/repo.json
     package     demo-agent-1.2.1_1,2         name, then version (with its revision and epoch)
+    its ABI     FreeBSD:14:*                 of a package; ``*`` stands for any version or architecture
+    origin      misc/demo-base               category and port
+    path        All/demo-base-1.0.0.pkg      relative to the repository, plain parts that begin with a letter or digit
 
 pkg itself takes nearly anything for a name. Ours is what ports use, so that no name needs quoting anywhere.
 """
@@ -33,6 +36,12 @@ _ABI: Final = re.compile(r"FreeBSD:[1-9][0-9]{0,2}:[a-z][a-z0-9]{0,19}", re.ASCI
 _CHANNEL: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _PACKAGE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*", re.ASCII)
 _PACKAGE_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_,~]*", re.ASCII)
+_ORIGIN: Final = re.compile(r"[A-Za-z0-9+._-]{1,128}/[A-Za-z0-9+._@-]{1,128}", re.ASCII)
+_PACKAGE_ABI: Final = re.compile(r"FreeBSD:(?:[1-9][0-9]{0,2}|\*):(?:[a-z][a-z0-9]{0,19}|\*)", re.ASCII)
+_PACKAGE_PATH: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*(?:/[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*){0,7}", re.ASCII
+)
+_MAX_TEXT: Final = 1024
 _ROLE: Final = re.compile(r"pkg-FreeBSD_([0-9]{1,3})_([a-z0-9]{1,20})-([a-z0-9-]{1,40})", re.ASCII)
 
 
@@ -78,6 +87,39 @@ def parse_package_version(text: object, *, where: str = "version") -> PackageVer
     if not isinstance(text, str) or len(text) > MAX_PACKAGE_VERSION or not _PACKAGE_VERSION.fullmatch(text):
         raise FormatError(f"{_shown(text)} is not the version of a package", where=where)
     return PackageVersion(text)
+
+
+def parse_origin(text: object, *, where: str = "origin") -> str:
+    """Return ``text`` as the origin of a package: category and port.
+
+    Raises:
+        FormatError: not in the spelling of ports.
+    """
+    return _spelled(text, _ORIGIN, "the origin of a package", where)
+
+
+def parse_package_abi(text: object, *, where: str = "abi") -> str:
+    """Return ``text`` as the ABI of a package, in which ``*`` stands for any.
+
+    Raises:
+        FormatError: not ``FreeBSD:MAJOR:ARCHITECTURE``.
+    """
+    return _spelled(text, _PACKAGE_ABI, "the ABI of a package", where)
+
+
+def parse_package_path(text: object, *, where: str = "path") -> str:
+    """Return ``text`` as the path of a package in its repository.
+
+    Raises:
+        FormatError: absolute, leading out of it, hidden, or with characters that no package's path has.
+    """
+    return _spelled(text, _PACKAGE_PATH, "the path of a package", where)
+
+
+def _spelled(text: object, pattern: "re.Pattern[str]", what: str, where: str) -> str:
+    if not isinstance(text, str) or len(text) > _MAX_TEXT or not pattern.fullmatch(text):
+        raise FormatError(f"{_shown(text)} is not {what}", where=where)
+    return text
 
 
 @dataclass(frozen=True, slots=True, order=True)
