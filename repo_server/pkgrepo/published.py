@@ -18,10 +18,8 @@ and packagesite.pkg one second more: a client whose check of data.pkg failed mus
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,30 +27,31 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from repo_server.db.models import PackageSerialRow
-from repo_server.pkgrepo.fingerprints import FingerprintAnchors, write_anchors
+from repo_server.pkgrepo.fingerprints import FingerprintAnchors, load_anchors, write_anchors
+from repo_server.pkgrepo.places import (
+    BY_SHA256,
+    FINGERPRINTS,
+    NEW,
+    OLD,
+    VULNERABILITIES,
+    link_text,
+    serial_folder,
+    served_serial,
+)
 from repo_server.publishing.state import current_targets
 from repo_server.repository import Repository
 from repo_server.storage.durable import (
     make_folder_durably,
     sync_folder,
     write_durably,
-    write_pieces_durably,
 )
-from repo_server.storage.local import LocalBlobs
 from signing.errors import HostError, NotFoundError
 from signing.format.digest import Sha256, sha256_of
 from signing.format.pkg.index import IndexedPackage, RepoIndex
 from signing.format.pkg.names import ADVISORIES_PATH, INDEX_NAME, PackageRepo
 from signing.roles import ADVISORIES
 
-SERIALS: Final = "serials"
-BY_SHA256: Final = "by-sha256"
-FINGERPRINTS: Final = "fingerprints"
-VULNERABILITIES: Final = "vuln.xml"
-NEW: Final = ".new-"  # being written
-OLD: Final = ".old-"  # being removed
 _LATER: Final = frozenset({"packagesite.pkg", "files.pkg", "filesite.pkg"})
-_TARGET: Final = re.compile(r"\.\./serials/([^/]+)/([^/]+)/([1-9][0-9]{0,15})", re.ASCII)
 _CHUNK: Final = 1 << 20
 
 
@@ -73,9 +72,7 @@ def project_packages(repository: Repository, session: Session, *, repair: bool =
     return written + _project_advisories(repository, session)
 
 
-def project_serial(
-    repository: Repository, index: RepoIndex, digest: Sha256, *, repair: bool = False
-) -> int:
+def project_serial(repository: Repository, index: RepoIndex, digest: Sha256, *, repair: bool = False) -> int:
     """Write what is missing of one serial and switch to it; return 1 when something was missing, else 0.
 
     Raises:
@@ -86,12 +83,11 @@ def project_serial(
         _remove_leftovers(folder.parent)
         written = _link_by_digest(repository, index, root / BY_SHA256)
         # Another list under this number: the database was restored from before that serial, and went on.
-        if not _names_index(folder, digest) or (repair and not _is_whole(repository, index, folder)):
+        if not _names_index(folder, digest) or (repair and not _is_whole(index, folder)):
             _build(repository, index, folder)
             written = True
         _set_times(index, folder)
-        anchors = FingerprintAnchors(trusted=frozenset(index.fingerprints), revoked=frozenset())
-        write_anchors(root / FINGERPRINTS / index.repo.abi / index.repo.channel, anchors)
+        _write_fingerprints(index, root / FINGERPRINTS / index.repo.abi / index.repo.channel)
         return int(_switch(root, index.repo, index.serial) or written)
     except OSError as error:
         raise HostError(f"cannot write the tree of {index.repo}: {error.strerror}") from error
@@ -110,30 +106,6 @@ def newest_serials(session: Session) -> list[PackageSerialRow]:
     return list(session.scalars(statement.order_by(PackageSerialRow.repo)))
 
 
-def serial_folder(pkg_root: Path, repo: PackageRepo, serial: int) -> Path:
-    """Return where a serial of ``repo`` is published."""
-    return pkg_root / SERIALS / repo.abi / repo.channel / str(serial)
-
-
-def link_text(repo: PackageRepo, serial: int) -> str:
-    """Return what the link of ``repo`` holds when ``serial`` is served."""
-    return f"../{SERIALS}/{repo.abi}/{repo.channel}/{serial}"
-
-
-def serial_of_link(repo: PackageRepo, text: str) -> int | None:
-    """Return the serial of ``repo`` that a link holding ``text`` serves; None for any other link."""
-    match = _TARGET.fullmatch(text)
-    return int(match[3]) if match and (match[1], match[2]) == (repo.abi, repo.channel) else None
-
-
-def served_serial(pkg_root: Path, repo: PackageRepo) -> int | None:
-    """Return the serial to which the link of ``repo`` points; None when there is none."""
-    try:
-        return serial_of_link(repo, str((pkg_root / repo.abi / repo.channel).readlink()))
-    except OSError:
-        return None
-
-
 def _is_served(root: Path, repo: PackageRepo, serial: int, digest: Sha256) -> bool:
     """Return whether ``serial`` is served: the link is switched last, so all of it is there."""
     return served_serial(root, repo) == serial and _names_index(serial_folder(root, repo, serial), digest)
@@ -146,19 +118,15 @@ def _names_index(folder: Path, digest: Sha256) -> bool:
         return False
 
 
-def _is_whole(repository: Repository, index: RepoIndex, folder: Path) -> bool:
-    if any(not _is_linked(repository, item.sha256, folder / item.path) for item in index.packages):
+def _is_whole(index: RepoIndex, folder: Path) -> bool:
+    if any(not _has(folder / item.path, item.sha256) for item in index.packages):
         return False
-    try:
-        return all(sha256_of((folder / file.name).read_bytes()) == file.sha256 for file in index.catalogue)
-    except OSError:
-        return False
+    return all(_has(folder / file.name, file.sha256) for file in index.catalogue)
 
 
-def _is_linked(repository: Repository, digest: Sha256, place: Path) -> bool:
+def _has(place: Path, digest: Sha256) -> bool:
+    """Return whether ``place`` is a file with these bytes; it is read."""
     try:
-        if isinstance(repository.blobs, LocalBlobs) and place.samefile(repository.blobs.path_of(digest)):
-            return True
         return not place.is_symlink() and _digest_of(place) == digest
     except OSError:
         return False
@@ -173,11 +141,12 @@ def _digest_of(place: Path) -> str:
 
 def _link_by_digest(repository: Repository, index: RepoIndex, folder: Path) -> bool:
     make_folder_durably(folder)
-    known = set(os.listdir(folder))  # one look instead of one question a package
+    blobs = repository.package_blobs
+    known = {path.name for path in folder.iterdir()}  # one look instead of one question a package
     added = False
     for package in index.all_packages():
         if (name := f"{package.sha256}.pkg") not in known:
-            _link(repository, package.sha256, folder / name)
+            blobs.put_at(package.sha256, folder / name)
             known.add(name)
             added = True
     if added:
@@ -185,12 +154,23 @@ def _link_by_digest(repository: Repository, index: RepoIndex, folder: Path) -> b
     return added
 
 
+def _write_fingerprints(index: RepoIndex, folder: Path) -> None:
+    """Offer the fingerprints that the index names, beside what the operator put there: a next key, a revoked one."""
+    for state in ("trusted", "revoked"):
+        make_folder_durably(folder / state)
+        _remove_leftovers(folder / state)
+    before = load_anchors(folder)
+    trusted = before.trusted | frozenset(index.fingerprints)
+    if trusted - before.revoked != before.trusted:
+        write_anchors(folder, FingerprintAnchors(trusted=trusted - before.revoked, revoked=before.revoked))
+
+
 def _build(repository: Repository, index: RepoIndex, folder: Path) -> None:
     make_folder_durably(folder.parent)
     temporary = folder.with_name(f"{NEW}{secrets.token_hex(8)}")
     temporary.mkdir()
     for package in index.packages:
-        _link(repository, package.sha256, _place(temporary, package.path))
+        repository.package_blobs.put_at(package.sha256, _place(temporary, package.path))
     for file in index.catalogue:
         write_durably(temporary / file.name, repository.blobs.load(file.sha256))
     write_durably(temporary / INDEX_NAME, index.render())
@@ -209,14 +189,17 @@ def _build(repository: Repository, index: RepoIndex, folder: Path) -> None:
 def _keep(repository: Repository, package: IndexedPackage, folder: Path) -> None:
     """Give a kept package its old place, where nothing of this serial stands in the way of it."""
     with contextlib.suppress(FileExistsError, NotADirectoryError):
-        _link(repository, package.sha256, _place(folder, package.path))
+        repository.package_blobs.put_at(package.sha256, _place(folder, package.path))
 
 
 def _remove_leftovers(parent: Path) -> None:
     """Remove what a killed process was writing or removing; the transaction of the caller keeps others out."""
     for prefix in (NEW, OLD):
         for leftover in parent.glob(f"{prefix}*"):
-            shutil.rmtree(leftover)
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
 
 def _set_times(index: RepoIndex, folder: Path) -> None:
@@ -232,28 +215,6 @@ def _place(folder: Path, path: str) -> Path:
     place = folder / path
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
-
-
-def _link(repository: Repository, digest: Sha256, place: Path) -> None:
-    """Put the blob at ``place``, where nothing is yet.
-
-    Raises:
-        FileExistsError: something is.
-    """
-    if isinstance(repository.blobs, LocalBlobs):
-        try:
-            os.link(repository.blobs.path_of(digest), place)
-        except FileExistsError:
-            raise
-        except OSError:
-            pass  # another file system, or more links than it takes: a copy serves as well
-        else:
-            return
-    if place.exists():
-        raise FileExistsError(place)
-    with repository.blobs.open(digest) as stream:
-        pieces: Iterator[bytes] = iter(lambda: stream.read(_CHUNK), b"")
-        write_pieces_durably(place, pieces, mode=0o444)
 
 
 def _switch(root: Path, repo: PackageRepo, serial: int) -> bool:
@@ -283,7 +244,7 @@ def _project_advisories(repository: Repository, session: Session) -> int:
         return 0
     place = repository.pkg_root / VULNERABILITIES
     digest = Sha256(target.hashes["sha256"])
-    if _is_linked(repository, digest, place):
+    if _has(place, digest):
         return 0
     try:
         before = int(place.stat().st_mtime)

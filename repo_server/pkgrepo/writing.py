@@ -16,14 +16,14 @@ how a key is replaced without a day on which clients fail. More than four would 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import starmap
 from tarfile import BLOCKSIZE, RECORDSIZE, USTAR_FORMAT, TarInfo
 from types import MappingProxyType
 from typing import Any, Final
 
 from repo_server.pkgrepo.keys import PkgSigner
+from repo_server.pkgrepo.metaconf import FILES, FILESITE, MetaConf
 from signing.errors import FormatError
 from signing.format.digest import Sha256, sha256_of
 from signing.format.pkg.index import CatalogueFile
@@ -32,7 +32,6 @@ from signing.format.pkg.version import VersionKey
 MAX_SIGNERS: Final = 4
 LATER: Final = timedelta(seconds=1)
 _LEVEL: Final = 9
-_MAX_TEXT: Final = 4096
 # The order of pkg's own catalogues; a key that is not among them comes after them, by name.
 _ORDER: Final = (
     *(
@@ -66,45 +65,6 @@ _RANK: Final = {key: rank for rank, key in enumerate(_ORDER)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetaTemplate:
-    """What an operator may say in meta.conf. Clients show some of it and believe none of it to be signed."""
-
-    maintainer: str = ""
-    source: str = ""
-    source_identifier: str = ""
-    revision: int | None = None
-    eol: int | None = None
-
-    def render(self, *, files: str = "files") -> bytes:
-        """Return meta.conf as pkg 2.8 writes it; ``files`` names the payload of the file list.
-
-        Raises:
-            FormatError: a text with control characters, or a number below 0.
-        """
-        words = [f'{key} = "{_ucl(key, text)}";' for key, text in self._texts() if text]
-        archive = files.removesuffix(".yaml")
-        lines = [
-            "version = 2;",
-            *words,
-            'packing_format = "tzst";',
-            'manifests = "packagesite.yaml";',
-            'data = "data";',
-            f'filesite = "{files}";',
-            'manifests_archive = "packagesite";',
-            f'filesite_archive = "{archive}";',
-            *starmap(_number, (("revision", self.revision), ("eol", self.eol))),
-        ]
-        return "".join(f"{line}\n" for line in lines if line).encode()
-
-    def _texts(self) -> tuple[tuple[str, str], ...]:
-        return (
-            ("maintainer", self.maintainer),
-            ("source", self.source),
-            ("source_identifier", self.source_identifier),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueFiles:
     """The files of a catalogue by name, and the time that each must be served with.
 
@@ -129,8 +89,8 @@ def write_catalogue(
     *,
     groups: Sequence[Mapping[str, Any]] = (),
     files_payload: bytes | None = None,
-    files_name: str = "files",
-    meta: MetaTemplate | None = None,
+    files_name: str = FILES,
+    meta: MetaConf | None = None,
     signers: Sequence[PkgSigner],
     created: datetime,
 ) -> CatalogueFiles:
@@ -146,10 +106,13 @@ def write_catalogue(
         raise FormatError(f"a catalogue has 1 to {MAX_SIGNERS} signatures", where="signers")
     if len({signer.fingerprint for signer in signers}) != len(signers):
         raise FormatError("one key signs twice", where="signers")
-    if files_name not in {"files", "filesite.yaml"}:
+    if files_name not in {FILES, FILESITE}:
         raise FormatError("a file list is called files or filesite.yaml", where="files")
     packages = [_rendered(entry) for entry in _sorted(entries)]
-    text = (meta or MetaTemplate()).render(files=files_name)
+    archive_name = files_name.removesuffix(".yaml")
+    text = replace(
+        meta or MetaConf(), packing_format="tzst", filesite=files_name, filesite_archive=archive_name
+    ).render()
     data = b'{"groups":%b,"expired_packages":[],"packages":[%b]}' % (_groups(groups), b",".join(packages))
     files = {
         "meta.conf": text,
@@ -158,7 +121,7 @@ def write_catalogue(
         "packagesite.pkg": _archive("packagesite.yaml", b"".join(line + b"\n" for line in packages), signers),
     }
     if files_payload is not None:
-        files[f"{files_name.removesuffix('.yaml')}.pkg"] = _archive(files_name, files_payload, signers)
+        files[f"{archive_name}.pkg"] = _archive(files_name, files_payload, signers)
     moment = created.astimezone(UTC).replace(microsecond=0)
     early = {"meta.conf", "meta", "data.pkg"}
     return CatalogueFiles(
@@ -196,15 +159,15 @@ def _archive(name: str, payload: bytes, signers: Sequence[PkgSigner]) -> bytes:
 
 def _sorted(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for entry in entries:
-        if not all(isinstance(entry.get(key), str) for key in ("name", "version", "repopath")):
-            raise FormatError("a package without name, version or repopath", where="catalogue")
-    paths = [entry["repopath"] for entry in entries]
+        if not all(isinstance(entry.get(key), str) for key in ("name", "version", "path")):
+            raise FormatError("a package without name, version or path", where="catalogue")
+    paths = [entry["path"] for entry in entries]
     if len(set(paths)) != len(paths):
         twice = next(path for path in sorted(paths) if paths.count(path) > 1)
         raise FormatError(f"two packages on one path: {twice!a}", where="catalogue")
     # The spelling after the key: 1.0 and 1.0.0 are one version to pkg, and still need an order.
     return sorted(
-        entries, key=lambda e: (e["name"], VersionKey.of(e["version"]), e["version"], e["repopath"])
+        entries, key=lambda e: (e["name"], VersionKey.of(e["version"]), e["version"], e["path"])
     )
 
 
@@ -237,17 +200,3 @@ def _json(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (UnicodeEncodeError, ValueError, TypeError) as error:
         raise FormatError("text that is not valid Unicode", where="catalogue") from error
-
-
-def _ucl(key: str, text: str) -> str:
-    if len(text) > _MAX_TEXT or not text.isprintable():
-        raise FormatError("too long, or with control characters", where=f"meta.{key}")
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _number(key: str, number: int | None) -> str:
-    if number is None:
-        return ""
-    if number < 0:
-        raise FormatError("below 0", where=f"meta.{key}")
-    return f"{key} = {number};"

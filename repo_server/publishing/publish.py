@@ -36,6 +36,7 @@ from repo_server.db.models import (
 from repo_server.db.session import transaction
 from repo_server.publishing import builders, withdrawals
 from repo_server.publishing.online import OnlineState, sign_state
+from repo_server.publishing.profile_packages import check_pinned_packages, check_vulnerabilities
 from repo_server.publishing.profiles import PUBLISHED, additions_of, load_profile
 from repo_server.publishing.projection import project
 from repo_server.publishing.proposals import (
@@ -287,6 +288,8 @@ def _profile(
 ) -> Pin:
     profile = load_profile(repository, session, pin)
     check_takes_up(repository, session, profile)
+    check_pinned_packages(repository, session, profile)
+    check_vulnerabilities(repository, session, profile, now=now)
     additions = additions_of(profile)
     check_proposals(session, rows, additions, anchor=repository.anchor, now=now)
     _apply(session, rows, now=now)

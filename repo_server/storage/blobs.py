@@ -51,6 +51,14 @@ class LargeBlobs(Blobs, Protocol):
         """
         ...
 
+    def remove(self, digest: Sha256) -> None:
+        """Forget a blob, if it is here; only for what nothing names any more.
+
+        Raises:
+            HostError: it cannot be removed.
+        """
+        ...
+
     def put_at(self, digest: Sha256, place: Path) -> None:
         """Make ``place`` a file with the bytes of the blob, read-only; what stands there already is left alone.
 

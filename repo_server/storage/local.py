@@ -106,6 +106,17 @@ class LocalBlobs:
             with self.open(digest) as stream:
                 write_pieces_durably(place, iter(lambda: stream.read(_CHUNK), b""), mode=0o444)
 
+    def remove(self, digest: Sha256) -> None:
+        """Forget a blob, if it is here.
+
+        Raises:
+            HostError: it cannot be removed.
+        """
+        try:
+            self.path_of(digest).unlink(missing_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot remove blob {digest[:16]}…: {error.strerror}") from error
+
     @staticmethod
     def _holds(path: Path, data: bytes) -> bool:
         try:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from repo_server.db.models import ProfileRow, ReleaseRow
 from repo_server.db.session import snapshot
+from repo_server.pkgrepo.access import Access
 from repo_server.publishing.overview import problems, releases_of, role_facts
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.repository import Repository
@@ -19,6 +20,7 @@ from repo_server.web.app import create_app
 from repo_server.web.catalogue import ProfileFacts, ReleaseFacts, RepositoryStatus, RoleStatus, SkillSummary
 from repo_server.web.config import WebConfig
 from repo_server.web.desk_guard import DeskService
+from repo_server.web.pkg_guard import PullGuard
 from signing.errors import NotFoundError
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
@@ -118,7 +120,9 @@ def create_local_app(
         pkg_hosts=repository.config.pkg_hosts,
     )
     desk = DeskService(repository=repository, online=online, clock=_now) if online is not None else None
-    return create_app(config, catalogue=DatabaseCatalogue(repository), clock=_now, desk=desk)
+    closed = repository.config.pkg_access is not Access.OPEN
+    guard = PullGuard(engine=repository.engine, clock=_now) if closed else None
+    return create_app(config, catalogue=DatabaseCatalogue(repository), clock=_now, desk=desk, guard=guard)
 
 
 def app_from_environment() -> Flask:

@@ -33,6 +33,7 @@ from signing.errors import FormatError, TransportError, UsageError
 __all__ = ["MAX_JSON_BYTES", "Answer", "Web"]
 
 MAX_JSON_BYTES = 4 << 20
+_OK = 200
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 20.0
@@ -97,9 +98,18 @@ class Web:
         return self.get(url, parameters, what=what, max_bytes=max_bytes).json(what)
 
     def get(
-        self, url: str, parameters: Mapping[str, str] | None = None, *, what: str = "", max_bytes: int
+        self,
+        url: str,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        what: str = "",
+        max_bytes: int,
+        into: Callable[[bytes], object] | None = None,
     ) -> Answer:
         """Return the answer 200 to GET ``url``; ``what`` names it in errors.
+
+        With ``into`` the body goes there piece by piece, is not held, and the answer's is empty. After an error it
+        has had a part of it.
 
         Raises:
             TransportError: unreachable, too slow, overloaded, failing, or not (or redirected to what is not) on
@@ -113,14 +123,16 @@ class Web:
             if not self.allows(url):
                 hint = "nothing was sent there; a mirror is named in [sources] of repository.toml"
                 raise TransportError(f"leads to another server: {_shown(url)}", where=where, hint=hint)
-            answer = self._one(url, where, max_bytes)
+            answer = self._one(url, where, max_bytes, into)
             if answer.status not in _REDIRECTS:
                 check_status(answer, where)
                 return answer
             url = _prepared(urljoin(url, answer.headers.get("location", "")))
         raise TransportError(f"redirects more than {self._limits.redirects} times", where=where)
 
-    def _one(self, url: str, where: str, max_bytes: int) -> Answer:
+    def _one(
+        self, url: str, where: str, max_bytes: int, into: Callable[[bytes], object] | None = None
+    ) -> Answer:
         timeouts = (
             min(_CONNECT_SECONDS, self._deadline.remaining()),
             min(_READ_SECONDS, self._deadline.remaining()),
@@ -133,8 +145,11 @@ class Web:
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                body = self._body(response, headers, where, max_bytes)
-                return Answer(status=response.status_code, headers=headers, body=body)
+                pieces: list[bytes] = []
+                # What stands in a redirect or an error is not what was asked for.
+                keep = into if into is not None and response.status_code == _OK else pieces.append
+                self._body(response, headers, where, max_bytes, keep)
+                return Answer(status=response.status_code, headers=headers, body=b"".join(pieces))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if self._deadline.passed:
                 raise self._deadline.error() from error
@@ -142,11 +157,15 @@ class Web:
             raise TransportError(message, where=where) from error
 
     def _body(
-        self, response: requests.Response, headers: Mapping[str, str], where: str, max_bytes: int
-    ) -> bytes:
+        self,
+        response: requests.Response,
+        headers: Mapping[str, str],
+        where: str,
+        max_bytes: int,
+        keep: Callable[[bytes], object],
+    ) -> None:
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise FormatError("answers compressed, which was not asked for", where=where)
-        pieces: list[bytes] = []
         size = told = 0
         try:
             # read1 gives what has arrived; read would wait until a whole chunk has.
@@ -154,7 +173,7 @@ class Web:
                 size += len(piece)
                 if size > max_bytes:
                     raise FormatError(f"answers with more than {max_bytes} bytes", where=where)
-                pieces.append(piece)
+                keep(piece)
                 self._deadline.remaining()
                 if size - told >= _TELL_BYTES:
                     told = size
@@ -169,7 +188,6 @@ class Web:
         if announced != str(size):
             message = f"answer ends after {size} bytes, announced were {excerpt(announced)}"
             raise FormatError(message, where=where)
-        return b"".join(pieces)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

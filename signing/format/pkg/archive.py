@@ -17,13 +17,19 @@ package's own word: `check_payload` compares it with what is there.
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
 from signing.errors import DigestMismatchError, FormatError
 from signing.format.pkg.compression import ByteSource, Compression, StreamLimits, open_decompressed
-from signing.format.pkg.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, parse_owner, parse_payload_path
+from signing.format.pkg.manifest import (
+    MAX_MANIFEST_BYTES,
+    FileEntry,
+    Manifest,
+    parse_owner,
+    parse_payload_path,
+)
 from signing.format.pkg.sums import Digests, Hasher
 from signing.format.pkg.tar import MemberKind, TarHeader, TarReader
 
@@ -36,7 +42,7 @@ _ONLY_IN_FULL: Final = frozenset({"files", "directories", "scripts", "lua_script
 class PackageLimits:
     """How much one package may hold."""
 
-    stream: StreamLimits = StreamLimits()
+    stream: StreamLimits = field(default_factory=StreamLimits)
     max_members: int = 500_000
     max_name_bytes: int = 64 << 20
     max_manifest_bytes: int = MAX_MANIFEST_BYTES
@@ -124,8 +130,8 @@ def check_same_manifest(compact: Mapping[str, Any], full: Mapping[str, Any], *, 
     Raises:
         FormatError: they differ.
     """
-    for key in sorted((set(compact) | set(full)) - _ONLY_IN_FULL):
-        if compact.get(key) != full.get(key):
+    for key in sorted(set(compact) | set(full)):
+        if compact.get(key) != full.get(key) and (key in compact or key not in _ONLY_IN_FULL):
             raise FormatError(f"{COMPACT_NAME} and {MANIFEST_NAME} differ in {key[:40]!a}", where=where)
 
 
@@ -154,7 +160,9 @@ def check_payload(package: PackageReader, *, where: str = "package") -> int:
             seen[member.name] = digests
         check_member(member, entry, digests, where=place)
     if missing:
-        raise FormatError(f"{len(missing)} file(s) of the manifest are not there, first: {min(missing)!a}", where=where)
+        raise FormatError(
+            f"{len(missing)} file(s) of the manifest are not there, first: {min(missing)!a}", where=where
+        )
     return len(manifest.files)
 
 
@@ -166,7 +174,10 @@ def check_member(member: Member, entry: FileEntry, digests: Digests, *, where: s
     """
     if entry.sum is None or not entry.sum.matches(digests):
         raise DigestMismatchError("is not what the package's own manifest says", where=where)
-    if entry.symlink_target is not None and (member.kind, member.link) != (MemberKind.SYMLINK, entry.symlink_target):
+    if entry.symlink_target is not None and (member.kind, member.link) != (
+        MemberKind.SYMLINK,
+        entry.symlink_target,
+    ):
         raise DigestMismatchError("is not the link of the manifest", where=where)
     check_attributes(member, entry, where=where)
 
@@ -177,8 +188,10 @@ def check_attributes(member: Member, entry: FileEntry, *, where: str) -> None:
     Raises:
         DigestMismatchError: they are others.
     """
-    for said, found in ((entry.uname, member.uname), (entry.gname, member.gname), (entry.perm, member.mode)):
-        if said is not None and said != found and not (found == member.mode and member.kind is MemberKind.SYMLINK):
+    # The mode of a symbolic link means nothing, and depends on who made it.
+    mode = entry.perm if member.kind is MemberKind.SYMLINK else member.mode
+    for said, found in ((entry.uname, member.uname), (entry.gname, member.gname), (entry.perm, mode)):
+        if said is not None and said != found:
             raise DigestMismatchError("has another owner, group or mode than the manifest says", where=where)
 
 
@@ -205,13 +218,13 @@ class _Names:
     def add(self, header: TarHeader) -> None:
         name = parse_payload_path(header.name, where=self._where)
         self._bytes += len(name)
+        self._check_parents(name)
         if len(self._kinds) >= self._limits.max_members or self._bytes > self._limits.max_name_bytes:
             raise FormatError("holds too many files, or too long names", where=self._where)
         if name in self._kinds or (name in self._parents and header.kind is not MemberKind.FOLDER):
             raise FormatError(f"{name[:80]!a} stands there twice", where=self._where)
         parse_owner(header.uname, where=f"{self._where}: {name}")
         parse_owner(header.gname, where=f"{self._where}: {name}")
-        self._check_parents(name)
         self._check_link(header)
         self._kinds[name] = header.kind
 
@@ -221,6 +234,7 @@ class _Names:
             if self._kinds.get(parent, MemberKind.FOLDER) is not MemberKind.FOLDER:
                 raise FormatError(f"{name[:80]!a} lies below a file or a link", where=self._where)
             self._parents.add(parent)
+            self._bytes += len(parent)
             parent = posixpath.dirname(parent)
 
     def _check_link(self, header: TarHeader) -> None:
@@ -232,4 +246,6 @@ class _Names:
         if header.kind is MemberKind.SYMLINK and (not header.link or "\0" in header.link):
             raise FormatError(f"{header.name[:80]!a} is a link to nothing", where=self._where)
         if header.kind in {MemberKind.FILE, MemberKind.FOLDER} and header.link:
-            raise FormatError(f"{header.name[:80]!a} has a link's target without being one", where=self._where)
+            raise FormatError(
+                f"{header.name[:80]!a} has a link's target without being one", where=self._where
+            )

@@ -35,7 +35,10 @@ from signing.format.pkg.names import (
     PackageVersion,
     parse_abi,
     parse_channel,
+    parse_origin,
+    parse_package_abi,
     parse_package_name,
+    parse_package_path,
     parse_package_version,
 )
 
@@ -50,11 +53,6 @@ CATALOGUE_NAMES: Final = frozenset(
     | {"Latest/pkg.pkg", "Latest/pkg.pkg.sig"}
 )
 
-_PATH: Final = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*(?:/[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*){0,7}", re.ASCII
-)
-_ORIGIN: Final = re.compile(r"[A-Za-z0-9+._-]{1,128}/[A-Za-z0-9+._@-]{1,128}", re.ASCII)
-_PACKAGE_ABI: Final = re.compile(r"FreeBSD:(?:[1-9][0-9]{0,2}|\*):(?:[a-z][a-z0-9]{0,19}|\*)", re.ASCII)
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*", re.ASCII)
 _BUILD_VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +.,_:@/-]{0,199}", re.ASCII)
 BUILD_FIELDS: Final = ("git_hash", "master", "name", "system")
@@ -165,11 +163,11 @@ class IndexedPackage:
         package = cls(
             name=parse_package_name(fields.take("name"), where=fields.place("name")),
             version=parse_package_version(fields.take("version"), where=fields.place("version")),
-            origin=_matching(fields, "origin", _ORIGIN),
-            path=_matching(fields, "path", _PATH),
+            origin=parse_origin(fields.take("origin"), where=fields.place("origin")),
+            path=parse_package_path(fields.take("path"), where=fields.place("path")),
             sha256=parse_sha256(fields.take("sha256"), where=fields.place("sha256")),
             size=fields.integer("size", maximum=MAX_PACKAGE_BYTES),
-            abi=_matching(fields, "abi", _PACKAGE_ABI),
+            abi=parse_package_abi(fields.take("abi"), where=fields.place("abi")),
             deps=fields.items("deps", _dependency, maximum=MAX_DEPENDENCIES),
         )
         fields.done()

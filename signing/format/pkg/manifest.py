@@ -31,6 +31,7 @@ from signing.format.pkg.sums import Sum
 
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_PATH: Final = 1024  # FreeBSD's PATH_MAX
+MAX_DEPTH: Final = 64
 MAX_FLATSIZE: Final = 1 << 50
 _PERM: Final = re.compile(r"[0-7]{3,5}", re.ASCII)
 _OWNER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
@@ -119,11 +120,15 @@ def parse_payload_path(text: object, *, where: str) -> str:
     """Return ``text`` as the absolute path of something that a package installs.
 
     Raises:
-        FormatError: relative, too long, or with empty, ``.`` or ``..`` parts or control characters.
+        FormatError: relative, too long, too deep, or with empty, ``.`` or ``..`` parts or control characters.
     """
-    if not isinstance(text, str) or not text.startswith("/") or len(text.encode("utf-8", "replace")) > MAX_PATH:
+    if (
+        not isinstance(text, str)
+        or not text.startswith("/")
+        or len(text.encode("utf-8", "replace")) > MAX_PATH
+    ):
         raise FormatError(f"{_shown(text)} is not an absolute path", where=where)
-    if not {"", ".", ".."}.isdisjoint(text[1:].split("/")):
+    if text.count("/") > MAX_DEPTH or not {"", ".", ".."}.isdisjoint(text[1:].split("/")):
         raise FormatError(f"{_shown(text)} is not a plain path", where=where)
     if any(character < " " or character == "\x7f" for character in text):
         raise FormatError(f"{_shown(text)} holds a control character", where=where)
@@ -175,9 +180,7 @@ def integer_of(value: object, where: str, maximum: int) -> int:
     return value
 
 
-def _entries(
-    value: object, where: str, read: Callable[[object, str], FileEntry]
-) -> Mapping[str, FileEntry]:
+def _entries(value: object, where: str, read: Callable[[object, str], FileEntry]) -> Mapping[str, FileEntry]:
     return MappingProxyType(
         {
             parse_payload_path(path, where=where): read(said, where)

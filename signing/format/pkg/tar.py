@@ -29,7 +29,13 @@ _NUMBER: Final = re.compile(rb" *([0-7]+)[ \0]*")
 # What may stand in a PAX header without changing which bytes go where. Unknown records are refused: `size` and
 # `GNU.sparse.*` make two readers see two files; access lists and extended attributes would be lost without a word.
 _HARMLESS: Final = frozenset({"atime", "ctime", "mtime", "comment", "uid", "gid", "hdrcharset"})
-_HARMLESS_PREFIXES: Final = ("LIBARCHIVE.creationtime", "SCHILY.dev", "SCHILY.ino", "SCHILY.nlink", "SCHILY.fflags")
+_HARMLESS_PREFIXES: Final = (
+    "LIBARCHIVE.creationtime",
+    "SCHILY.dev",
+    "SCHILY.ino",
+    "SCHILY.nlink",
+    "SCHILY.fflags",
+)
 _USED: Final = frozenset({"path", "linkpath", "uname", "gname"})
 
 

@@ -149,10 +149,21 @@ def test_the_hint_for_an_open_key_works(tmp_path):
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
 def test_a_new_key_opens_with_openssl_too(tmp_path):
     key = made(tmp_path)
-    words = ["openssl", "pkey", "-in", key.key_file, "-passin", "pass:" + SECRET, "-pubout", "-outform", "DER"]
-    assert subprocess.run(words, check=True, capture_output=True).stdout == load_key(
-        key.key_file, passphrase=lambda _: SECRET
-    ).certificate
+    words = [
+        "openssl",
+        "pkey",
+        "-in",
+        key.key_file,
+        "-passin",
+        "pass:" + SECRET,
+        "-pubout",
+        "-outform",
+        "DER",
+    ]
+    assert (
+        subprocess.run(words, check=True, capture_output=True).stdout
+        == load_key(key.key_file, passphrase=lambda _: SECRET).certificate
+    )
 
 
 def test_a_short_rsa_key_is_not_used():
@@ -227,7 +238,7 @@ def test_a_key_service_whose_library_is_missing_says_so():
     assert is_key_uri("hsm:2?label=a")
     assert not is_key_uri("/keys/builder.pkg.key")
     assert not is_key_uri("builder.pkg.key")
-    with pytest.raises(KeyAccessError, match="cannot be used|keys by awskms"):
+    with pytest.raises(KeyAccessError, match=r"cannot be used|keys by awskms"):
         UriSigner("awskms:alias/pkg", certificate, secret=lambda _: "")
     with pytest.raises(UsageError):
         UriSigner("file2:/keys/builder", certificate, secret=lambda _: "")
