@@ -23,6 +23,7 @@ from signing.errors import BlockedError, KeyAccessError, NotFoundError, Rollback
 from signing.format.digest import parse_sha256
 from signing.format.moment import render_moment
 from signing.format.names import Pin, parse_holder_name, parse_skill_name
+from signing.format.pkg.names import parse_package_name, parse_package_version
 from signing.format.reinstatement import Reinstatement
 from signing.format.scope import NamedRelease, Scope, parse_publisher
 from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 20
 _DIGEST: Final = "sha256:"
+_PACKAGE: Final = "package:"
 _BARE_DIGEST: Final = re.compile("[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -58,7 +60,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the arguments that say what is withdrawn, and why."""
     for option in (
-        click.argument("what", metavar="NAME[==VERSION]|sha256:DIGEST", required=False),
+        click.argument(
+            "what", metavar="NAME[==VERSION]|package:NAME[==VERSION]|sha256:DIGEST", required=False
+        ),
         click.option("--publisher", metavar="SOURCE:NAME", help="Everything published from there."),
         click.option("--reason", required=True, help="Why; everybody who is refused reads it."),
         click.option(
@@ -165,7 +169,7 @@ def _withdraw(
     publish: bool | None,
 ) -> None:
     from repo_server.db.session import snapshot
-    from repo_server.publishing.origins import published_profiles, releases_from
+    from repo_server.publishing.origins import published_packages, published_profiles, releases_from
     from repo_server.publishing.withdrawals import draft_withdrawal
 
     desk = open_desk(ctx, console, to_sign=True)
@@ -185,12 +189,13 @@ def _withdraw(
             now=clock(),
         )
         profiles = [str(profile.pin) for profile in published_profiles(repository, session, scope)]
-        if not draft.covered and not unpublished:
+        packages = [f"{pin} in {repo}" for repo, pin in published_packages(repository, session, scope)]
+        if not draft.covered and not packages and not unpublished:
             raise NotFoundError(
                 f"{scope} covers nothing that is published here",
                 hint=f"{_near(repository, session, scope)}; --unpublished if you mean it all the same",
             )
-    console.note(_render_withdrawal(draft, profiles))
+    console.note("\n".join([_render_withdrawal(draft, profiles), *_few("package", packages)]))
     confirm(f"sign this as {name}?", console, yes=yes)
     signer = open_signer(ctx, repository, name)
     _sign(desk, draft, signer)
@@ -201,6 +206,7 @@ def _withdraw(
         publish=publish,
         document={
             "covers": [item.release.to_json() for item in draft.covered],
+            "packages": packages,
             "profiles": profiles,
         },
         text=f"signed by {name}: {state.value} {scope}",
@@ -214,6 +220,8 @@ def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedR
         return Scope(publisher=publisher, releases=tuple(releases))
     if what.startswith(_DIGEST):
         return Scope(sha256=parse_sha256(what.removeprefix(_DIGEST), where="digest"))
+    if what.startswith(_PACKAGE):
+        return _package_scope(what.removeprefix(_PACKAGE))
     if "==" in what:
         pin = Pin.parse(what)
         return Scope(name=pin.name, version=pin.version)
@@ -225,6 +233,17 @@ def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedR
             f"{what[:80]!a} is not a name", hint=f"a publisher is named by --publisher {what[:80]}"
         )
     return Scope(name=parse_skill_name(what))
+
+
+def _package_scope(text: str) -> Scope:
+    name, _, version = text.partition("==")
+    package = parse_package_name(name)
+    return Scope(package=package, package_version=parse_package_version(version) if version else None)
+
+
+def _few(what: str, items: Sequence[str]) -> list[str]:
+    shown = [f"  {what} {item}" for item in items[:_SHOWN]]
+    return [*shown, *([f"  … and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else [])]
 
 
 def _near(repository: "Repository", session: "Session", scope: Scope) -> str:

@@ -22,10 +22,12 @@ from tuf.api.metadata import TargetFile
 from repo_server.db import log
 from repo_server.db.models import PackageDigestRow, PackageSerialRow, TargetRow
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors
+from repo_server.pkgrepo.indexes import published_index
 from repo_server.pkgrepo.verifying import check_catalogue
-from repo_server.publishing.alone import check_next, published_alone
+from repo_server.publishing.alone import check_next
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.state import add_versions
+from repo_server.publishing.withdrawals import curators_of, published_list
 from repo_server.repository import Repository
 from signing.errors import ConflictError, NotFoundError, RollbackError, WrongSubjectError
 from signing.format.digest import Sha256
@@ -33,6 +35,8 @@ from signing.format.pkg.index import IndexedPackage, RepoIndex
 from signing.format.pkg.names import PackageName, PackageRepo
 from signing.format.pkg.sums import Digests, Hasher
 from signing.format.pkg.version import VersionKey, compare_versions
+from signing.format.withdrawal import Withdrawn
+from signing.withdrawals import refusal
 
 _CLOCK_SLACK: Final = timedelta(minutes=10)
 # pkg compares whole seconds, and the files of one catalogue are a second apart (reference/freebsd-pkg §1.3).
@@ -92,6 +96,7 @@ def accept_build(
     renewed = previous is not None and index == previous
     if not renewed:
         check_follows(index, previous, repo, now=now)
+        _check_not_withdrawn(repository, session, index)
         _check_here(repository, index)
         check_catalogue(
             index,
@@ -117,21 +122,6 @@ def accept_build(
     return AcceptedBuild(
         index=index, role_version=targets.version, signed_by=signers, renewed=renewed, online=state
     )
-
-
-def published_index(repository: Repository, session: Session, repo: PackageRepo) -> RepoIndex | None:
-    """Return what ``repo`` holds now, as its builder signed it; None before its first build.
-
-    Raises:
-        BadSignatureError, FormatError, NotFoundError: the database or the blobs are not what was signed.
-    """
-    targets = published_alone(repository, session, repo.role)
-    if targets is None:
-        return None
-    target = targets.targets.get(repo.index_path)
-    if target is None:
-        raise NotFoundError(f"{repo.role} names no index", hint="restore the repository from a backup")
-    return RepoIndex.parse(repository.blobs.load(Sha256(target.hashes["sha256"])))
 
 
 def serials(session: Session, repo: PackageRepo) -> list[PackageSerialRow]:
@@ -200,6 +190,17 @@ def _newest(packages: Iterable[IndexedPackage]) -> dict[PackageName, str]:
         if known is None or VersionKey.of(known) < VersionKey.of(package.version):
             found[package.name] = package.version
     return found
+
+
+def _check_not_withdrawn(repository: Repository, session: Session, index: RepoIndex) -> None:
+    """A package that is revoked or examined is not handed out again by the next build, nor kept by it."""
+    curators, revocations = curators_of(repository, session), published_list(repository, session)
+    if not any(entry.scope.sha256 or entry.scope.package for entry in revocations.entries):
+        return
+    for package in index.all_packages():
+        for entry in curators.covering_package(revocations, package.pin, sha256=package.sha256):
+            if entry.state is not Withdrawn.YANKED:
+                raise refusal(entry, package.pin)
 
 
 def _check_here(repository: Repository, index: RepoIndex) -> None:

@@ -136,7 +136,8 @@ def rollback(
         BadSignatureError: it was not signed by whom the anchor's chain appoints now.
         SkillRepoError: see `rolled_back` and `repo_server.pkgrepo.accepting.accept_build`.
     """
-    from repo_server.pkgrepo.accepting import accept_build, published_index  # noqa: PLC0415 - heavy: cryptography
+    from repo_server.pkgrepo.accepting import accept_build  # noqa: PLC0415 - heavy: cryptography
+    from repo_server.pkgrepo.indexes import published_index  # noqa: PLC0415
 
     holder, signer = builder
     with transaction(repository.engine) as session:

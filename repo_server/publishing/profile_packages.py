@@ -11,8 +11,8 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from repo_server.pkgrepo.accepting import published_index
 from repo_server.pkgrepo.advisories import published_advisories
+from repo_server.pkgrepo.indexes import published_index
 from repo_server.repository import Repository
 from signing.errors import CouldNotVerifyError, NotFoundError, VulnerableError, WrongSubjectError
 from signing.format.pkg.closure import closure
