@@ -16,6 +16,7 @@ from pathlib import Path
 
 from repo_client.fetcher import FetchLimits
 from repo_client.memory import remember_serial, remember_withdrawals
+from repo_client.packages import PackageSource, PackageStore, Progress, package_server
 from repo_client.store import TreeStore
 from repo_client.updater import Server, Update, refreshed
 from signing.errors import FormatError
@@ -36,6 +37,7 @@ from signing.format.pkg.names import ADVISORIES_PATH, PackageRepo
 from signing.format.revocations import MAX_LIST_BYTES, Revocations
 from signing.package_evidence import (
     VerifiedAdvisories,
+    VerifiedPackage,
     VerifiedPackageSet,
     verify_advisories,
     verify_package_set,
@@ -181,13 +183,17 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepoClient:
-    """A verifying client; its two folders remember trusted metadata and keep verified trees."""
+    """A verifying client; its two folders remember trusted metadata and keep verified trees.
+
+    ``pkg_server`` is where packages are served; None: see `repo_client.packages.package_server`.
+    """
 
     anchor: bytes = field(repr=False)
     server: Server
     metadata_dir: Path
     store_dir: Path
     limits: FetchLimits = field(default_factory=FetchLimits)
+    pkg_server: Server | None = None
 
     @property
     def anchor_sha256(self) -> Sha256:
@@ -211,3 +217,23 @@ class RepoClient:
                 anchor_sha256=self.anchor_sha256,
                 memory=self.metadata_dir,
             )
+
+    def package(
+        self,
+        sha256: Sha256,
+        *,
+        packages: VerifiedPackageSet,
+        store: PackageStore,
+        progress: Progress | None = None,
+    ) -> VerifiedPackage:
+        """Return the package ``sha256`` of ``packages``, open; the caller closes it.
+
+        Not a part of a session: a session locks the memory of this host, and packages may take long to arrive.
+
+        Raises:
+            NotFoundError: the set names no such package, or the server lacks it.
+            DigestMismatchError: the server sends something else.
+            TransportError, HostError: it cannot be fetched, or kept.
+        """
+        source = PackageSource(server=self.pkg_server or package_server(self.server), limits=self.limits)
+        return store.take(sha256, packages=packages, source=source, progress=progress)

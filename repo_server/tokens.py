@@ -28,7 +28,7 @@ from signing.format.names import HolderName
 
 MAX_LIFE: Final = timedelta(days=366)
 _CURATE: Final = "curate"
-_PUBLISH_PKG: Final = "publish-pkg"
+PUBLISH_PKG: Final = "publish-pkg"
 PULL_PKG: Final = "pull-pkg"
 _TOKEN: Final = re.compile(r"skt_([0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _SCOPE: Final = re.compile(
@@ -63,8 +63,8 @@ class Scope:
             raise FormatError(
                 f"{text[:80]!a} is not a scope",
                 where=where,
-                hint=f"{_CURATE}, {_PUBLISH_PKG}:ABI/CHANNEL or {PULL_PKG}:ABI/CHANNEL,"
-                f" as in {_PUBLISH_PKG}:FreeBSD:14:amd64/latest",
+                hint=f"{_CURATE}, {PUBLISH_PKG}:ABI/CHANNEL or {PULL_PKG}:ABI/CHANNEL,"
+                f" as in {PUBLISH_PKG}:FreeBSD:14:amd64/latest",
             )
         return cls(text)
 

@@ -85,6 +85,11 @@ def is_pkg(role: str) -> bool:
     return role.startswith(ROLE_PREFIX)
 
 
+def signs_alone(role: str) -> bool:
+    """Return whether one holder's signature publishes ``role``, which has no metadata before there is something to say."""
+    return is_pkg(role) or role == ADVISORIES
+
+
 def paths_of(role: str) -> list[str]:
     """Return the paths that ``targets`` delegates to ``role``.
 

@@ -87,7 +87,9 @@ def _line(record: Record) -> str:
             facts.get("risk")
             or f"{facts.get('role')} v{facts.get('role_version')} signed by {_names(facts, 'signed_by')}"
         )
-        what = f"{facts['pin']} ({facts['kind']})  tree {facts['tree_sha256'][:12]}  {way}"
+        tree = facts.get("tree_sha256")
+        digest = f"tree {tree[:12]}" if tree is not None else f"sha256 {facts['sha256'][:12]}"
+        what = f"{facts['pin']} ({facts['kind']})  {digest}  {way}"
     elif "error" in facts:
         what = f"{facts['error']['code']}: {facts['error']['message']}"
     else:

@@ -36,6 +36,8 @@ def birth(
         host=DirectoryHost(base.resolve()),
         state=config.state_dir,
         clock=clock,
+        abi=config.host_abi,
+        store_bytes=config.store_bytes,
     )
     if plan:
         admitted, steps = plan_only(mother, tenant)
@@ -56,6 +58,7 @@ def birth(
         console.answer(receipt, f"{tenant} is active already; nothing was changed\n{receipt['jail_root']}")
         return
     lines = [f"{'continued and ' if receipt['continued'] else ''}born: {tenant} ({receipt['tier']} tier)"]
+    lines += [f"  pkg   {item['package']}  sha256 {item['sha256'][:12]}" for item in receipt["packages"]]
     lines += [f"  skill {item}" for item in receipt["skills"]]
     lines += [f"  soul  {item}" for item in receipt["souls"]]
     lines += [f"  AT OWN RISK: {item} is external" for item in receipt["own_risk"]]

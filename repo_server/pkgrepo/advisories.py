@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from repo_server.db import log
 from repo_server.db.models import TargetRow
+from repo_server.db.session import transaction
 from repo_server.publishing.alone import check_next, next_metadata, published_alone
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.state import add_versions
@@ -129,4 +130,24 @@ def accept_advisories(
         "snapshot": state.snapshot,
     }
     log.append(session, event="advisories.published", facts=facts, now=now)
+    return state
+
+
+def take_advisories(
+    repository: Repository, metadata: bytes, data: bytes, online: Signer, *, now: datetime
+) -> OnlineState:
+    """Keep ``data``, publish it as `accept_advisories` does, and write the published tree.
+
+    Raises:
+        FormatError: ``data`` is not such a list. SkillRepoError: see `accept_advisories`.
+        HostError: the tree cannot be written.
+    """
+    from repo_server.publishing.projection import project  # noqa: PLC0415 - which knows of us
+
+    parse_vuxml(data)  # first: what is no list takes no room
+    repository.blobs.store(data)
+    with transaction(repository.engine) as session:
+        state = accept_advisories(repository, session, metadata, online, now=now)
+    with transaction(repository.engine) as session:
+        project(repository, session)
     return state

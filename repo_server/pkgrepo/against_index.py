@@ -11,8 +11,8 @@ from repo_server.pkgrepo.catalogue import (
     ARCHIVES,
     Catalogue,
     CatalogueEntry,
+    packagesite_objects,
     parse_data,
-    parse_packagesite,
     read_catalogue,
 )
 from repo_server.pkgrepo.filelist import FileList, parse_files, parse_filesite
@@ -102,16 +102,22 @@ def check_sums(
             )
 
 
-def check_same_entries(data: Catalogue, packagesite: Catalogue) -> None:
-    """Return None when both catalogues list the same: a client may be led to either.
+def check_packagesite(payload: bytes, data: Catalogue) -> None:
+    """Return None when packagesite.yaml lists the same as ``data``: a client may be led to either.
+
+    It is read line by line, and no line is kept.
 
     Raises:
         WrongSubjectError: they differ.
+        FormatError: not what pkg writes.
     """
-    one, other = ({entry.path: entry.raw for entry in each.entries} for each in (data, packagesite))
-    if one != other:
-        path = min(path for path in {**one, **other} if one.get(path) != other.get(path))
-        raise WrongSubjectError("data and packagesite.yaml do not list the same", where=path)
+    left = {entry.path: entry.raw for entry in data.entries}
+    for raw in packagesite_objects(payload):
+        path = raw.get("path")
+        if not isinstance(path, str) or left.pop(path, None) != raw:
+            raise WrongSubjectError("lists something that data does not list so", where="packagesite.yaml")
+    if left:
+        raise WrongSubjectError(f"does not list {min(left)}", where="packagesite.yaml")
 
 
 def check_files(files: FileList, pins: Iterable[PackagePin], *, where: str) -> None:
@@ -147,7 +153,7 @@ def _load_catalogues(
     if "meta" in named and _bytes(named["meta"], load) != meta:
         raise WrongSubjectError("is not meta.conf", where="meta")
     data = parse_data(_payload(index, named["data.pkg"], load, anchors))
-    check_same_entries(data, parse_packagesite(_payload(index, named["packagesite.pkg"], load, anchors)))
+    check_packagesite(_payload(index, named["packagesite.pkg"], load, anchors), data)
     pins = [entry.pin for entry in data.entries]
     for name, parse in (("files.pkg", parse_files), ("filesite.pkg", parse_filesite)):
         if name in named:

@@ -11,7 +11,7 @@ unlike it, it refuses every other member, since nobody signs those.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
@@ -187,13 +187,20 @@ def parse_packagesite(payload: bytes) -> Catalogue:
     Raises:
         FormatError: not what pkg writes.
     """
+    return Catalogue(entries=_entries(list(packagesite_objects(payload)), "packagesite.yaml"))
+
+
+def packagesite_objects(payload: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the objects of ``packagesite.yaml``, one line at a time.
+
+    Raises:
+        FormatError: a line is none, or there are too many.
+    """
     where = "packagesite.yaml"
-    if payload.count(b"\n") > MAX_PACKAGES:
-        raise FormatError(f"more than {MAX_PACKAGES} packages", where=where)
-    lines = payload.removesuffix(b"\n").split(b"\n") if payload else []
-    return Catalogue(
-        entries=_entries([read_json(line, where=where, max_bytes=MAX_PAYLOAD_BYTES) for line in lines], where)
-    )
+    for place, line in enumerate(io.BytesIO(payload)):
+        if place >= MAX_PACKAGES:
+            raise FormatError(f"more than {MAX_PACKAGES} packages", where=where)
+        yield object_of(read_json(line, where=where, max_bytes=MAX_PAYLOAD_BYTES), where)
 
 
 def _entries(values: Sequence[object], where: str) -> tuple[CatalogueEntry, ...]:

@@ -38,6 +38,7 @@ from signing.roles import SNAPSHOT, TIMESTAMP, hashed_path, is_pkg
 
 RETAIN: Final = timedelta(days=30)
 RETAIN_AT_LEAST: Final = 5
+_MAX_LIST: Final = 64 << 20
 _HEX: Final = re.compile(rb"[0-9a-f]{64}")
 # What tells of packages by themselves (their rows are judged here), and what only tells what happened once.
 _OWN_TABLES: Final = frozenset({"package_serials", "package_digests", "log", "tokens", "metadata", "targets"})
@@ -87,7 +88,8 @@ def plan_collection(
     rows = rows_of(session)
     dropped = _dropped(rows, retain=retain, at_least=at_least, now=now)
     kept_rows = [row for row in rows if row not in dropped]
-    needed, by_name, known = set(_elsewhere(session)), set[Sha256](), set[Sha256]()
+    needed = _elsewhere(repository, session) if dropped else set()
+    by_name, known = set[Sha256](), set[Sha256]()
     for row in kept_rows:
         index = RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))
         by_name.update(package.sha256 for package in index.all_packages())
@@ -170,8 +172,29 @@ def _digests_of(index: RepoIndex) -> Iterator[Sha256]:
     yield from (file.sha256 for file in index.catalogue)
 
 
-def _elsewhere(session: Session) -> Iterator[Sha256]:
-    """Yield whatever looks like a digest in any row that is not about packages."""
+def _elsewhere(repository: Repository, session: Session) -> set[Sha256]:
+    """Return whatever looks like a digest in any row that is not about packages, and in the lists that those name.
+
+    A candidate's row names the list of its files, and only the list names the files: so what is named is read in turn.
+    """
+    found: set[Sha256] = set()
+    waiting = set(_in_rows(session))
+    while waiting:
+        found |= waiting
+        waiting = {inner for digest in waiting for inner in _in_list(repository, digest)} - found
+    return found
+
+
+def _in_list(repository: Repository, digest: Sha256) -> Iterator[Sha256]:
+    """Yield what looks like a digest in a blob, if that is a list: JSON, and not too long for one."""
+    size = repository.package_blobs.size_of(digest)
+    if size is not None and size <= _MAX_LIST:
+        with repository.package_blobs.open(digest) as stream:
+            if stream.read(1) in {b"{", b"["}:
+                yield from _in_values([stream.read(_MAX_LIST)])
+
+
+def _in_rows(session: Session) -> Iterator[Sha256]:
     for table in Base.metadata.sorted_tables:
         if table.name in _OWN_TABLES:
             continue

@@ -11,7 +11,7 @@ files say nothing.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -143,9 +143,10 @@ def _load(root: int, folder: Path, name: str) -> dict[str, Sha256] | None:
 
 def _read(handle: int, name: str, *, where: str) -> bytes:
     descriptor = os.open(name, _FILE, dir_fd=handle)
-    with closing(os.fdopen(descriptor, "rb")) as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FormatError("is not a file", where=where)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FormatError("is not a file", where=where)
+    with os.fdopen(descriptor, "rb") as stream:
         data = stream.read(_MAX_FILE + 1)
     if len(data) > _MAX_FILE:
         raise FormatError(f"larger than {_MAX_FILE} bytes", where=where)

@@ -7,9 +7,9 @@
 `check` raises unless a signature fits. The libraries that know the mathematics are loaded when a signature is checked.
 """
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from repo_server.pkgrepo.certificates import KeyKind
 from repo_server.pkgrepo.der import BIT_STRING, BOOLEAN, UTF8
 from repo_server.pkgrepo.der_reading import sequence, unsigned
 from signing.errors import BadSignatureError, FormatError
@@ -36,14 +36,6 @@ _CURVES: Final = {
     b"BRAINPOOLP384R1": "BrainpoolP384R1",
     b"BRAINPOOLP512R1": "BrainpoolP512R1",
 }
-
-
-class KeyKind(StrEnum):
-    """The kinds of signatures that pkg knows."""
-
-    RSA = "rsa"
-    ECDSA = "ecdsa"
-    EDDSA = "eddsa"
 
 
 def check(kind: KeyKind, key: bytes, signature: bytes, message: bytes, *, where: str) -> None:

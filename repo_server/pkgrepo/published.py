@@ -222,6 +222,9 @@ def _switch(root: Path, repo: PackageRepo, serial: int) -> bool:
         return False
     link = root / repo.abi / repo.channel
     make_folder_durably(link.parent)
+    _remove_leftovers(link.parent)
+    if link.is_dir() and not link.is_symlink():  # a copy of the tree that followed the link
+        link.rename(link.with_name(f"{OLD}{secrets.token_hex(8)}"))
     temporary = link.with_name(f"{NEW}{secrets.token_hex(8)}")
     temporary.symlink_to(link_text(repo, serial))
     try:
@@ -231,6 +234,7 @@ def _switch(root: Path, repo: PackageRepo, serial: int) -> bool:
             temporary.unlink()
         raise
     sync_folder(link.parent)
+    _remove_leftovers(link.parent)
     return True
 
 

@@ -14,7 +14,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, Protocol, Self
 from urllib.parse import quote
@@ -56,7 +56,11 @@ class RepositoryReader(Protocol):
         """
 
     def open(self, name: str, *, max_bytes: int) -> AbstractContextManager[ByteSource]:
-        """Return a file to be read from its beginning; raises what `load` does."""
+        """Return a file to be read from its beginning, and at most one byte further than ``max_bytes``.
+
+        Raises:
+            NotFoundError, FormatError, HostError, TransportError: as for `load`; not for its length.
+        """
 
 
 def open_repository(place: Path | str) -> RepositoryReader:
@@ -115,9 +119,10 @@ class FolderReader:
             raise FormatError(
                 f"is a link, or cannot be opened: {error.strerror}", where=name, hint=hint
             ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FormatError("is not a file", where=name)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FormatError("is not a file", where=name)
             yield _Reported(stream, name, max_bytes)
 
     def _descend(self, folders: list[str], file: str) -> int:
@@ -151,14 +156,19 @@ class UrlReader:
 
     def load(self, name: str, *, max_bytes: int) -> bytes:
         """Return a whole file; see `RepositoryReader`."""
-        return self._web.get(self._url(name), what=name, max_bytes=max_bytes).body
+        found = bytearray()
+        self._web.get(self._url(name), what=name, max_bytes=max_bytes, into=found.extend)
+        return bytes(found)
 
     @contextmanager
     def open(self, name: str, *, max_bytes: int) -> Iterator[ByteSource]:
         """Return a file to be read from its beginning; see `RepositoryReader`."""
         with tempfile.TemporaryFile(prefix="skillrepo-pkg-") as file:
-            # One byte more than is wanted, so that a longer file is seen to be longer and not called unreachable.
-            self._web.get(self._url(name), what=name, max_bytes=max_bytes + 1, into=_writer(file))
+            # What is longer than it has to be is no error of the transport: the reader sees one byte more, and says so.
+            with suppress(_EnoughError):
+                self._web.get(
+                    self._url(name), what=name, max_bytes=max_bytes + _PIECE, into=_writer(file, max_bytes)
+                )
             file.seek(0)
             yield _Reported(file, name, max_bytes)
 
@@ -181,11 +191,21 @@ class _Reported:
         return piece
 
 
-def _writer(file: IO[bytes]) -> Callable[[bytes], None]:
+class _EnoughError(Exception):
+    """More came than was wanted; what comes after it is not asked for."""
+
+
+def _writer(file: IO[bytes], max_bytes: int) -> Callable[[bytes], None]:
+    left = max_bytes + 1
+
     def write(piece: bytes) -> None:
+        nonlocal left
         try:
-            file.write(piece)
+            file.write(piece[:left])
         except OSError as error:
             raise HostError(f"no room for a package: {error.strerror}") from error
+        left -= len(piece)
+        if left <= 0:
+            raise _EnoughError
 
     return write

@@ -19,6 +19,7 @@ from tuf.api.metadata import TargetFile, Targets
 
 from repo_server.db.models import MetadataRow, PackageSerialRow
 from repo_server.db.session import transaction
+from repo_server.pkgrepo.indexes import published_index
 from repo_server.publishing.alone import next_metadata, published_alone
 from repo_server.publishing.projection import project
 from repo_server.publishing.vouched import vouched_targets
@@ -137,7 +138,6 @@ def rollback(
         SkillRepoError: see `rolled_back` and `repo_server.pkgrepo.accepting.accept_build`.
     """
     from repo_server.pkgrepo.accepting import accept_build  # noqa: PLC0415 - heavy: cryptography
-    from repo_server.pkgrepo.indexes import published_index  # noqa: PLC0415
 
     holder, signer = builder
     with transaction(repository.engine) as session:

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from repo_server.pkgrepo.certificates import KeyKind
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors, fingerprint_of
-from repo_server.pkgrepo.public_keys import KeyKind, check, rsa_bytes
+from repo_server.pkgrepo.public_keys import check, rsa_bytes
 from signing.errors import (
     BadSignatureError,
     CouldNotVerifyError,

@@ -36,20 +36,28 @@ def read_digest(descriptor: int, *, seconds: float = SECONDS) -> Sha256:
 
     Raises:
         FormatError: anything but 64 lower-case hexadecimal digits and a newline.
-        TransportError: the line did not come in time.
+        TransportError: the line did not come in time. HostError: there is nothing to read from.
     """
     line, until = b"", time.monotonic() + seconds
     while not line.endswith(b"\n"):
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
+        piece = _read(descriptor, _DIGITS + 2 - len(line), until)
+        if piece is None:
             raise TransportError(
                 "no digest came on the standard input", hint="pkg and poudriere start this command"
             )
-        piece = os.read(descriptor, _DIGITS + 2 - len(line))
         if not piece or len(line) + len(piece) > _DIGITS + 1:
             raise FormatError("not one line of 64 hexadecimal digits", where="standard input")
         line += piece
     return parse_sha256(line[:-1].decode("ascii", errors="replace"), where="standard input")
+
+
+def _read(descriptor: int, count: int, until: float) -> bytes | None:
+    """Return what is there to be read; None when nothing came in time."""
+    try:
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
+        return os.read(descriptor, count) if ready else None
+    except OSError as error:
+        raise HostError(f"cannot read the standard input: {error.strerror}") from error
 
 
 def render_answer(signer: PkgSigner, digest: Sha256) -> bytes:
@@ -120,7 +128,7 @@ class CommandSigner(VerifiedSigner):
     def _sign(self, message: bytes) -> bytes:
         try:
             process = subprocess.Popen(
-                self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
             )
         except OSError as error:
             raise HostError(f"cannot start {self._argv[0]}: {error.strerror}") from error
@@ -142,12 +150,12 @@ class CommandSigner(VerifiedSigner):
 
 
 def _ask(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> bytes:
-    """Write the line, leave the input open as pkg does, and read until the other side ends."""
+    """Write the line and nothing more, and read until the other side ends."""
     if process.stdin is None or process.stdout is None:
         raise HostError("no pipe to the signing command")
     with suppress(BrokenPipeError):  # it ended without reading; its status says why
         process.stdin.write(line)
-        process.stdin.flush()
+    process.stdin.close()  # pkg leaves it open; some commands wait for the end, and none needs it open
     answer, until = b"", time.monotonic() + seconds
     while True:
         ready, _, _ = select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))

@@ -22,7 +22,7 @@ from repo_server.pkgrepo.against_index import (
     check_catalogue,
     check_files,
     check_listed,
-    check_same_entries,
+    check_packagesite,
 )
 from repo_server.pkgrepo.catalogue import (
     ARCHIVES,
@@ -155,12 +155,15 @@ class _Look:
 
     def catalogues(self) -> Catalogue | None:
         """Look at all catalogues and return what they agree on; None when there is nothing to go on with."""
-        data = self._catalogue("data.pkg", parse_data)
-        packagesite = self._catalogue("packagesite.pkg", parse_packagesite)
-        if data is not None and packagesite is not None:
-            with self.findings.at("packagesite.pkg"):
-                check_same_entries(data, packagesite)
-        catalogue = data if data is not None else packagesite
+        catalogue = None
+        with self.findings.at("data.pkg"):
+            catalogue = parse_data(self._payload("data.pkg"))
+        with self.findings.at("packagesite.pkg"):
+            payload = self._payload("packagesite.pkg")
+            if catalogue is None:
+                catalogue = parse_packagesite(payload)
+            else:
+                check_packagesite(payload, catalogue)
         for name, parse in (("files.pkg", parse_files), ("filesite.pkg", parse_filesite)):
             with self.findings.at(name):
                 try:
@@ -172,11 +175,6 @@ class _Look:
                 if catalogue is not None:
                     check_files(parse(payload), (entry.pin for entry in catalogue.entries), where=name)
         return catalogue
-
-    def _catalogue(self, name: str, parse: Callable[[bytes], Catalogue]) -> Catalogue | None:
-        with self.findings.at(name):
-            return parse(self._payload(name))
-        return None
 
     def whole(self, catalogue: Catalogue) -> None:
         """Look at the set of packages: one ABI, closed, and what the index lists."""

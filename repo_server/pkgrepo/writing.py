@@ -166,9 +166,7 @@ def _sorted(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         twice = next(path for path in sorted(paths) if paths.count(path) > 1)
         raise FormatError(f"two packages on one path: {twice!a}", where="catalogue")
     # The spelling after the key: 1.0 and 1.0.0 are one version to pkg, and still need an order.
-    return sorted(
-        entries, key=lambda e: (e["name"], VersionKey.of(e["version"]), e["version"], e["path"])
-    )
+    return sorted(entries, key=lambda e: (e["name"], VersionKey.of(e["version"]), e["version"], e["path"]))
 
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> bytes:

@@ -68,11 +68,12 @@ def create_app(
     others: tuple[Route[DeskService], ...] = ()
     if desk is not None:
         from repo_server.web.desk import DESK_ROUTES, desk_blueprint  # noqa: PLC0415 - not for readers only
+        from repo_server.web.pkg_desk import PKG_DESK_ROUTES, pkg_desk_blueprint  # noqa: PLC0415
 
-        blueprint, limits = desk_blueprint(desk)
-        app.register_blueprint(blueprint)
-        app.config[_LIMITS] = limits
-        others = DESK_ROUTES
+        for blueprint, limits in (desk_blueprint(desk), pkg_desk_blueprint(desk)):
+            app.register_blueprint(blueprint)
+            app.config[_LIMITS] |= limits
+        others = (*DESK_ROUTES, *PKG_DESK_ROUTES)
     app.register_blueprint(api_blueprint(catalogue, others=others))
     app.register_blueprint(files_blueprint(config, package=PkgSite(config.pkg_root, guard).answer))
     app.wsgi_app = SiteDispatch(app.wsgi_app, config)  # type: ignore[method-assign]

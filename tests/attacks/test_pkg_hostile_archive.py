@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -77,10 +78,9 @@ ESCAPES = {
 
 @pytest.mark.parametrize("name", ESCAPES)
 def test_members_with_tricks_are_refused_before_they_are_handed_out(name: str) -> None:
-    handed_out = []
+    handed_out: list[str] = []
     with pytest.raises(FormatError):
-        for one in names_of(package(*ESCAPES[name])):
-            handed_out.append(one)
+        handed_out.extend(names_of(package(*ESCAPES[name])))
     # What came before the trick may have been handed out; the trick itself was not.
     assert len(handed_out) == len([m for m in ESCAPES[name] if m[156:157] not in {b"x", b"g", b"L"}]) - 1
 
@@ -91,10 +91,9 @@ def test_members_with_tricks_are_refused_before_they_are_handed_out(name: str) -
     ids=["longer-than-the-archive", "bytes-behind-the-content"],
 )
 def test_what_is_seen_behind_the_content_only_is_seen_before_the_next_member(last: bytes) -> None:
-    handed_out = []
+    handed_out: list[str] = []
     with pytest.raises(FormatError):
-        for one in names_of(package(last, member("/b", b"y"))):
-            handed_out.append(one)
+        handed_out.extend(names_of(package(last, member("/b", b"y"))))
     assert handed_out == ["/a"]
 
 
@@ -202,7 +201,7 @@ def test_a_bomb_leaves_the_memory_alone() -> None:
         capture_output=True,
         timeout=60,
         check=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)),
     )
     message, peak = done.stdout.decode().splitlines()

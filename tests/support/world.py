@@ -129,7 +129,7 @@ class World:
     def copy_to(self, folder: Path) -> "World":
         """An independent copy; quicker than building one."""
         self.repository.engine.dispose()
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True, symlinks=True)
         return World(folder, Repository.open(folder / "repo"), self.signers)
 
     @property

@@ -45,6 +45,9 @@ def fingerprint(trusted: tuple[str, ...], revoked: tuple[str, ...], folder: Path
     try:
         before = load_anchors(folder)
     except NotFoundError:
+        if (folder / "revoked").exists():
+            # Half a folder: to begin anew would trust again what is revoked there.
+            raise
         before = FingerprintAnchors(trusted=frozenset(), revoked=frozenset())
     gone = before.revoked | {_fingerprint(text) for text in revoked}
     added = {_fingerprint(text) for text in trusted}

@@ -1,14 +1,17 @@
 """`skillrepo pkg sign-digest`: a signing_command for pkg and poudriere, and the forced command of ssh."""
 
 import os
-import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from repo_server.cli.pkg.signers import key_option, open_pkg_signer, passphrase_option
 from signing.console import harmless
 from signing.errors import SkillRepoError, UsageError
+
+_INPUT: Final = 0
+_OUTPUT: Final = 1
 
 
 @click.command("sign-digest")
@@ -27,7 +30,7 @@ def sign_digest(ctx: click.Context, key: str, key_passphrase_file: Path | None) 
         if ctx.find_root().obj["json_output"]:
             raise UsageError("pkg reads no JSON", hint="leave --json out")
         # The line first: who sends anything else learns nothing of the key, not even whether it can be opened.
-        digest = read_digest(sys.stdin.fileno())
+        digest = read_digest(_INPUT)
         answer = render_answer(open_pkg_signer(ctx, key, passphrase_file=key_passphrase_file), digest)
     except SkillRepoError as error:
         # Not by way of the usual report, which with --json is on the standard output, where pkg reads signatures.
@@ -35,6 +38,5 @@ def sign_digest(ctx: click.Context, key: str, key_passphrase_file: Path | None) 
         if error.hint:
             click.echo(harmless(f"hint: {error.hint}"), err=True)
         ctx.exit(error.exit_status)
-    sys.stdout.flush()
     while answer:
-        answer = answer[os.write(sys.stdout.fileno(), answer) :]
+        answer = answer[os.write(_OUTPUT, answer) :]

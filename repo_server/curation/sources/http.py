@@ -38,6 +38,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 20.0
 _CHUNK = 1 << 16
+_PAGE_BYTES = 1 << 20
 _TELL_BYTES = 2 << 20
 _HEADERS = {"User-Agent": "skillrepo", "Accept-Encoding": "identity", "Accept": "*/*"}
 
@@ -146,9 +147,12 @@ class Web:
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 pieces: list[bytes] = []
+                keep: Callable[[bytes], object]
                 # What stands in a redirect or an error is not what was asked for.
-                keep = into if into is not None and response.status_code == _OK else pieces.append
-                self._body(response, headers, where, max_bytes, keep)
+                keep, most = pieces.append, max_bytes
+                if into is not None:
+                    keep, most = (into, most) if response.status_code == _OK else (keep, _PAGE_BYTES)
+                self._body(response, headers, where, most, keep)
                 return Answer(status=response.status_code, headers=headers, body=b"".join(pieces))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if self._deadline.passed:

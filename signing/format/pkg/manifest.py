@@ -13,6 +13,7 @@ The compact one has neither files nor scripts. It is pkg's format, and grows wit
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -141,15 +142,22 @@ def parse_deps(value: object, *, where: str) -> tuple[PackagePin, ...]:
     Raises:
         FormatError: in another form.
     """
-    return tuple(
-        sorted(
-            PackagePin(
-                parse_package_name(name, where=where),
-                parse_package_version(object_of(said, where).get("version"), where=where),
-            )
-            for name, said in object_of(value, where).items()
-        )
-    )
+    found = []
+    for name, said in object_of(value, where).items():
+        version = object_of(said, where).get("version")
+        if not isinstance(version, str):
+            raise FormatError("has no version", where=f"{where}: {_shown(name)}")
+        try:
+            found.append(_pin(name, version))
+        except FormatError as error:
+            raise FormatError(error.message, where=where) from error
+    return tuple(sorted(found))
+
+
+@lru_cache(maxsize=1 << 16)
+def _pin(name: str, version: str) -> PackagePin:
+    """Return a pin, the same object for the same words: a catalogue names few packages, and each very often."""
+    return PackagePin(parse_package_name(name), parse_package_version(version))
 
 
 def object_of(value: object, where: str) -> dict[str, Any]:

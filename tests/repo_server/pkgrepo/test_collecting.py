@@ -19,7 +19,7 @@ from tests.support.serials import catalogue_of, content, days, make_index, packa
 from tests.support.world import PACKAGES, World, now, skill_md
 
 NOW = now().replace(microsecond=0)
-OPTIONS = {"retain": days(30), "at_least": 2, "now": NOW}
+OPTIONS = {"retain": days(60), "at_least": 2, "now": NOW}
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_dry_run_names_what_goes_and_touches_nothing(world: World) -> None:
     assert [serial for _, serial in garbage.serials] == [2, 1]
     gone = {package("demo", "1.1").sha256, package("demo", "1.2").sha256}
     assert gone < {digest for digest, _ in garbage.blobs}
-    sizes = {digest: size for digest, size in garbage.blobs}
+    sizes = dict(garbage.blobs)
     assert sizes[package("demo", "1.1").sha256] == len(content("demo", "1.1"))
     assert garbage.to_json()["bytes"] == garbage.bytes > sum(sizes.values())
     assert (everything(world), _events(world)) == (before, logged)

@@ -229,7 +229,7 @@ def test_the_configuration_is_never_evaluated(host):
 )
 def test_a_line_that_says_nothing_known_stops_the_hook(host, line):
     host.configure("FAIL_BUILD=yes", line)
-    assert str(host.conf) in host.run("bulk", *GOOD, status=0 if line == "FAIL_BUILD=1x" else 1)
+    assert str(host.conf) in host.run("bulk", *GOOD, status=1)
     assert host.called is None
 
 

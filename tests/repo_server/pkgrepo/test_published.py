@@ -6,15 +6,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import TargetFile
 
 from repo_server.db.session import transaction
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors, load_anchors, write_anchors
 from repo_server.pkgrepo.places import serial_folder, serial_of_link, served_serial
 from repo_server.pkgrepo.published import project_packages, project_serial
+from repo_server.publishing.alone import next_metadata, published_alone
+from repo_server.publishing.state import add_versions
 from repo_server.repository import Repository
 from signing.errors import FormatError
 from signing.format.digest import sha256_of
 from signing.format.pkg.index import RepoIndex
+from signing.format.pkg.names import ADVISORIES_PATH
+from signing.metadata import render, sign
+from signing.roles import ADVISORIES
 from tests.support.serials import (
     FINGERPRINT,
     catalogue_of,
@@ -122,6 +128,17 @@ def test_a_serial_of_a_lost_future_is_not_served_under_its_number(world: World) 
     assert not (served / "All/demo-9.9.pkg").exists()
 
 
+def test_a_copy_that_followed_the_link_is_a_link_again(world: World) -> None:
+    index = make_index(1, {"demo": "1.0"}, at=now())
+    put(world.repository, index)
+    link = world.repository.pkg_root / REPO.abi / REPO.channel
+    link.unlink()
+    shutil.copytree(serial_folder(world.repository.pkg_root, REPO, 1), link)
+    assert put(world.repository, index) == 1
+    assert served_serial(world.repository.pkg_root, REPO) == 1
+    assert [path.name for path in link.parent.iterdir()] == [REPO.channel]
+
+
 def test_leftovers_of_killed_processes_go(world: World) -> None:
     put(world.repository, make_index(1, {"demo": "1.0"}, at=now() - timedelta(minutes=1)))
     root = world.repository.pkg_root
@@ -201,3 +218,21 @@ def test_without_the_bytes_of_a_package_the_old_serial_and_the_old_timestamp_sta
 def test_no_other_words_are_a_link_to_a_serial(text: str) -> None:
     assert serial_of_link(REPO, text) is None
     assert serial_of_link(REPO, f"../serials/{REPO.abi}/{REPO.channel}/7") == 7
+
+
+def test_advisories_are_offered_to_pkg_audit_and_a_newer_list_has_a_newer_date(world: World) -> None:
+    place = world.repository.pkg_root / "vuln.xml"
+    seen = []
+    for version, data in enumerate((b"<vuxml>1</vuxml>", b"<vuxml>2</vuxml>"), start=1):
+        world.repository.blobs.store(data)
+        with transaction(world.repository.engine) as session:
+            target = TargetFile.from_data(ADVISORIES_PATH, data, ["sha256"])
+            published = published_alone(world.repository, session, ADVISORIES)
+            metadata = next_metadata(published, ADVISORIES, target, now=now())
+            sign(metadata, world.signers["alice"])
+            add_versions(session, [(ADVISORIES, version, render(metadata))], now=now())
+            project_packages(world.repository, session)
+        assert place.read_bytes() == data
+        seen.append(place.stat().st_mtime)
+    assert seen[0].is_integer()
+    assert seen[1] >= seen[0] + 1  # also within one second

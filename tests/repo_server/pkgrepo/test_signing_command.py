@@ -120,6 +120,13 @@ def test_an_end_before_the_newline_is_refused():
     os.close(reading)
 
 
+def test_an_input_that_is_closed_is_an_error_of_the_host(pipe):
+    closed = os.dup(pipe[0])
+    os.close(closed)
+    with pytest.raises(HostError):
+        read_digest(closed, seconds=1)
+
+
 def test_nobody_is_waited_for_without_end(pipe):
     os.write(pipe[1], H[:20].encode())
     with pytest.raises(TransportError):
@@ -176,6 +183,13 @@ def test_an_answer_for_another_digest_or_by_another_key_signs_nothing(tmp_path):
     other = answering(tmp_path, fixture_signer("rsa-b"))
     with pytest.raises(KeyAccessError, match="another certificate"):
         CommandSigner(command(tmp_path, other), pinned, seconds=20).sign(b"payload")
+
+
+def test_a_command_that_waits_for_the_end_of_its_input_is_no_hang(tmp_path):
+    signer = fixture_signer("rsa-a")
+    code = answering(tmp_path, signer).replace("readline()", "read()")
+    elsewhere = CommandSigner(command(tmp_path, code), signer._certificate, seconds=20)
+    assert elsewhere.sign(b"payload") == signer.sign(b"payload")
 
 
 def test_a_failing_command_that_answered_is_not_believed(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from repo_server.config import RepositoryConfig
 from repo_server.db.models import TokenRow
 from repo_server.db.session import open_engine, snapshot, transaction
 from repo_server.pkgrepo.access import Access
@@ -394,8 +395,11 @@ def test_a_misspelt_setting_does_not_leave_the_door_open(values: dict[str, objec
         Access.from_toml(values, where="repository.toml: pkg")
 
 
-def test_the_setting_travels() -> None:
-    assert Access.from_toml({}, where="x") is Access.OPEN
-    assert Access.from_toml({"access": "tokens"}, where="x") is Access.TOKENS
+def test_the_setting_travels(tmp_path: Path) -> None:
     assert Access.OPEN.render() == ""
-    assert 'access = "tokens"' in Access.TOKENS.render()
+    for access in Access:
+        (tmp_path / "repository.toml").write_text(RepositoryConfig(pkg_access=access).render())
+        assert RepositoryConfig.load(tmp_path).pkg_access is access
+    (tmp_path / "repository.toml").write_text('[pkg]\naccess = "tokens "\n')
+    with pytest.raises(FormatError):
+        RepositoryConfig.load(tmp_path)

@@ -29,7 +29,6 @@ def test_there_are_vectors() -> None:
 
 def test_the_ladder_of_stages() -> None:
     ladder = [
-        "1.0*",
         "1.0.pl1",
         "1.0.alpha1",
         "1.0.beta1",
@@ -37,18 +36,12 @@ def test_the_ladder_of_stages() -> None:
         "1.0.rc1",
         "1.0.snap1",
         "1.0",
-        "1.0a",
         "1.0_1",
+        "1.0a",
         "1.0,1",
     ]
-    # A letter sorts after the bare number and before its revision only when no revision stands there: by pkg's own order
-    # the components decide first.
-    ladder.remove("1.0_1")
-    ladder.remove("1.0*")
     for older, newer in itertools.pairwise(ladder):
         assert compare_versions(older, newer) == -1, (older, newer)
-    assert compare_versions("1.0_1", "1.0a") == -1
-    assert compare_versions("1.0", "1.0_1") == -1
 
 
 @given(TEXTS, TEXTS)
@@ -57,8 +50,8 @@ def test_comparison_is_antisymmetric(one: str, other: str) -> None:
 
 
 @given(TEXTS, TEXTS, TEXTS)
-def test_comparison_is_transitive(*texts: str) -> None:
-    low, middle, high = sorted(texts, key=VersionKey.of)
+def test_comparison_is_transitive(one: str, two: str, three: str) -> None:
+    low, middle, high = sorted((one, two, three), key=VersionKey.of)
     assert compare_versions(low, middle) <= 0
     assert compare_versions(middle, high) <= 0
     assert compare_versions(low, high) <= 0
