@@ -1,4 +1,4 @@
-"""Where things stand in the published tree of packages: names alone, and the words of the one link (pure but for a look).
+"""Where things stand in the published tree of packages: names, and the words of the one link (edge).
 
     FreeBSD:14:amd64/latest -> ../serials/FreeBSD:14:amd64/latest/7
 
