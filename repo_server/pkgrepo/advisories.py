@@ -76,7 +76,17 @@ def plan_advisories(
         FormatError: it is not VuXML.
         RollbackError: it lost many advisories, and nobody allowed that.
     """
-    new, old = parse_vuxml(data), published_advisories(repository, session)
+    return changes_of(
+        data, parse_vuxml(data), published_advisories(repository, session), allow_lost=allow_lost
+    )
+
+
+def changes_of(data: bytes, new: Advisories, old: Advisories | None, *, allow_lost: bool) -> AdvisoriesChange:
+    """Return what publishing ``data``, which says ``new``, changes.
+
+    Raises:
+        RollbackError: too many advisories are gone, and ``allow_lost`` is not given.
+    """
     before = {advisory.vid for advisory in old.entries} if old is not None else set()
     after = {advisory.vid for advisory in new.entries}
     lost = tuple(sorted(before - after))

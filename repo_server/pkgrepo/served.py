@@ -28,7 +28,6 @@ from signing.errors import (
     BadSignatureError,
     CouldNotVerifyError,
     DigestMismatchError,
-    ExpiredError,
     NotFoundError,
     PolicyError,
     RollbackError,
@@ -135,19 +134,22 @@ class ServedState:
                 break
         return tuple(found)
 
-    def advisories(self) -> Advisories | None:
+    def advisories(self, *, also_ended: bool = False) -> Advisories | None:
         """Return the list of known vulnerabilities; None when there is none that still holds.
+
+        With ``also_ended``, one past its end counts too: whoever brings a newer one compares the two.
 
         Raises:
             VerificationError, FormatError: it is not what a curator signed.
         """
-        if ADVISORIES not in self.files:
+        targets = self.signed_targets(ADVISORIES)
+        target = targets.targets.get(ADVISORIES_PATH) if targets is not None else None
+        if targets is None or target is None:
             return None
-        try:
-            target = self.trusted.vouch(ADVISORIES_PATH)
-        except (NotFoundError, ExpiredError):
-            return None  # none, or one too old to be asked: the gate says so
-        return parse_vuxml(self._file(ADVISORIES_PATH, target.sha256, max_bytes=MAX_FEED_BYTES))
+        if targets.is_expired(self.trusted.checked_at) and not also_ended:
+            return None
+        digest = target_sha256(target, where=ADVISORIES)
+        return parse_vuxml(self._file(ADVISORIES_PATH, digest, max_bytes=MAX_FEED_BYTES))
 
     def signed_targets(self, role: str) -> Targets | None:
         """Return the metadata of ``role`` that the snapshot names, signed by its holder; None before its first.

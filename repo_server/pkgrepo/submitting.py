@@ -215,8 +215,8 @@ def publish(
 
 def renew(
     desk: PackageDesk, repo: PackageRepo, keys: Keys, *, clock: Callable[[], datetime]
-) -> tuple[RepoIndex, Mapping[str, Any]]:
-    """Sign what is published for ``repo`` for another term, and return it; nothing is built or sent.
+) -> tuple[RepoIndex, datetime]:
+    """Sign what is published for ``repo`` for another term; return it, and when that ends.
 
     Raises:
         NotFoundError: nothing is published. SkillRepoError: see `PackageDesk`.
@@ -226,8 +226,8 @@ def renew(
     _check_continues(standing, repo)
     if standing.index is None:
         raise NotFoundError(f"nothing is published in {repo}", hint="skillrepo pkg publish")
-    accepted, _ = _handed_in(desk, standing, standing.index, keys, clock=clock)
-    return standing.index, accepted
+    _handed_in(desk, standing, standing.index, keys, clock=clock)
+    return standing.index, now + life_of(repo.role).expiry
 
 
 def _renewed_if_due(

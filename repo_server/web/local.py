@@ -13,6 +13,7 @@ from sqlalchemy import select
 from repo_server.db.models import ProfileRow, ReleaseRow
 from repo_server.db.session import snapshot
 from repo_server.pkgrepo.access import Access
+from repo_server.pkgrepo.uploads import QUOTA
 from repo_server.publishing.overview import problems, releases_of, role_facts
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.repository import Repository
@@ -103,11 +104,16 @@ class DatabaseCatalogue:
 
 
 def create_local_app(
-    folder: Path, *, database: str | None = None, online: Callable[[], Signer] | None = None
+    folder: Path,
+    *,
+    database: str | None = None,
+    online: Callable[[], Signer] | None = None,
+    upload_quota: int = QUOTA,
 ) -> Flask:
     """Return the web service over the repository in ``folder``; with ``online``, it serves the desk too.
 
-    ``online`` returns the online key when something is published, or raises KeyAccessError.
+    ``online`` returns the online key when something is published, or raises KeyAccessError. ``upload_quota``: how many
+    bytes one token may have sent that no published build names.
 
     Raises:
         NotFoundError, FormatError, HostError: see `Repository.open`.
@@ -119,7 +125,9 @@ def create_local_app(
         skills_hosts=repository.config.skills_hosts,
         pkg_hosts=repository.config.pkg_hosts,
     )
-    desk = DeskService(repository=repository, online=online, clock=_now) if online is not None else None
+    desk = None
+    if online is not None:
+        desk = DeskService(repository=repository, online=online, clock=_now, upload_quota=upload_quota)
     closed = repository.config.pkg_access is not Access.OPEN
     guard = PullGuard(engine=repository.engine, clock=_now) if closed else None
     return create_app(config, catalogue=DatabaseCatalogue(repository), clock=_now, desk=desk, guard=guard)

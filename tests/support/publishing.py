@@ -1,7 +1,7 @@
 """Builds that are published for real: folders of packages as poudriere leaves them, a builder, a desk.
 
-    build = make_build(tmp_path, {"demo": "1.0", "base": "2.0"})      a folder with All/, data.pkg, files
-    outcome = publish(world, build)                                   through the local desk
+build = make_build(tmp_path, {"demo": "1.0", "base": "2.0"})      a folder with All/, data.pkg, files
+outcome = publish(world, build)                                   through the local desk
 """
 
 import hashlib

@@ -8,6 +8,7 @@ has it at https://pkg.HOST, unless --pkg-site says otherwise; a service on this 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -34,8 +35,8 @@ pkg_site_option = click.option(
 
 def open_package_desk(
     ctx: click.Context, console: Console, *, pkg_site: str | None
-) -> "tuple[PackageDesk, Repository | None]":
-    """Return where builds are handed in; and the repository, when it is on this machine.
+) -> "tuple[PackageDesk, Repository | None, str]":
+    """Return where builds are handed in; the repository, when it is on this machine; and the package site's name.
 
     Raises:
         UsageError: no repository, no anchor, or an address that is none.
@@ -46,7 +47,7 @@ def open_package_desk(
 
         repository = open_repository(ctx, console, to_sign=True)
         desk = LocalPackageDesk(repository=repository, online=lambda: open_online_signer(ctx, repository))
-        return desk, repository
+        return desk, repository, repository.config.pkg_hosts[0]
     from repo_server.desk.client import DeskAddress, DeskClient
     from repo_server.desk.mirror import MirrorPlace
     from repo_server.pkgrepo.remote_desk import RemotePackageDesk
@@ -56,7 +57,8 @@ def open_package_desk(
     site = open_served_site(ctx, pkg_site=pkg_site)
     place = MirrorPlace.of(str(address), site.anchor, folder=options["mirror"])
     client = DeskClient(address, token_of(options["token_file"]))
-    return RemotePackageDesk(client=client, site=site, seen=place.seen), None
+    name = urlsplit(str(site.packages)).hostname or address.host
+    return RemotePackageDesk(client=client, site=site, seen=place.seen), None, name
 
 
 def open_served_site(ctx: click.Context, *, pkg_site: str | None) -> "ServedSite":
@@ -89,7 +91,9 @@ def keys_folder(ctx: click.Context, repository: "Repository | None") -> Path:
     Raises:
         UsageError: the repository is elsewhere, and nobody said.
     """
-    given = ctx.find_root().obj["keys"] or (repository.keys if repository is not None else signers_folder(ctx))
+    given = ctx.find_root().obj["keys"] or (
+        repository.keys if repository is not None else signers_folder(ctx)
+    )
     if given is None:
         raise UsageError("where is your key?", hint="name its folder by --keys DIR")
     return Path(given)

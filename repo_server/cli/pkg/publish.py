@@ -13,6 +13,7 @@ from repo_server.cli.pkg.desks import keys_folder, open_package_desk, pkg_site_o
 from repo_server.cli.pkg.signers import key_option, open_pkg_signer, passphrase_option
 from signing.console import Console, console_option
 from signing.errors import UsageError
+from signing.format.moment import render_moment
 from signing.format.names import parse_holder_name
 from signing.format.pkg.names import PackageRepo, parse_abi, parse_channel
 from signing.keystore import KEY_SUFFIX
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 8
 _MAX_KEYS: Final = 4
-_NAME: Final = "pkg.clawdie.si"
 
 
 @click.command("publish")
@@ -49,7 +49,7 @@ _NAME: Final = "pkg.clawdie.si"
 @pkg_site_option
 @console_option
 @click.pass_context
-def publish(ctx: click.Context, console: Console, **given: Any) -> None:
+def publish(ctx: click.Context, /, console: Console, **given: Any) -> None:
     """Check a finished build, sign it, send what is missing, publish it, and look at what is served then.
 
     Run it again whenever in doubt: what is published already is found unchanged. --key names the key for pkg's own
@@ -64,15 +64,19 @@ def publish(ctx: click.Context, console: Console, **given: Any) -> None:
     from repo_server.pkgrepo.submitting import Keys, Wanted
     from repo_server.pkgrepo.submitting import publish as publish_build
 
-    repo = PackageRepo(parse_abi(given["abi"], where="--abi"), parse_channel(given["channel"], where="--channel"))
+    repo = PackageRepo(
+        parse_abi(given["abi"], where="--abi"), parse_channel(given["channel"], where="--channel")
+    )
     if len(given["keys"]) > _MAX_KEYS:
         raise UsageError(f"at most {_MAX_KEYS} keys sign a catalogue", hint="leave some --key out")
-    desk, repository = open_package_desk(ctx, console, pkg_site=given["pkg_site"])
+    desk, repository, site = open_package_desk(ctx, console, pkg_site=given["pkg_site"])
     name, builder = _builder(ctx, repository, given["holder"])
     keys = Keys(
         holder=name,
         builder=builder,
-        pkg=[open_pkg_signer(ctx, key, passphrase_file=given["key_passphrase_file"]) for key in given["keys"]],
+        pkg=[
+            open_pkg_signer(ctx, key, passphrase_file=given["key_passphrase_file"]) for key in given["keys"]
+        ],
     )
     folder = state_folder(repo)
     tell = _teller(console)
@@ -86,7 +90,7 @@ def publish(ctx: click.Context, console: Console, **given: Any) -> None:
             record,
             Wanted(
                 repo=repo,
-                repository=repository.config.pkg_hosts[0] if repository is not None else _NAME,
+                repository=site,
                 policy=GatePolicy(refuse_vulnerable=given["refuse_vulnerable"]),
                 downgrade=given["allow_downgrade"],
                 grace=timedelta(days=given["grace"]),
@@ -118,13 +122,14 @@ def renew(ctx: click.Context, repo: str, holder: str | None, pkg_site: str | Non
     from repo_server.pkgrepo.submitting import renew as renew_role
 
     wanted = PackageRepo.parse(repo)
-    desk, repository = open_package_desk(ctx, console, pkg_site=pkg_site)
+    desk, repository, _ = open_package_desk(ctx, console, pkg_site=pkg_site)
     name, builder = _builder(ctx, repository, holder)
     with publishing(state_folder(wanted), wanted, tell=console.note):
         index, expires = renew_role(desk, wanted, Keys(holder=name, builder=builder, pkg=()), clock=clock)
+    end = render_moment(expires.replace(microsecond=0))
     console.answer(
-        {"repository": str(wanted), "serial": index.serial, "expires": expires},
-        f"{wanted} serial {index.serial} holds until {expires}",
+        {"repository": str(wanted), "serial": index.serial, "expires": end},
+        f"{wanted} serial {index.serial} holds until {end}",
     )
 
 
@@ -151,7 +156,10 @@ def _warnings(outcome: "Outcome") -> list[str]:
     from repo_server.curation.textsafe import excerpt, visible
 
     found = outcome.gate.warnings
-    lines = [f"warning: {item.where}: {excerpt(visible(item.message, keep=''), limit=200)}" for item in found[:_SHOWN]]
+    lines = [
+        f"warning: {item.where}: {excerpt(visible(item.message, keep=''), limit=200)}"
+        for item in found[:_SHOWN]
+    ]
     if len(found) > _SHOWN:
         lines.append(f"warning: and {len(found) - _SHOWN} more: --json lists them")
     if outcome.pkg_site_checked is False:

@@ -47,7 +47,12 @@ def test_what_real_pkg_built_is_published_whole(world: World, tmp_path: Path, ki
         )
     assert verdict.errors == ()
     assert published(world) == outcome.index
-    assert outcome.index.build == {"system": "folder", "master": "unknown", "name": "unknown", "git_hash": "unknown"}
+    assert outcome.index.build == {
+        "system": "folder",
+        "master": "unknown",
+        "name": "unknown",
+        "git_hash": "unknown",
+    }
 
 
 def test_an_unchanged_build_publishes_nothing(world: World, tmp_path: Path) -> None:
@@ -67,9 +72,12 @@ def test_an_unchanged_build_is_renewed_before_its_role_ends(world: World, tmp_pa
     world.refresh(at=later(days=21))
     again = publish(world, build, at=later(days=21))
     assert (again.state, again.index) == ("renewed", first.index)
-    assert json.loads((world.public / "metadata/2.pkg-FreeBSD_14_amd64-latest.json").read_bytes())["signed"][
-        "version"
-    ] == 2
+    assert (
+        json.loads((world.public / "metadata/2.pkg-FreeBSD_14_amd64-latest.json").read_bytes())["signed"][
+            "version"
+        ]
+        == 2
+    )
     assert published(world).serial == 1
 
 
@@ -93,7 +101,9 @@ def test_only_what_is_missing_is_sent(world: World, tmp_path: Path) -> None:
     assert outcome.gate.changes.upgraded == ("demo-1.0 -> 1.1",)
 
 
-def test_what_is_not_listed_any_more_is_kept_for_its_grace_and_no_longer(world: World, tmp_path: Path) -> None:
+def test_what_is_not_listed_any_more_is_kept_for_its_grace_and_no_longer(
+    world: World, tmp_path: Path
+) -> None:
     start = now()
     for day, version in ((0, "1.0"), (5, "1.1"), (16, "1.2"), (25, "1.3")):
         world.refresh(at=start + (later(days=day) - now()))

@@ -123,7 +123,9 @@ def sizes(build: Path, outcome: Outcome) -> list[int]:
 
 
 def test_a_refusal_is_not_tried_again(scene: Scene, tmp_path: Path, liar: Liar) -> None:
-    problem = b'{"code":"not-entitled","detail":"no","error":{"code":"not-entitled","message":"no"},"status":403}'
+    problem = (
+        b'{"code":"not-entitled","detail":"no","error":{"code":"not-entitled","message":"no"},"status":403}'
+    )
     liar.lies["/uploads/"] = lambda _: Response(problem, status=403, mimetype="application/problem+json")
     desk = remote_desk(scene, tmp_path / "host", at_once=1)
     with pytest.raises(SkillRepoError, match="no"):
