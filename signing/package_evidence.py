@@ -1,4 +1,4 @@
-"""Evidence about packages, as `signing.evidence` is about skills (edge: it reads the handles that it is given).
+"""Evidence about packages, as `signing.evidence` is about skills (edge).
 
     VerifiedPackageSet   the anchor vouches for this index of one ABI and channel, now
     VerifiedPackage      … and the file behind this handle is one of its packages, to the byte

@@ -18,15 +18,17 @@ from repo_server.pkgrepo.indexes import published_index
 from repo_server.pkgrepo.intake import digest_row, hashed, record_digests
 from repo_server.pkgrepo.serials import earlier
 from repo_server.pkgrepo.served import ServedSite, check_served
-from repo_server.pkgrepo.submitting import Blob, Standing, Tell
+from repo_server.pkgrepo.submitting import Blob, Standing, Tell, appointed_in
 from repo_server.publishing.alone import published_alone
 from repo_server.publishing.projection import project
+from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
 from signing.errors import NotFoundError
 from signing.format.digest import Sha256
 from signing.format.pkg.index import RepoIndex
 from signing.format.pkg.names import PackageRepo
 from signing.format.pkg.sums import Hasher
+from signing.roles import TARGETS
 
 _AT_ONCE: Final = 4
 _SHOWN: Final = 500
@@ -43,6 +45,7 @@ class LocalPackageDesk:
         """See `PackageDesk`."""
         del now
         with snapshot(self.repository.engine) as session:
+            top = vouched_targets(session, TARGETS, anchor=self.repository.anchor)
             targets = published_alone(self.repository, session, repo.role)
             index = published_index(self.repository, session, repo)
             history = tuple(earlier(self.repository, session, repo, since=since))
@@ -50,7 +53,13 @@ class LocalPackageDesk:
             with suppress(NotFoundError):
                 advisories = published_advisories(self.repository, session)
         known = history or ((index,) if index is not None else ())
-        return Standing(targets=targets, index=index, history=known, advisories=advisories)
+        return Standing(
+            appointed=appointed_in(top, repo),
+            targets=targets,
+            index=index,
+            history=known,
+            advisories=advisories,
+        )
 
     def missing(self, repo: PackageRepo, wanted: Mapping[Sha256, int]) -> frozenset[Sha256]:
         """See `PackageDesk`."""

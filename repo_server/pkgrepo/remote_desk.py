@@ -19,7 +19,7 @@ from repo_server.desk.client import DeskClient, Upload
 from repo_server.desk.problems import TooManyRequestsError
 from repo_server.desk.seen import remember
 from repo_server.pkgrepo.served import ServedSite, ServedState, check_served
-from repo_server.pkgrepo.submitting import Blob, Standing, Tell
+from repo_server.pkgrepo.submitting import Blob, Standing, Tell, appointed_in
 from signing.errors import ConflictError, FormatError, HostError, TransportError
 from signing.format.canonical import canonical
 from signing.format.digest import Sha256, parse_sha256
@@ -61,6 +61,7 @@ class RemotePackageDesk:
         """See `PackageDesk`."""
         state = self._state(repo, now)
         return Standing(
+            appointed=appointed_in(state.trusted.targets, repo),
             targets=state.targets(),
             index=state.index(),
             history=state.history(since=since),

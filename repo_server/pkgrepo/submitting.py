@@ -1,4 +1,4 @@
-"""From a finished build to the served repository: read, gate, send what is missing, sign, hand in, look at it again.
+"""From a finished build to the served repository: read, gate, send, sign, hand in, look at it again (edge).
 
     publish(desk, source, wanted, keys, …)     PackageDesk: a repository on this machine, or one behind https
 
@@ -39,7 +39,7 @@ from repo_server.pkgrepo.poudriere import BuildRecord, BuildSource
 from repo_server.pkgrepo.serials import GRACE, keep_of
 from repo_server.pkgrepo.writing import CatalogueFiles
 from repo_server.publishing.alone import next_metadata
-from signing.errors import ConflictError, NotFoundError, WrongSubjectError
+from signing.errors import ConflictError, NotEntitledError, NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256, sha256_of
 from signing.format.pkg.index import IndexedPackage, Intent, IntentKind, RepoIndex
 from signing.format.pkg.names import PackageRepo
@@ -53,8 +53,12 @@ _SHOWN: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What is published for one repository, checked from the anchor. ``history``: the newest first."""
+    """What is published for one repository, checked from the anchor.
 
+    ``appointed`` are the ids of the keys that may sign for it; ``history``: the newest serial first.
+    """
+
+    appointed: frozenset[str]
     targets: Targets | None
     index: RepoIndex | None
     history: tuple[RepoIndex, ...]
@@ -177,7 +181,7 @@ def publish(
     """
     now, repo = clock(), wanted.repo
     standing = desk.standing(repo, since=now - wanted.grace, now=now)
-    _check_continues(standing, repo)
+    _check_continues(standing, repo, keys)
     content = read_content(source, cache=cache, progress=_counted(tell))
     intent = _intent(wanted, standing.index, keys.holder)
     gate = check_content(
@@ -223,7 +227,7 @@ def renew(
     """
     now = clock()
     standing = desk.standing(repo, since=now, now=now)
-    _check_continues(standing, repo)
+    _check_continues(standing, repo, keys)
     if standing.index is None:
         raise NotFoundError(f"nothing is published in {repo}", hint="skillrepo pkg publish")
     _handed_in(desk, standing, standing.index, keys, clock=clock)
@@ -309,7 +313,23 @@ def _still_there(
     return tuple(package for package in kept if package.sha256 not in missing)
 
 
-def _check_continues(standing: Standing, repo: PackageRepo) -> None:
+def appointed_in(targets: Targets, repo: PackageRepo) -> frozenset[str]:
+    """Return the ids of the keys to which the top-level ``targets`` delegates ``repo``."""
+    roles = targets.delegations.roles if targets.delegations is not None else None
+    return frozenset(roles[repo.role].keyids) if roles and repo.role in roles else frozenset()
+
+
+def _check_continues(standing: Standing, repo: PackageRepo, keys: Keys) -> None:
+    """Return None when ``keys`` may sign what follows: found out before anything is read or sent."""
+    if not standing.appointed:
+        raise NotFoundError(
+            f"nobody is appointed to build {repo}", hint="two curators do that: skillrepo pkg builder"
+        )
+    if keys.builder.public_key.keyid not in standing.appointed:
+        raise NotEntitledError(
+            f"the key of {keys.holder} does not build {repo}",
+            hint="whose does: skillrepo status; is --as right?",
+        )
     if standing.index is not None and standing.index.repo != repo:
         raise WrongSubjectError(f"is an index of {standing.index.repo}", where=repo.index_path)
     if (standing.targets is None) != (standing.index is None):

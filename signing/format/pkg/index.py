@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -289,12 +290,23 @@ def _key(item: CatalogueFile | IndexedPackage) -> tuple[str, str, str]:
 
 def _dependency(value: object, where: str) -> PackagePin:
     fields = Fields.of(value, where=where)
-    pin = PackagePin(
-        parse_package_name(fields.take("name"), where=fields.place("name")),
-        parse_package_version(fields.take("version"), where=fields.place("version")),
-    )
+    name, version = fields.take("name"), fields.take("version")
     fields.done()
-    return pin
+    if not isinstance(name, str) or not isinstance(version, str):
+        raise FormatError("names no package", where=where)
+    return _pin(name, version, where)
+
+
+@lru_cache(maxsize=1 << 16)
+def _known_pin(name: str, version: str) -> PackagePin:
+    return PackagePin(parse_package_name(name), parse_package_version(version))
+
+
+def _pin(name: str, version: str, where: str) -> PackagePin:
+    try:
+        return _known_pin(name, version)  # one package is needed by many
+    except FormatError as error:
+        raise FormatError(error.message, where=where) from error
 
 
 def _fingerprint(value: object, where: str) -> Sha256:

@@ -1,10 +1,9 @@
 """A birth with packages: what stands in the jail, what is recorded, and what is said about it."""
 
 import json
-import os
 from dataclasses import replace
-
-import pytest
+from datetime import timedelta
+from pathlib import Path
 
 from hive import trust
 from hive.birth.carry_out import birth, plan
@@ -17,6 +16,7 @@ from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
 from tests.support.harbour import Harbour, open_packages
 from tests.support.packages import AGENT, BASE, DATA, FINGERPRINT
+from tests.support.world import now
 
 BOAT = parse_tenant_id("boat")
 
@@ -30,7 +30,7 @@ def test_packages_stand_in_the_jail_in_order(harbour: Harbour) -> None:
     program = harbour.root / "usr/local/bin/demo-base"
     assert program.is_file()
     assert program.stat().st_mode & 0o7777 == 0o755
-    assert os.readlink(harbour.root / "usr/local/bin/demo-base-link") == "demo-base"
+    assert (harbour.root / "usr/local/bin/demo-base-link").readlink() == Path("demo-base")
     assert (harbour.root / "usr/local/etc/demo-agent.conf").stat().st_mode & 0o7777 == 0o640
     assert (harbour.root / "usr/local/etc/demo").is_dir()
     assert (harbour.root / "usr/home/agent/skills/web-search/SKILL.md").is_file()
@@ -147,31 +147,13 @@ def test_a_second_birth_fetches_nothing_again(harbour: Harbour) -> None:
 
 def test_a_slow_download_is_no_reason_to_look_at_old_evidence(harbour: Harbour) -> None:
     """What was seen before the bytes came is not what is decided by: the repository is asked again."""
-    from datetime import timedelta
-
-    from tests.support.world import now
-
     offset = timedelta()
 
     def progress(*_: object) -> None:
         nonlocal offset
         offset = timedelta(minutes=20)
 
-    harbour.scene.mother = replace(
-        harbour.scene.mother, clock=lambda: now() + offset, progress=progress
-    )
+    harbour.scene.mother = replace(harbour.scene.mother, clock=lambda: now() + offset, progress=progress)
     harbour.born()
     decided = [record.time for record in harbour.scene.events("boat") if record.event == "admission"]
     assert len(decided) == 3
-
-
-@pytest.mark.parametrize("tenant", ["acme", "boat"])
-def test_nothing_but_packages_stands_between_two_hosts(harbour: Harbour, tenant: str) -> None:
-    """Two births of one profile are the same bytes."""
-    harbour.scene.born(tenant)
-    other = replace(
-        harbour.scene.mother, host=type(harbour.scene.mother.host)(harbour.scene.mother.state / "again")
-    )
-    del other
-    root = harbour.scene.mother.state / "jails" / tenant / "root"
-    assert root.is_dir()
