@@ -19,7 +19,11 @@ _COMMANDS = {
     "policy": ("hive.cli.policy:policy", "Test what admission would say.", _TRUST),
     "optin": ("hive.cli.optin:optin", "External bundles for the free tier, at own risk.", _TRUST),
     "trust": ("hive.cli.trust:trust", "The trust anchor of this host; replacing it is recorded.", _TRUST),
-    "audit": ("hive.cli.audit:audit", "Show and verify the audit log.", _TRUST),
+    "audit": (
+        "hive.cli.audit:audit",
+        "Show and verify the audit log; find births that are affected by now.",
+        _TRUST,
+    ),
 }
 
 

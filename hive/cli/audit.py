@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from hive import audit as records
 from hive.cli.context import open_database, settings
+from hive.cli.vulns import vulns
 from hive.db.session import transaction
 from hive.tenants import TenantStatus, list_all
 from signing.console import Console, console_option
@@ -19,6 +20,9 @@ from signing.format.moment import render_moment
 @click.group()
 def audit() -> None:
     """Who let what into which jail, and on what evidence."""
+
+
+audit.add_command(vulns)
 
 
 @audit.command("verify")

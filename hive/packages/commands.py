@@ -41,11 +41,12 @@ class CommandLimits:
     """How long a command may take, in seconds, and how much it may print, in bytes.
 
     ``gap`` is the longest time in which nothing is read; ``finish`` how long it may work after the last byte, which is
-    when scripts run.
+    when scripts run. ``total`` bounds all of it: who reads a byte a minute would else be waited for for a year.
     """
 
     gap: float = 120.0
     finish: float = 1800.0
+    total: float = 7200.0
     output: int = 1 << 20
 
 
@@ -87,7 +88,9 @@ class _Feeding:
             said = ascii(self._said[-_SHOWN:].decode("utf-8", "replace"))[1:-1]
             if status != 0:
                 raise HostError(f"the command failed with status {status}: {said}", where=self._command[0])
-            if not self._fed or self._piece or _unread(reading):
+            # It may have ended before we came to see that there is nothing more to give.
+            fed = self._fed or (not self._piece and next(self._pieces, None) is None)
+            if not fed or _unread(reading):
                 raise HostError(f"the command did not read all of its input: {said}", where=self._command[0])
             return bytes(self._said)
 
@@ -117,9 +120,10 @@ class _Feeding:
         with selectors.DefaultSelector() as selector:
             selector.register(writing, selectors.EVENT_WRITE)
             selector.register(printing, selectors.EVENT_READ)
+            end = time.monotonic() + self._limits.total
             until = time.monotonic() + self._limits.gap
             while not _has_ended(process):
-                if time.monotonic() > until:
+                if time.monotonic() > min(until, end):
                     raise HostError("the command took too long", where=self._command[0])
                 for key, _ in selector.select(_TICK):
                     if key.fd == printing:

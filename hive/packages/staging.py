@@ -35,6 +35,7 @@ _FOLDER_BITS: Final = 0o1777  # without its sticky bit, a folder like /tmp would
 # What is ours in every jail: a package can neither be there nor put a link in the way to it.
 _OURS: Final = (HOME, RECORDS.rpartition("/")[0])
 _ROOT: Final = ("root", "wheel")
+_SHOWN: Final = 60
 
 
 class PackageConflictError(RejectedError):
@@ -215,7 +216,8 @@ def _mode(staged: Staged, path: str, mode: int | None, bits: int) -> int:
 
 def _note_omitted(staged: Staged) -> None:
     manifest = staged.manifest
-    staged.omitted |= {f"script {name}" for name in (*manifest.scripts, *manifest.lua_scripts)}
+    scripts = (*manifest.scripts, *manifest.lua_scripts)
+    staged.omitted |= {f"script {ascii(name)[1:-1][:_SHOWN]}" for name in scripts}  # free text of the package
     staged.omitted |= {f"user {name}" for name in manifest.users}
     staged.omitted |= {f"group {name}" for name in manifest.groups}
 

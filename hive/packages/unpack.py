@@ -30,6 +30,7 @@ SCHEMA: Final = "https://skills.clawdie.si/schema/installed-package/v1"
 MAX_RECORD_BYTES: Final = 128 << 20
 MAX_RECORDS: Final = 20_000
 _NEW_SUFFIX: Final = ".pkgnew"
+_MAX_OMITTED: Final = 200
 
 
 def record_path(name: str) -> str:
@@ -72,7 +73,7 @@ def unpack_package(root: JailRoot, jail: str, admission: PackageAdmission, piece
             raise
     with root.enter("") as whole:
         sync_tree(whole, links=True)
-    return Placed(way=UNPACKED, jail=jail, omitted=tuple(sorted(staged.omitted)), record=sha256_of(record))
+    return Placed(way=UNPACKED, jail=jail, omitted=_in_short(staged), record=sha256_of(record))
 
 
 def check_package(root: JailRoot, name: str, record_sha256: Sha256) -> None:
@@ -185,6 +186,13 @@ class _Placing:
                 if any(path == item["path"] for item in record["files"]):
                     return True
         return False
+
+
+def _in_short(staged: Staged) -> tuple[str, ...]:
+    """Return what was left out, for the receipt; a very long list is complete only in the record."""
+    omitted = sorted(staged.omitted)
+    more = [f"and {len(omitted) - _MAX_OMITTED} more"] if len(omitted) > _MAX_OMITTED else []
+    return (*omitted[:_MAX_OMITTED], *more)
 
 
 @contextlib.contextmanager

@@ -75,6 +75,8 @@ def new(
     from repo_server.publishing.profiles import draft_profile
 
     wanted = _wanted_packages(packages)
+    if not waived and (waive_owner or waive_reason or waive_until):
+        raise UsageError("nothing is waived", hint="--waive-vulnerability PACKAGE=VID says what")
     waivers = [_waiver(word, waive_owner, waive_reason, waive_until) for word in waived]
     desk = open_desk(ctx, console)
     repository = desk.repository

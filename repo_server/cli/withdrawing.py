@@ -101,7 +101,9 @@ def revoke(ctx: click.Context, console: Console, severity: str, **given: Any) ->
 
 
 @click.command()
-@click.argument("what", metavar="WITHDRAWAL|NAME[==VERSION]|sha256:DIGEST|SOURCE:NAME")
+@click.argument(
+    "what", metavar="WITHDRAWAL|NAME[==VERSION]|package:NAME[==VERSION]|sha256:DIGEST|SOURCE:NAME"
+)
 @click.option("--reason", help="Why; for the first who asks. Who signs after that signs this reason.")
 @click.option("--anew", is_flag=True, help="Give another reason; signatures on the first one are dropped.")
 @_options
@@ -215,7 +217,9 @@ def _withdraw(
 
 def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedRelease]) -> Scope:
     if (what is None) is (publisher is None):
-        raise UsageError("name what to withdraw", hint="NAME, NAME==VERSION or sha256:DIGEST; or --publisher")
+        raise UsageError(
+            "name what to withdraw", hint="NAME, NAME==VERSION, package:NAME or sha256:DIGEST; or --publisher"
+        )
     if what is None:
         return Scope(publisher=publisher, releases=tuple(releases))
     if what.startswith(_DIGEST):
@@ -236,9 +240,12 @@ def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedR
 
 
 def _package_scope(text: str) -> Scope:
-    name, _, version = text.partition("==")
-    package = parse_package_name(name)
-    return Scope(package=package, package_version=parse_package_version(version) if version else None)
+    name, equals, version = text.partition("==")
+    # "NAME==" is half a version, not all of them: nobody withdraws everything by an unset variable.
+    return Scope(
+        package=parse_package_name(name),
+        package_version=parse_package_version(version) if equals else None,
+    )
 
 
 def _few(what: str, items: Sequence[str]) -> list[str]:
@@ -250,6 +257,8 @@ def _near(repository: "Repository", session: "Session", scope: Scope) -> str:
     """Return what is published that may have been meant."""
     from repo_server.publishing.origins import load_published_review, published_releases, publisher_of
 
+    if scope.package is not None:
+        return _near_packages(repository, session, scope.package)
     released = list(published_releases(repository, session))
     if scope.publisher is not None:
         known = {publisher_of(load_published_review(repository, item)) for item in released}
@@ -261,6 +270,20 @@ def _near(repository: "Repository", session: "Session", scope: Scope) -> str:
     if not meant:
         return "skillrepo status lists what is"
     return f"published are: {', '.join(meant[:_SHOWN])}"
+
+
+def _near_packages(repository: "Repository", session: "Session", name: str) -> str:
+    """Return which packages may have been meant: other versions, or one whose version was written as pkg does."""
+    from repo_server.pkgrepo.indexes import appointed_repos, published_index
+
+    indexes = [published_index(repository, session, repo) for repo in appointed_repos(repository, session)]
+    known = {package.pin for index in indexes if index is not None for package in index.all_packages()}
+    meant = sorted(pin for pin in known if name in {pin.name, str(pin)}) or sorted(
+        pin for pin in known if pin.name.casefold() == name.casefold()
+    )
+    if not meant:
+        return "skillrepo status lists the package repositories; without package: it is a skill's name"
+    return f"published are: {', '.join(f'{_PACKAGE}{pin.name}=={pin.version}' for pin in meant[:_SHOWN])}"
 
 
 def _sign(desk: Desk, draft: Draft, signer: SealedKeySigner) -> None:

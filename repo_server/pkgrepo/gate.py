@@ -260,7 +260,7 @@ def _check_changes(changes: Changes, allowed: Intent | None, found: _Found) -> N
         found.add(
             RollbackError(
                 "is older than what is published" + (f" ({allowed.reason})" if allowed and meant else ""),
-                hint="is this an old build? If it is meant: --allow-downgrade --reason TEXT",
+                hint="is this an old build? If it is meant: --allow-downgrade REASON",
             ),
             where=change,
             severity=Severity.WARNING if meant else Severity.ERROR,

@@ -1,8 +1,9 @@
 """The published index of each package repository, read as its builder signed it."""
 
 from sqlalchemy.orm import Session
+from tuf.api.metadata import Targets
 
-from repo_server.publishing.alone import published_alone
+from repo_server.publishing.alone import continued_alone, published_alone
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
 from signing.errors import NotFoundError
@@ -24,12 +25,24 @@ def appointed_repos(repository: Repository, session: Session) -> list[PackageRep
 
 
 def published_index(repository: Repository, session: Session, repo: PackageRepo) -> RepoIndex | None:
-    """Return what ``repo`` holds now; None before its first build.
+    """Return what ``repo`` holds now; None before its builder's first build, be it the first builder or a later one.
 
     Raises:
         BadSignatureError, FormatError, NotFoundError: the database or the blobs are not what was signed.
     """
-    targets = published_alone(repository, session, repo.role)
+    return _index(repository, published_alone(repository, session, repo.role), repo)
+
+
+def continued_index(repository: Repository, session: Session, repo: PackageRepo) -> RepoIndex | None:
+    """Return what the next build of ``repo`` follows, also when its builder was replaced; None before the first.
+
+    Raises:
+        BadSignatureError, FormatError, NotFoundError: as for `published_index`.
+    """
+    return _index(repository, continued_alone(repository, session, repo.role), repo)
+
+
+def _index(repository: Repository, targets: Targets | None, repo: PackageRepo) -> RepoIndex | None:
     if targets is None:
         return None
     target = targets.targets.get(repo.index_path)

@@ -57,6 +57,9 @@ class RemotePackageDesk:
     piece: int = PIECE
     at_once: int = AT_ONCE
 
+    def complete(self) -> None:
+        """See `PackageDesk`: the server does that by itself."""
+
     def standing(self, repo: PackageRepo, *, since: datetime, now: datetime) -> Standing:
         """See `PackageDesk`."""
         state = self._state(repo, now)
@@ -101,7 +104,8 @@ class RemotePackageDesk:
             try:
                 return self._hand_in_once(repo, metadata)
             except ConflictError:
-                if tries and self._is_served(repo, metadata, now):
+                # Of an earlier try whose answer was lost; or the server was killed after it had decided.
+                if self._is_served(repo, metadata, now):
                     return {}
                 raise
             except TransportError as error:

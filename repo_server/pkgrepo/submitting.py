@@ -55,7 +55,8 @@ _SHOWN: Final = 500
 class Standing:
     """What is published for one repository, checked from the anchor.
 
-    ``appointed`` are the ids of the keys that may sign for it; ``history``: the newest serial first.
+    ``appointed`` are the ids of the keys that may sign for it; ``history``: the newest serial first. ``replaced``: what
+    is published was signed by an earlier builder, whose key was taken away; it is followed, and nothing of it is kept.
     """
 
     appointed: frozenset[str]
@@ -63,6 +64,7 @@ class Standing:
     index: RepoIndex | None
     history: tuple[RepoIndex, ...]
     advisories: Advisories | None
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,9 @@ class Blob:
 
 class PackageDesk(Protocol):
     """Where builds are handed in."""
+
+    def complete(self) -> None:
+        """See to it that what was decided is served: whoever decided it may have been killed before."""
 
     def standing(self, repo: PackageRepo, *, since: datetime, now: datetime) -> Standing:
         """Return what is published for ``repo``, with the serials that were served after ``since``.
@@ -180,6 +185,7 @@ def publish(
         SkillRepoError: see `PackageDesk`, and `repo_server.pkgrepo.building`.
     """
     now, repo = clock(), wanted.repo
+    desk.complete()
     standing = desk.standing(repo, since=now - wanted.grace, now=now)
     _check_continues(standing, repo, keys)
     content = read_content(source, cache=cache, progress=_counted(tell))
@@ -196,7 +202,8 @@ def publish(
     gate.check()
     created = created_after(standing.index, now=now)
     catalogue = make_catalogue(content, keys.pkg, created=created)
-    if standing.index is not None and is_unchanged(gate, catalogue, standing.index):
+    unchanged = not standing.replaced and is_unchanged(gate, catalogue, standing.index)
+    if standing.index is not None and unchanged:
         return _renewed_if_due(desk, standing, standing.index, gate, keys, clock=clock)
     index, blobs = _composed(
         desk, source, record, wanted, standing, content=content, gate=gate, catalogue=catalogue,
@@ -226,6 +233,7 @@ def renew(
         NotFoundError: nothing is published. SkillRepoError: see `PackageDesk`.
     """
     now = clock()
+    desk.complete()
     standing = desk.standing(repo, since=now, now=now)
     _check_continues(standing, repo, keys)
     if standing.index is None:

@@ -11,12 +11,16 @@ machine; the repository checks it, from the anchor, against what is published, a
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
-from repo_server.publishing.vouched import vouched_targets
+from repo_server.db.models import MetadataRow
+from repo_server.publishing.state import current
+from repo_server.publishing.vouched import vouched_delegator, vouched_targets
 from repo_server.repository import Repository
 from signing.errors import (
+    BadSignatureError,
     ConflictError,
     FormatError,
     NotFoundError,
@@ -40,7 +44,9 @@ def next_metadata(
 
 
 def published_alone(repository: Repository, session: Session, role: str) -> Targets | None:
-    """Return what is published for ``role``, checked from the anchor; None before its first metadata.
+    """Return what is published for ``role``, checked from the anchor; None when its present holder published nothing.
+
+    What an earlier holder left, whose key was replaced since, is vouched for by nobody: clients refuse it too.
 
     Raises:
         BadSignatureError, FormatError: it is not what its holder signed.
@@ -49,6 +55,22 @@ def published_alone(repository: Repository, session: Session, role: str) -> Targ
         return vouched_targets(session, role, anchor=repository.anchor)
     except NotFoundError:
         return None
+    except BadSignatureError:
+        if _left_behind(repository, session, role) is None:
+            raise
+        return None
+
+
+def continued_alone(repository: Repository, session: Session, role: str) -> Targets | None:
+    """Return what the next metadata of ``role`` follows, its version above all; None before the first.
+
+    That is what is published, also when its holder was replaced since: clients remember versions, not holders.
+
+    Raises:
+        BadSignatureError, FormatError: it is not what a holder signed, of now or of then.
+    """
+    published = published_alone(repository, session, role)
+    return published if published is not None else _left_behind(repository, session, role)
 
 
 def check_next(
@@ -69,7 +91,7 @@ def check_next(
     lint_targets(targets, where=role)
     if list(targets.targets) != paths_of(role) or targets.delegations is not None:
         raise WrongSubjectError(f"must name {paths_of(role)[0]} and nothing else", where=role)
-    published = published_alone(repository, session, role)
+    published = continued_alone(repository, session, role)
     following = 1 if published is None else published.version + 1
     if targets.version != following:
         raise ConflictError(
@@ -97,3 +119,28 @@ def _signers(
     if not result.signed:
         raise FormatError("is signed by nobody", where=role)
     return tuple(sorted(holder_of(key) for key in result.signed.values()))
+
+
+def _left_behind(repository: Repository, session: Session, role: str) -> Targets | None:
+    """Return the newest metadata of ``role`` when an earlier ``targets`` appointed those who signed it."""
+    try:
+        left = parse(current(session, role).content, Targets, where=role)
+    except NotFoundError:
+        return None
+    root = vouched_delegator(session, TARGETS, anchor=repository.anchor)
+    statement = select(MetadataRow.content).where(MetadataRow.role == TARGETS)
+    for content in session.scalars(statement.order_by(MetadataRow.version.desc()).offset(1)):
+        earlier = parse(content, Targets, where=TARGETS)
+        if not _verified(root, TARGETS, earlier):
+            return None
+        if _verified(earlier.signed, role, left):
+            lint_targets(left.signed, where=role)
+            return left.signed
+    return None
+
+
+def _verified(delegator: Root | Targets, role: str, metadata: Metadata[Targets]) -> bool:
+    try:
+        return delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures).verified
+    except ValueError:  # nobody is appointed
+        return False

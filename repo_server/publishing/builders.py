@@ -8,10 +8,10 @@ Appointing another key for a repository that has one replaces it: so a builder's
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from securesystemslib.signer import Signer
+from securesystemslib.signer import Key, Signer
 from sqlalchemy.orm import Session
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Targets
 
@@ -26,9 +26,10 @@ from signing.format.digest import sha256_of
 from signing.format.pkg.names import PackageRepo
 from signing.keys import HeldKey, holder_of
 from signing.metadata import lint_targets, parse, render, renewed
-from signing.roles import ADVISORIES, REVOCATIONS, TARGETS, is_pkg, paths_of
+from signing.roles import ADVISORIES, REVOCATIONS, TARGETS, is_pkg, life_of, paths_of
 
 KIND: Final = "builder"
+_CLOCK_SLACK: Final = timedelta(minutes=10)
 
 
 def plan_builder(
@@ -42,14 +43,14 @@ def plan_builder(
         BadSignatureError: what is published is not what curators signed.
     """
     row = _proposed(repository, session, repo, key, now=now)
-    wanted = _appointed(_published(repository, session), repo, key, now=now).signed
+    wanted = _appointed(_published(repository, session), repo, key.to_tuf(), now=now).signed
     proposed = parse(row.content, Targets, where=TARGETS).signed
     if proposed.delegations != wanted.delegations:
         raise WrongSubjectError(
             f"another key is proposed as the builder of {repo}",
             hint="do not sign; ask the curator who proposed it, or drop it: skillrepo pkg builder --drop",
         )
-    check_builder(repository, session, repo, [row])
+    check_builder(repository, session, repo, [row], now=now)
     return proposal_standing(session, row)
 
 
@@ -88,7 +89,12 @@ def drop_builder(session: Session, repo: PackageRepo) -> None:
 
 
 def check_builder(
-    repository: Repository, session: Session, repo: PackageRepo, rows: Sequence[ProposalRow]
+    repository: Repository,
+    session: Session,
+    repo: PackageRepo,
+    rows: Sequence[ProposalRow],
+    *,
+    now: datetime,
 ) -> None:
     """Return None when ``rows`` appoint one builder for ``repo`` and do nothing else, whoever wrote them.
 
@@ -100,16 +106,19 @@ def check_builder(
     for row in rows:
         proposed = parse(row.content, Targets, where=TARGETS).signed
         lint_targets(proposed, where=TARGETS)
-        if row.role != TARGETS or proposed.targets or proposed.version != published.version + 1:
+        if row.role != TARGETS or not now < proposed.expires <= now + life_of(TARGETS).expiry + _CLOCK_SLACK:
             raise WrongSubjectError("does more than appoint a builder", where=TARGETS)
-        before, after = _roles(published), _roles(proposed)
-        role = after.pop(repo.role, None)
-        before.pop(repo.role, None)
-        before.setdefault(ADVISORIES, _advisories(published))
-        if role is None or role != _role(repo, role.keyids) or len(role.keyids) != 1 or before != after:
+        role = _roles(proposed).get(repo.role)
+        if role is None or proposed.delegations is None or len(role.keyids) != 1:
+            raise WrongSubjectError("appoints no builder, or several", where=TARGETS)
+        try:
+            wanted = _appointed(published, repo, proposed.delegations.keys[role.keyids[0]], now=now).signed
+        except ConflictError as error:
+            raise WrongSubjectError("appoints the builder of another repository", where=TARGETS) from error
+        # All of it is compared, in its order: what is not looked at here would be signed unseen.
+        wanted.expires = proposed.expires
+        if proposed.to_dict() != wanted.to_dict():
             raise WrongSubjectError("does more than appoint a builder", where=TARGETS)
-        if any(is_pkg(name) and role.keyids[0] in other.keyids for name, other in after.items()):
-            raise WrongSubjectError("appoints the builder of another repository", where=TARGETS)
 
 
 def subject_of(repo: PackageRepo) -> str:
@@ -133,7 +142,7 @@ def _proposed(
         if row.base_sha256 == base:
             return row
         drop_proposals(session, row.subject)  # something was published meanwhile
-    metadata = _appointed(_published(repository, session), repo, key, now=now)
+    metadata = _appointed(_published(repository, session), repo, key.to_tuf(), now=now)
     row = ProposalRow(
         subject=subject_of(repo),
         role=TARGETS,
@@ -152,20 +161,20 @@ def _published(repository: Repository, session: Session) -> Targets:
     return vouched_targets(session, TARGETS, anchor=repository.anchor)
 
 
-def _appointed(published: Targets, repo: PackageRepo, key: HeldKey, *, now: datetime) -> Metadata[Targets]:
+def _appointed(published: Targets, repo: PackageRepo, key: Key, *, now: datetime) -> Metadata[Targets]:
     successor = renewed(published, role=TARGETS, now=now)
     roles = _roles(successor.signed)
     for name, role in roles.items():
         if name != repo.role and is_pkg(name) and key.keyid in role.keyids:
             raise ConflictError(
-                f"{key.holder} builds {PackageRepo.of_role(name)} already",
+                f"{holder_of(key)} builds {PackageRepo.of_role(name)} already",
                 hint="one key a repository: else one could be replayed as the other",
             )
     roles.setdefault(ADVISORIES, _advisories(published))
     roles[repo.role] = _role(repo, [key.keyid])
     known = published.delegations.keys if published.delegations is not None else {}
     named = {keyid for role in roles.values() for keyid in role.keyids}
-    keys = {keyid: item for keyid, item in {**known, key.keyid: key.to_tuf()}.items() if keyid in named}
+    keys = {keyid: item for keyid, item in {**known, key.keyid: key}.items() if keyid in named}
     successor.signed.delegations = Delegations(keys, roles)
     lint_targets(successor.signed, where=TARGETS)
     return successor

@@ -55,7 +55,9 @@ def published_packages(
     Raises:
         BadSignatureError, FormatError, NotFoundError: an index cannot be read as its builder signed it.
     """
-    found = []
+    found: list[tuple[PackageRepo, PackagePin]] = []
+    if scope.sha256 is None and scope.package is None:
+        return found  # a skill is withdrawn also while an index of packages cannot be read
     for repo in appointed_repos(repository, session):
         index = published_index(repository, session, repo)
         if index is not None:

@@ -216,7 +216,7 @@ def _publish_one(
         _apply(session, rows, now=now)
         done.withdrawals.extend(entries)
     elif kind == builders.KIND:
-        builders.check_builder(repository, session, PackageRepo.parse(name), rows)
+        builders.check_builder(repository, session, PackageRepo.parse(name), rows, now=now)
         _apply(session, rows, now=now)
         done.builders.append(PackageRepo.parse(name))
     elif kind == "profile":

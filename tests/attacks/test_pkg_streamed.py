@@ -252,6 +252,15 @@ def test_a_pkg_that_misbehaves(machine: Machine, body: str, part: str) -> None:
     assert len([call for call in machine.calls if call.startswith("jls")]) == 1
 
 
+def test_a_pkg_that_reads_for_ever(machine: Machine) -> None:
+    """Always a little, so that nobody calls it silent."""
+    machine.program("pkg", "while os.read(0, 4096): time.sleep(0.1)")
+    begun = time.monotonic()
+    with pytest.raises(HostError, match="too long"):
+        machine.stream(limits=CommandLimits(gap=5, finish=5, total=1))
+    assert time.monotonic() - begun < 5
+
+
 def test_a_small_package_that_is_not_read(machine: Machine) -> None:
     """It fits into the pipe, so every write succeeds; what was not taken out of it is counted."""
     machine.program("pkg", "sys.exit(0)")

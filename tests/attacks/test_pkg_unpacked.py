@@ -299,3 +299,30 @@ def test_what_was_altered_before_the_end_of_the_birth_is_noticed(
     assert harbour.scene.tenant("boat").status.value == "failed"
     monkeypatch.undo()
     harbour.born()
+
+
+def test_words_of_a_package_do_not_become_lines_of_ours(harbour: Harbour) -> None:
+    """The name of a script is free text; it reaches terminals and the log."""
+    scripts = {"post-install\n\x1b[2Jscript harmless": "true", "x" * 5000: "true"}
+    receipt = bear(harbour, one(member(FILE, b"a"), files={FILE: said(b"a")}, scripts=scripts))
+    omitted = receipt["packages"][0]["omitted"]
+    assert "script post-install\\n\\x1b[2Jscript harmless" in omitted
+    assert all(len(line) < 100 and line.isprintable() for line in omitted)
+    assert birth_again(harbour)["packages"] == receipt["packages"]
+
+
+def birth_again(harbour: Harbour) -> dict[str, Any]:
+    return carry_out.birth(harbour.scene.mother, parse_tenant_id("boat"))
+
+
+def test_more_left_out_than_anybody_reads(harbour: Harbour) -> None:
+    names = [f"/usr/local/bin/x{number:03}" for number in range(250)]
+    data = one(
+        *(member(name, b"a", mode=0o4755) for name in names),
+        files={name: said(b"a", "04755") for name in names},
+    )
+    omitted = bear(harbour, data)["packages"][0]["omitted"]
+    assert len(omitted) == 201
+    assert omitted[-1].startswith("and ")
+    record = parse_canonical((harbour.root / "var/db/clawdie/packages/demo.json").read_bytes())
+    assert len(record["omitted"]) >= 250

@@ -95,6 +95,16 @@ def collect(folder: Path) -> None:
     )
 
 
+def build(folder: Path) -> None:
+    """Publish the build in ``folder``/build, as a build host does with a repository on its own disk."""
+    from repo_server.repository import Repository
+    from tests.support import publishing
+    from tests.support.world import World
+
+    signers = {name: _key(folder, name) for name in ("builder", "online")}
+    publishing.publish(World(folder, Repository.open(folder / "repo"), signers), folder / "build")
+
+
 def stage(folder: Path) -> None:
     from repo_server.repository import Repository
     from tests.support.world import World, skill_md
@@ -123,6 +133,7 @@ ACTIONS: dict[str, Callable[[Path], None]] = {
     "refresh": refresh,
     "stage": stage,
     "serial": serial,
+    "build": build,
     "collect": collect,
     "install": install,
 }
@@ -157,7 +168,8 @@ def _count_steps(at: int, *, names: bool) -> None:
 
     for name in WRITERS:
         module: Any = import_module(name)
-        module.write_durably = counted(module.write_durably)
+        for writer in {"write_durably", "write_pieces_durably"} & set(vars(module)):
+            setattr(module, writer, counted(getattr(module, writer)))
     if names:
         for method in ("rename", "replace", "symlink_to", "unlink"):
             setattr(Path, method, stepped(step, getattr(Path, method)))

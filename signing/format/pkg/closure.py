@@ -35,13 +35,8 @@ class Candidates:
 
 def open_dependencies(packages: Sequence[IndexedPackage]) -> tuple[tuple[PackagePin, PackagePin], ...]:
     """Return what is asked for and not there: pairs of the asking package and the dependency."""
-    candidates = Candidates(packages)
-    return tuple(
-        (package.pin, dep)
-        for package in packages
-        for dep in package.deps
-        if candidates.choose(dep.name) is None
-    )
+    names = {package.name for package in packages}
+    return tuple((package.pin, dep) for package in packages for dep in package.deps if dep.name not in names)
 
 
 def closure(packages: Iterable[IndexedPackage], wanted: Iterable[PackageName]) -> tuple[IndexedPackage, ...]:
@@ -80,13 +75,13 @@ def in_order(chosen: Mapping[PackageName, IndexedPackage]) -> tuple[IndexedPacka
     done: dict[PackageName, IndexedPackage] = {}
     for name in sorted(chosen):
         # An own stack: a chain of a thousand dependencies must not meet Python's limit of recursion.
-        stack: list[tuple[PackageName, Iterator[PackageName]]] = []
+        stack: dict[PackageName, Iterator[PackageName]] = {}
         _enter(name, chosen, done, stack)
         while stack:
-            current, rest = stack[-1]
+            current, rest = next(reversed(stack.items()))
             following = next((dep for dep in rest if dep not in done), None)
             if following is None:
-                stack.pop()
+                del stack[current]
                 done[current] = chosen[current]
             else:
                 _enter(following, chosen, done, stack)
@@ -97,12 +92,12 @@ def _enter(
     name: PackageName,
     chosen: Mapping[PackageName, IndexedPackage],
     done: Mapping[PackageName, IndexedPackage],
-    stack: list[tuple[PackageName, Iterator[PackageName]]],
+    stack: dict[PackageName, Iterator[PackageName]],
 ) -> None:
     if name in done:
         return
     if name not in chosen:
         raise FormatError(f"{name} is needed and not there", where="packages")
-    if any(name == open_name for open_name, _ in stack):
+    if name in stack:
         raise FormatError(f"{name} needs itself, by way of others", where="packages")
-    stack.append((name, iter(sorted(dep.name for dep in chosen[name].deps))))
+    stack[name] = iter(sorted(dep.name for dep in chosen[name].deps))

@@ -10,7 +10,7 @@ What is parsed is compared as tuples, so ``sorted(versions, key=VersionKey.of)``
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from itertools import zip_longest
 from typing import Final, Self, TypeVar
 
@@ -43,14 +43,7 @@ class VersionKey:
     @classmethod
     def of(cls, text: str) -> Self:
         """Return the key of any text: pkg finds a meaning in every one."""
-        rest, _, version = text.rpartition("-")[2].rpartition("_")
-        if not rest:
-            rest, version = version, ""
-            if "," in rest:
-                rest, _, epoch = rest.rpartition(",")
-                return cls(_number(epoch), _blocks(rest), 0)
-        revision, comma, epoch = version.rpartition(",")
-        return cls(_number(epoch if comma else ""), _blocks(rest), _number(revision if comma else version))
+        return cls(*_parts(text))
 
     def __lt__(self, other: "VersionKey") -> bool:
         """Return whether this is the older version."""
@@ -87,6 +80,19 @@ def _compare(one: VersionKey, other: VersionKey) -> int:
 
 def _sign(one: int, other: int) -> int:
     return (one > other) - (one < other)
+
+
+@lru_cache(maxsize=1 << 15)  # a repository names the same version many times
+def _parts(text: str) -> tuple[int, tuple[Block, ...], int]:
+    """Return epoch, blocks and revision."""
+    rest, _, version = text.rpartition("-")[2].rpartition("_")
+    if not rest:
+        rest, version = version, ""
+        if "," in rest:
+            rest, _, epoch = rest.rpartition(",")
+            return _number(epoch), _blocks(rest), 0
+    revision, comma, epoch = version.rpartition(",")
+    return _number(epoch if comma else ""), _blocks(rest), _number(revision if comma else version)
 
 
 def _number(text: str) -> int:

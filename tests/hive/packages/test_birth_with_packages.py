@@ -5,12 +5,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from hive import trust
 from hive.birth.carry_out import birth, plan
 from hive.birth.journal import receipts_of
-from hive.db.session import snapshot
+from hive.db.session import snapshot, transaction
 from hive.packages.jail_config import PUBLIC_NAMES
 from hive.packages.unpack import record_path
+from signing.errors import RollbackError
 from signing.format.canonical import parse_canonical
 from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
@@ -157,3 +160,26 @@ def test_a_slow_download_is_no_reason_to_look_at_old_evidence(harbour: Harbour) 
     harbour.born()
     decided = [record.time for record in harbour.scene.events("boat") if record.event == "admission"]
     assert len(decided) == 3
+
+
+def test_a_repository_that_was_founded_anew_begins_with_serial_one(harbour: Harbour) -> None:
+    """Replacing the anchor is a recorded act, and forgets the serials that the old one led to."""
+    harbour.born()
+    mother = harbour.scene.mother
+    with transaction(mother.engine) as session:
+        assert trust.serials(session)
+        trust.replace(session, mother.client.anchor_sha256, reason="founded anew", now=now())
+        assert trust.serials(session) == {}
+
+
+def test_a_serial_that_this_host_has_seen_is_the_least_it_takes(harbour: Harbour) -> None:
+    with transaction(harbour.scene.mother.engine) as session:
+        for serial in (4, 4, 7):
+            trust.remember_serial(session, replace(harbour.shelf.index, serial=serial))
+        for index in (
+            replace(harbour.shelf.index, serial=6),
+            replace(harbour.shelf.index, serial=8, repository="other.example"),
+        ):
+            with pytest.raises(RollbackError):
+                trust.remember_serial(session, index)
+        assert trust.serials(session) == {"FreeBSD:14:amd64/latest": 7}
