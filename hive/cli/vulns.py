@@ -121,30 +121,32 @@ def _document(exams: Sequence[BirthExam], known: Known, feed: bytes | None, now:
     }
 
 
-class _ReportError(RejectedError):
-    """A refusal that carries the whole report into ``--json``."""
+class _OpenError(VulnerableError):
+    """Something is open; the whole report goes into ``--json``."""
 
     def to_document(self) -> dict[str, Any]:
         """Return the error with the report beside it, as an object and not as text."""
-        return {
-            "code": self.code,
-            "message": str(self),
-            "hint": self.hint,
-            "report": self.facts["report"],
-        }
+        return _with_report(self)
 
 
-class _OpenError(_ReportError, VulnerableError):
-    code = VulnerableError.code
-    exit_status = VulnerableError.exit_status
+class _NotCheckedError(CouldNotVerifyError):
+    """A birth could not be checked; the whole report goes into ``--json``."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the error with the report beside it, as an object and not as text."""
+        return _with_report(self)
 
 
-class _NotCheckedError(_ReportError, CouldNotVerifyError):
-    code = CouldNotVerifyError.code
-    exit_status = CouldNotVerifyError.exit_status
+def _with_report(error: SkillRepoError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "message": str(error),
+        "hint": error.hint,
+        "report": error.facts["report"],
+    }
 
 
-def _refusal(exams: Sequence[BirthExam], document: dict[str, Any]) -> _ReportError | None:
+def _refusal(exams: Sequence[BirthExam], document: dict[str, Any]) -> SkillRepoError | None:
     problems = [f"{exam.birth.tenant.tenant_id}: {exam.problem}" for exam in exams if exam.problem]
     missed = f"; and {len(problems)} birth(s) could not be checked" if problems else ""
     affected = [exam.birth.tenant.tenant_id for exam in exams if exam.open]

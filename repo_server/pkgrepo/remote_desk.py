@@ -63,6 +63,16 @@ class RemotePackageDesk:
     def standing(self, repo: PackageRepo, *, since: datetime, now: datetime) -> Standing:
         """See `PackageDesk`."""
         state = self._state(repo, now)
+        left = state.left_behind()
+        if left is not None:
+            return Standing(
+                appointed=appointed_in(state.trusted.targets, repo),
+                targets=left,
+                index=state.index_of(left),
+                history=(),
+                advisories=state.advisories(),
+                replaced=True,
+            )
         return Standing(
             appointed=appointed_in(state.trusted.targets, repo),
             targets=state.targets(),

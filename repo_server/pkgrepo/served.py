@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import MetaFile, Root, Snapshot, Targets, Timestamp
 
 from repo_server.pkgrepo.places import BY_SHA256
 from repo_server.pkgrepo.reading import RepositoryReader, open_repository
@@ -118,7 +118,7 @@ class ServedState:
             VerificationError, FormatError: it is not what the builder signed. NotFoundError: it is withheld.
         """
         targets = self.targets()
-        return self._index(targets) if targets is not None else None
+        return self.index_of(targets) if targets is not None else None
 
     def history(self, *, since: datetime) -> tuple[RepoIndex, ...]:
         """Return the serials that were served after ``since``, the newest first, as far as they are still there.
@@ -160,10 +160,32 @@ class ServedState:
         meta = self.trusted.snapshot.meta.get(f"{role}.json")
         if meta is None:
             return None
+        return self._as_named(_signed(self.files[role], self.trusted.targets, role), role, meta)
+
+    def left_behind(self) -> Targets | None:
+        """Return what an earlier builder left, whose key was replaced since: the next version follows it.
+
+        None when the present builder, or nobody, signed what is served.
+
+        Raises:
+            BadSignatureError: nobody ever appointed signed it. VerificationError, FormatError: it is something else.
+        """
+        role = self.repo.role
+        meta = self.trusted.snapshot.meta.get(f"{role}.json")
+        if meta is None or _is_signed(self.files[role], self.trusted.targets, role):
+            return None
+        with self.site.below(self.site.skills, "metadata") as reader, suppress(NotFoundError):
+            for version in range(self.trusted.targets.version - 1, 0, -1):
+                data = reader.load(f"{version}.{TARGETS}.json", max_bytes=MAX_ROLE_BYTES)
+                earlier = _signed(data, self.trusted.root, TARGETS)
+                if _is_signed(self.files[role], earlier, role):
+                    return self._as_named(_signed(self.files[role], earlier, role), role, meta)
+        raise BadSignatureError("is signed by nobody who was ever appointed", where=role)
+
+    def _as_named(self, targets: Targets, role: str, meta: MetaFile) -> Targets:
         length, digest = lint_meta(meta, where=role)
         data = self.files[role]
         check_sha256(data, digest, where=role)
-        targets = _signed(data, self.trusted, role)
         if (len(data), targets.version) != (length, meta.version):
             raise RollbackError("is not what the snapshot names", where=role)
         return targets
@@ -171,7 +193,7 @@ class ServedState:
     def versions(self) -> dict[str, int]:
         """Return the versions that are to be remembered: what people and builders sign, never the online key's."""
         found = {ROOT: self.trusted.root.version, TARGETS: self.trusted.targets.version}
-        if (targets := self.targets()) is not None:
+        if (targets := self.left_behind() or self.targets()) is not None:
             found[self.repo.role] = targets.version
         return found
 
@@ -179,17 +201,22 @@ class ServedState:
         targets = self.targets()
         if targets is None:
             return
-        yield self._index(targets)
+        yield self.index_of(targets)
         with self.site.below(self.site.skills, "metadata") as reader:
             for version in range(targets.version - 1, 0, -1):
                 name = f"{version}.{self.repo.role}.json"
                 try:
                     data = reader.load(name, max_bytes=MAX_ROLE_BYTES)
-                    yield self._index(_signed(data, self.trusted, self.repo.role))
+                    yield self.index_of(_signed(data, self.trusted.targets, self.repo.role))
                 except (NotFoundError, BadSignatureError):
                     return  # dropped here, or signed by a builder that was replaced
 
-    def _index(self, targets: Targets) -> RepoIndex:
+    def index_of(self, targets: Targets) -> RepoIndex:
+        """Return the index that ``targets`` of this role names.
+
+        Raises:
+            NotFoundError: it names none, or that is withheld. VerificationError, FormatError: it is something else.
+        """
         target = targets.targets.get(self.repo.index_path)
         if target is None:
             raise NotFoundError(f"{self.repo.role} names no index")
@@ -255,19 +282,21 @@ def _fetch(
     return files, roots
 
 
-def _signed(data: bytes, trusted: TrustedMetadata, role: str) -> Targets:
-    """Return metadata of ``role`` signed by whom the chain appoints now."""
+def _signed(data: bytes, delegator: Root | Targets, role: str) -> Targets:
+    """Return metadata of ``role`` signed by whom ``delegator`` appoints."""
+    if not _is_signed(data, delegator, role):
+        raise BadSignatureError("is not signed by whom the anchor's chain appoints now", where=role)
+    targets = parse(data, Targets, where=role).signed
+    lint_targets(targets, where=role)
+    return targets
+
+
+def _is_signed(data: bytes, delegator: Root | Targets, role: str) -> bool:
     metadata = parse(data, Targets, where=role)
     try:
-        verified = trusted.targets.get_verification_result(
-            role, metadata.signed_bytes, metadata.signatures
-        ).verified
+        return delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures).verified
     except ValueError:  # nobody is appointed
-        verified = False
-    if not verified:
-        raise BadSignatureError("is not signed by whom the anchor's chain appoints now", where=role)
-    lint_targets(metadata.signed, where=role)
-    return metadata.signed
+        return False
 
 
 def _same(data: bytes, digest: Sha256, name: str) -> None:

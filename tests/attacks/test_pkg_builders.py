@@ -33,7 +33,8 @@ from signing.keys import HeldKey
 from signing.keystore import PUBLIC_SUFFIX
 from signing.metadata import build_target, parse, render
 from signing.roles import ADVISORIES, PROFILES, SKILLS, TARGETS
-from tests.support.publishing import keys_of, later, make_build, publish
+from tests.repo_server.desk.scene import Scene
+from tests.support.publishing import keys_of, later, make_build, publish, remote_desk
 from tests.support.withdrawing import withdraw
 from tests.support.world import PACKAGES, World, now
 
@@ -354,3 +355,17 @@ def test_a_signature_that_nobody_ever_gave_is_not_an_earlier_holder_s(world: Wor
     for read in (published_index, continued_index):
         with pytest.raises(BadSignatureError), snapshot(world.repository.engine) as session:
             read(world.repository, session, PACKAGES)
+
+
+def test_the_successor_goes_on_from_another_host_too(world: World, tmp_path: Path) -> None:
+    build = make_build(tmp_path / "one", {"demo": "1.0"})
+    with Scene(world, tmp_path / "desk").serving() as scene:
+        desk = remote_desk(scene, tmp_path / "host")
+        assert publish(world, build, desk=desk).index.serial == 1
+        appoint(world, "mallory", repo=PACKAGES)
+        world.publish()
+        with pytest.raises((ThresholdError, NotEntitledError)):
+            publish(world, build, desk=desk, at=later(minutes=1))
+        again = publish(world, build, desk=desk, keys=keys_of(world, builder="mallory"), at=later(minutes=1))
+    assert (again.state, again.index.serial, again.index.kept) == ("published", 2, ())
+    assert versions(world)[PACKAGES.role] == 2

@@ -58,8 +58,7 @@ def four_attacks(stage: Stage, url: str) -> None:
 
 def same_size_forgery(stage: Stage, _url: str) -> None:
     """The server hands out another package of the same size; a signature over a catalogue does not notice."""
-    index = stage.run("skillrepo-client", *_client(stage), "download", _index_target(), quiet=True)
-    digest = _digest_of(Path(index["path"]), "demo-base")
+    digest = _digest_of(_index(stage), "demo-base")
     served = _public(stage) / "by-sha256" / f"{digest}.pkg"
     content = served.read_bytes()
     forged = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
@@ -181,7 +180,7 @@ def _whole_build(packages: Path, build: str, name: str) -> None:
 def _accepted_by_pkg_refused_by_us(stage: Stage, url: str) -> None:
     site = f"{url}/pkg/{REPO}"
     trusted = _public(stage) / "fingerprints" / REPO
-    index = stage.run("skillrepo-client", *_client(stage), "download", _index_target(), quiet=True)["path"]
+    index = str(_index(stage))
     words = ["skillrepo", "pkg", "verify", site, "--fingerprints", str(trusted), "--packages", "none"]
     stage.run(*words)
     stage.say("that is all that pkg looks at: it would take this. Held against our signed index:")
@@ -196,16 +195,15 @@ def _birth_refused(stage: Stage, tenant: str, *, code: str) -> None:
     stage.refused("hive", "--state", state, "birth", tenant, code=code)
 
 
-def _client(stage: Stage) -> tuple[str, ...]:
-    folder = stage.folder / "client"
+def _index(stage: Stage) -> Path:
+    """Fetch the signed index as anybody can, who has the trust anchor."""
+    folder, places = stage.folder / "client", stage.folder / "index"
+    words = ("skillrepo-client", "--metadata-dir", str(folder))
     if not folder.exists():
-        anchor = str(stage.folder / "repo" / "trust-anchor.json")
-        stage.run("skillrepo-client", "--metadata-dir", str(folder), "init", anchor, quiet=True)
-    return "--metadata-dir", str(folder), "--server", stage.environment["HIVE_SERVER"]
-
-
-def _index_target() -> str:
-    return f"pkg/{REPO}/repo.json"
+        stage.run(*words, "init", str(stage.folder / "repo" / "trust-anchor.json"), quiet=True)
+    named = ("--target-name", f"pkg/{REPO}/repo.json", "--target-dir", str(places))
+    stage.run(*words, "--server", stage.environment["HIVE_SERVER"], *named, "download")
+    return next(path for path in places.rglob("*") if path.is_file())
 
 
 def _digest_of(index: Path, name: str) -> str:
