@@ -1,4 +1,6 @@
-"""What poudriere left: the folder of a finished build, and what it says about that build (edge; reference/freebsd-pkg §7).
+"""What poudriere left: the folder of a finished build, and what it says about that build (edge).
+
+reference/freebsd-pkg §7.
 
     POUDRIERE_DATA/packages/143amd64-clawdie/.latest -> .real_1795348800     a build; the link is switched by rename
     POUDRIERE_DATA/packages/143amd64-clawdie/.buildname -> .latest/.buildname

@@ -1,4 +1,6 @@
-r"""The protocol between pkg (or poudriere) and a program that signs for it (edge; reference/freebsd-pkg §3).
+r"""The protocol between pkg (or poudriere) and a program that signs for it (edge).
+
+reference/freebsd-pkg §3.
 
     in    5d0c…e1\n                                   H, 64 lower-case hexadecimal digits; the input stays open after it
     out   [TYPE\necdsa\n]SIGNATURE\n<bytes>\nCERT\n<bytes>END\n

@@ -92,22 +92,20 @@ def verify(
     )
 
 
-class _VerdictError(RejectedError):
-    """A refusal that carries the whole verdict into ``--json``."""
-
+class _RefusedError(VerificationError):
     def to_document(self) -> dict[str, Any]:
         """Return the error with the verdict beside it, as an object and not as text."""
-        return {"code": self.code, "message": str(self), "verdict": self.facts["verdict"]}
+        return _with_verdict(self)
 
 
-class _RefusedError(_VerdictError, VerificationError):
-    code = VerificationError.code
-    exit_status = VerificationError.exit_status
+class _DamagedError(FormatError):
+    def to_document(self) -> dict[str, Any]:
+        """Return the error with the verdict beside it, as an object and not as text."""
+        return _with_verdict(self)
 
 
-class _DamagedError(_VerdictError, FormatError):
-    code = FormatError.code
-    exit_status = FormatError.exit_status
+def _with_verdict(error: RejectedError) -> dict[str, Any]:
+    return {"code": error.code, "message": str(error), "verdict": error.facts["verdict"]}
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
