@@ -1,8 +1,11 @@
 """The one door into a jail.
 
-    admit(evidence, …) -> Admission        or an error; there is no third outcome
+    admit(evidence, …) -> Admission        a skill or an identity layer
+                       -> PackageAdmission a package
+                                           or an error; there is no third outcome
 
-Only an `Admission` can be materialised (`hive.jails.materialise`), and only `admit` makes one. The function is
+Only an `Admission` can be materialised (`hive.jails.materialise`), only a `PackageAdmission` can be installed
+(`hive.packages.install`), and only `admit` makes them. Two halves, one rule. The function is
 pure and denies by default: evidence of a type that no rule below names is refused, and so is evidence that is
 too old, about something else than the lock pins, withdrawn, or external for a tenant of the paid tier.
 
@@ -14,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, assert_never, final
+from typing import Any, Final, NoReturn, assert_never, final, overload
 
 from hive.external import ExternalBundle, OptIn
 from hive.policy import Policy
@@ -24,6 +27,7 @@ from signing.errors import (
     NotEntitledError,
     NotFirstPartyError,
     ThresholdError,
+    VulnerableError,
     WrongSubjectError,
 )
 from signing.evidence import VerifiedProfile, VerifiedRelease, VerifiedRevocations
@@ -32,11 +36,14 @@ from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.moment import render_moment
 from signing.format.names import Pin
+from signing.format.pkg.names import PackagePin
 from signing.format.withdrawal import Withdrawal, Withdrawn
+from signing.package_evidence import VerifiedAdvisories, VerifiedPackage
 from signing.sealed import unchangeable
 from signing.withdrawals import refusal
 
-Evidence = VerifiedRelease | ExternalBundle
+Evidence = VerifiedRelease | ExternalBundle | VerifiedPackage
+PACKAGE: Final = "package"
 
 
 class _Seal:
@@ -70,8 +77,30 @@ class Admission:
         return self.bundle.manifest.tree_digest
 
 
+@unchangeable
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageAdmission:
+    """This package may enter that tenant's jail, now. ``record`` says why, for the audit log."""
+
+    tenant: Tenant
+    package: VerifiedPackage
+    record: Mapping[str, Any]
+    seal: InitVar[_Seal]
+
+    def __post_init__(self, seal: _Seal) -> None:
+        if seal is not _SEAL:
+            raise TypeError("PackageAdmission comes from hive.admission.admit()")
+
+    @property
+    def pin(self) -> PackagePin:
+        """Which package is let in."""
+        return self.package.package.pin
+
+
+@overload
 def admit(
-    evidence: Evidence,
+    evidence: VerifiedRelease | ExternalBundle,
     *,
     tenant: Tenant,
     profile: VerifiedProfile,
@@ -80,22 +109,51 @@ def admit(
     opt_ins: Sequence[OptIn],
     policy: Policy,
     now: datetime,
-) -> Admission:
+) -> Admission: ...
+
+
+@overload
+def admit(
+    evidence: VerifiedPackage,
+    *,
+    tenant: Tenant,
+    profile: VerifiedProfile,
+    revocations: VerifiedRevocations,
+    advisories: VerifiedAdvisories,
+    policy: Policy,
+    now: datetime,
+) -> PackageAdmission: ...
+
+
+def admit(
+    evidence: Evidence,
+    *,
+    tenant: Tenant,
+    profile: VerifiedProfile,
+    revocations: VerifiedRevocations,
+    policy: Policy,
+    now: datetime,
+    kind: Kind | None = None,
+    opt_ins: Sequence[OptIn] = (),
+    advisories: VerifiedAdvisories | None = None,
+) -> Admission | PackageAdmission:
     """Return the admission of ``evidence`` into the jail of ``tenant``.
 
     Args:
         evidence: what was verified; or an external bundle, which nobody vouches for.
         tenant: the row of the registry; its tier decides.
         profile: what the tenant's row names; every first-party bundle must be pinned by it, to the byte.
-        kind: what the profile uses it as.
+        kind: what the profile uses a bundle as.
         revocations: the fresh list; without it this function cannot be called.
         opt_ins: the tenant's recorded consents.
+        advisories: the fresh list of known vulnerabilities; no package is admitted without it.
         policy: the demands on first-party evidence.
         now: the moment for which the decision holds.
 
     Raises:
         NotFirstPartyError: external, and the tier or the lack of a valid opt-in forbids it.
         RevokedError, QuarantinedError, YankedError: withdrawn.
+        VulnerableError: a package with a known vulnerability that nobody waived.
         WrongSubjectError, ThresholdError, CouldNotVerifyError, NotEntitledError.
     """
     if profile.profile.pin != tenant.profile:
@@ -110,6 +168,13 @@ def admit(
         policy=policy,
         now=now,
     )
+    if isinstance(evidence, VerifiedPackage):
+        _check_package_pinned(evidence, profile)
+        waived = _check_vulnerabilities(evidence, profile, advisories, policy, now)
+        record = MappingProxyType({**verdict, **waived})
+        return PackageAdmission(tenant=tenant, package=evidence, record=record, seal=_SEAL)
+    if kind is None:
+        raise WrongSubjectError(f"{evidence.pin} is pinned as nothing")
     if isinstance(evidence, VerifiedRelease):
         _check_pinned(evidence, kind, profile)
         bundle = evidence.bundle.bundle
@@ -150,25 +215,23 @@ def judge(
     _check_fresh(revocations.target.checked_at, policy, now, "the list of revocations")
     match evidence:
         case VerifiedRelease():
-            reasons, bundle = _first_party(evidence, policy, now), evidence.bundle.bundle
-            archive = evidence.bundle.target.sha256
+            reasons = {**_identity(evidence.bundle.bundle), **_first_party(evidence, policy, now)}
         case ExternalBundle():
-            reasons, bundle = _external(evidence, tenant, opt_ins, now), evidence.bundle
-            archive = evidence.sha256
+            reasons = {**_identity(evidence.bundle), **_external(evidence, tenant, opt_ins, now)}
+        case VerifiedPackage():
+            reasons = _first_party_package(evidence, policy, now)
         case _:  # default deny: whatever else is handed in, it is not evidence
             _deny(evidence)
-    tree = bundle.manifest.tree_digest
-    withdrawals = revocations.covering(evidence.pin, bundle_sha256=archive, tree_sha256=tree)
+    pin = evidence.package.pin if isinstance(evidence, VerifiedPackage) else evidence.pin
+    withdrawals = _covering(revocations, evidence)
     for entry in withdrawals:
         if not _kept(entry, evidence, profile_sha256):
-            raise refusal(entry, evidence.pin)
+            raise refusal(entry, pin)
     return MappingProxyType(
         {
             "tenant": tenant.tenant_id,
             "tier": tenant.tier.value,
-            "pin": str(evidence.pin),
-            "kind": bundle.manifest.kind.value,
-            "tree_sha256": tree,
+            "pin": str(pin),
             "policy_sha256": policy.sha256,
             "revocations_version": revocations.target.role_version,
             "verdict": "admitted",
@@ -185,10 +248,27 @@ def _kept(entry: Withdrawal, evidence: Evidence, profile_sha256: Sha256 | None) 
     """
     return (
         entry.state is Withdrawn.YANKED
-        and isinstance(evidence, VerifiedRelease)
+        and isinstance(evidence, VerifiedRelease | VerifiedPackage)
         and profile_sha256 is not None
         and entry.keeps(profile_sha256)
     )
+
+
+def _identity(bundle: Bundle) -> dict[str, str]:
+    return {"kind": bundle.manifest.kind.value, "tree_sha256": bundle.manifest.tree_digest}
+
+
+def _covering(revocations: VerifiedRevocations, evidence: Evidence) -> tuple[Withdrawal, ...]:
+    match evidence:
+        case VerifiedPackage():
+            return revocations.covering_package(evidence.package.pin, sha256=evidence.package.sha256)
+        case VerifiedRelease():
+            archive, tree = evidence.bundle.target.sha256, evidence.bundle.tree_sha256
+        case ExternalBundle():
+            archive, tree = evidence.sha256, evidence.bundle.manifest.tree_digest
+        case _:
+            assert_never(evidence)
+    return revocations.covering(evidence.pin, bundle_sha256=archive, tree_sha256=tree)
 
 
 def _recorded(entry: Withdrawal) -> dict[str, str]:
@@ -218,6 +298,66 @@ def _first_party(release: VerifiedRelease, policy: Policy, now: datetime) -> dic
         "signer_keyids": list(target.signer_keyids),
         "reviewed_by": list(review.reviewers),
     }
+
+
+def _first_party_package(evidence: VerifiedPackage, policy: Policy, now: datetime) -> dict[str, Any]:
+    target = evidence.packages.target
+    _check_fresh(target.checked_at, policy, now, f"the index of {evidence.packages.repo}")
+    return {
+        "kind": PACKAGE,
+        "sha256": evidence.package.sha256,
+        "source": "first-party",
+        "repository": str(evidence.packages.repo),
+        "serial": evidence.packages.index.serial,
+        "index_sha256": target.sha256,
+        "role": target.role,
+        "role_version": target.role_version,
+        "signed_by": list(target.signers),
+        "signer_keyids": list(target.signer_keyids),
+    }
+
+
+def _check_package_pinned(evidence: VerifiedPackage, profile: VerifiedProfile) -> None:
+    package, repo = evidence.package, evidence.packages.repo
+    pinned = profile.profile.packages_for(repo.abi)
+    items = {item.pin.name: item for item in pinned.items} if pinned is not None else {}
+    item = items.get(package.name)
+    if pinned is None or item is None:
+        raise NotEntitledError(
+            f"{package.pin} is not pinned by {profile.profile.pin}", hint="pin it, sign the profile"
+        )
+    if (pinned.repo, item.pin, item.sha256) != (repo, package.pin, package.sha256):
+        raise WrongSubjectError(
+            f"{package.pin} of {repo} is not the package that the profile pins",
+            hint="the profile pins digests; look at both",
+        )
+
+
+def _check_vulnerabilities(
+    evidence: VerifiedPackage,
+    profile: VerifiedProfile,
+    advisories: VerifiedAdvisories | None,
+    policy: Policy,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return what the record says of waived vulnerabilities; what nobody answers for is refused."""
+    pin = evidence.package.pin
+    if advisories is None:
+        raise CouldNotVerifyError(f"nothing is known about vulnerabilities of {pin}")
+    _check_fresh(advisories.target.checked_at, policy, now, "the list of vulnerabilities")
+    waivers = {waiver.key: waiver for waiver in profile.profile.waivers if now < waiver.expires_at}
+    found = advisories.advisories.affecting(pin.name, pin.version)
+    for advisory in found:
+        if (pin, advisory.vid) not in waivers:
+            raise VulnerableError(
+                f"{pin} is vulnerable: {advisory.topic} ({advisory.vid})",
+                hint="pin a version that is not; or waive it in the profile, with an owner, a reason and an end",
+                package=str(pin),
+                vid=advisory.vid,
+                cves=list(advisory.cves),
+            )
+    waived = [waivers[pin, advisory.vid].to_json() for advisory in found]
+    return {"advisories_sha256": advisories.target.sha256, **({"waived": waived} if waived else {})}
 
 
 def _check_pinned(release: VerifiedRelease, kind: Kind, profile: VerifiedProfile) -> None:

@@ -5,10 +5,15 @@
     server = "https://skills.clawdie.si"
     jail_root_base = "/usr/local/bastille/jails"
     state = "/var/db/hive/state"
+    abi = "FreeBSD:14:amd64"
+    pkg_server = "https://pkg.clawdie.si"
+    package_store_bytes = "21474836480"
 
 Nothing in here can weaken admission: who is trusted is the anchor, and what a tier may have is code.
 """
 
+import platform
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,8 +21,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from signing.errors import FormatError, NotFoundError, UsageError
+from signing.format.pkg.names import Abi, parse_abi
 
+DEFAULT_STORE_BYTES: Final = 20 << 30
 _SQLITE: Final = "sqlite:///"
+_RELEASE: Final = re.compile(r"([1-9][0-9]{0,2})\.[0-9]+-.*", re.ASCII)
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
+# What uname calls a machine, and pkg its packages for it.
+_ARCHITECTURES: Final = {"amd64": "amd64", "arm64": "aarch64", "i386": "i386", "riscv": "riscv64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +40,9 @@ class HiveConfig:
     server: str | None = None
     jail_root_base: str | None = None
     state: str | None = None
+    abi: str | None = None
+    pkg_server: str | None = None
+    package_store_bytes: str | None = None
 
     @classmethod
     def load(cls, path: Path | None, given: Mapping[str, Any]) -> Self:
@@ -62,6 +76,30 @@ class HiveConfig:
             return Path(self.db_url.removeprefix(_SQLITE)).with_suffix(".state")
         return Path(self.need("state", "--state DIR or HIVE_STATE"))
 
+    @property
+    def host_abi(self) -> Abi | None:
+        """The ABI of the jails here: as it was given, else that of the running FreeBSD; elsewhere None.
+
+        Raises:
+            FormatError: what was given is none.
+        """
+        if self.abi is not None:
+            return parse_abi(self.abi, where="abi")
+        return abi_of(platform.system(), platform.release(), platform.machine())
+
+    @property
+    def store_bytes(self) -> int:
+        """How large the store of packages may become.
+
+        Raises:
+            FormatError: not a number of bytes.
+        """
+        if self.package_store_bytes is None:
+            return DEFAULT_STORE_BYTES
+        if not _NUMBER.fullmatch(self.package_store_bytes):
+            raise FormatError("not a number of bytes", where="package_store_bytes")
+        return int(self.package_store_bytes)
+
     def need(self, name: str, how: str) -> str:
         """Return a setting.
 
@@ -72,6 +110,15 @@ class HiveConfig:
         if value is None:
             raise UsageError(f"no {name.replace('_', ' ')}", hint=f"give {how}")
         return str(value)
+
+
+def abi_of(system: str, release: str, machine: str) -> Abi | None:
+    """Return the ABI of a machine as uname describes it; None when it is no FreeBSD that we know."""
+    match = _RELEASE.fullmatch(release)
+    architecture = _ARCHITECTURES.get(machine)
+    if system != "FreeBSD" or match is None or architecture is None:
+        return None
+    return parse_abi(f"FreeBSD:{match[1]}:{architecture}")
 
 
 def _read(path: Path) -> dict[str, Any]:

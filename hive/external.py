@@ -4,13 +4,16 @@ An `ExternalBundle` says nothing about trust: it is well-formed, and its digest 
 digest, so consent to one set of bytes is not consent to what the same source offers tomorrow.
 """
 
+import io
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from typing import Final, final
 
+from signing.errors import NotFirstPartyError, SkillRepoError
 from signing.format.archive import Bundle, read_bundle
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin, TenantId
+from signing.format.pkg.archive import read_package
 from signing.sealed import unchangeable
 
 
@@ -41,8 +44,10 @@ def read_external(data: bytes) -> ExternalBundle:
     """Return the bundle written as ``data``.
 
     Raises:
-        FormatError, DigestMismatchError: it is not one, or its manifest lies.
+        NotFirstPartyError: it is a package; there is no consent to those, for any tier.
+        FormatError, DigestMismatchError: it is no bundle, or its manifest lies.
     """
+    _check_no_package(data)
     bundle = read_bundle(data)
     return ExternalBundle(pin=bundle.manifest.pin, sha256=sha256_of(data), bundle=bundle, seal=_SEAL)
 
@@ -67,3 +72,14 @@ class OptIn:
             and self.bundle_sha256 == external.sha256
             and now < self.expires_at
         )
+
+
+def _check_no_package(data: bytes) -> None:
+    try:
+        package = read_package(io.BytesIO(data)).manifest.pin
+    except SkillRepoError:
+        return
+    raise NotFirstPartyError(
+        f"{package} is a package: packages come from our own builds, for every tier",
+        hint="build it with poudriere, publish it (skillrepo pkg publish), then pin it in the profile",
+    )

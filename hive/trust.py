@@ -3,18 +3,20 @@
 The first birth pins the anchor that the operator configured by file. From then on another anchor, by whatever
 option or variable, is refused until the operator replaces it in a recorded act (``hive trust replace``); and a
 repository state older than one already seen, or with a list that lost an entry, is refused even if the client's
-own memory was lost.
+own memory was lost. The same for packages: a builder's key that signs an old index again, or another repository's.
 """
 
 from datetime import datetime
 
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from hive import audit
-from hive.db.models import TrustRow
+from hive.db.models import SeenSerialRow, TrustRow
 from repo_client.client import Standing
 from signing.errors import CouldNotVerifyError, RollbackError
 from signing.format.digest import Sha256
+from signing.format.pkg.index import RepoIndex
 from signing.withdrawals import check_continues
 
 _ROW = 1
@@ -73,6 +75,32 @@ def remember(session: Session, standing: Standing) -> None:
     session.flush()
 
 
+def remember_serial(session: Session, index: RepoIndex) -> None:
+    """Raise the highest serial seen of this package repository to that of ``index``.
+
+    Raises:
+        RollbackError: it is lower than one already seen, or the index is another repository's.
+    """
+    row = session.get(SeenSerialRow, str(index.repo))
+    if row is None:
+        row = SeenSerialRow(repo=str(index.repo), repository=index.repository, serial=0)
+        session.add(row)
+    if row.repository != index.repository or index.serial < row.serial:
+        raise RollbackError(
+            f"{index.repo}: serial {index.serial} of {index.repository} is offered,"
+            f" this host has seen serial {row.serial} of {row.repository}",
+            hint="do not go on: the builder's key signs an older or another repository",
+        )
+    row.serial = index.serial
+    session.flush()
+
+
+def serials(session: Session) -> dict[str, int]:
+    """Return the highest serial seen of each package repository."""
+    rows = session.scalars(select(SeenSerialRow).order_by(SeenSerialRow.repo))
+    return {row.repo: row.serial for row in rows}
+
+
 def replace(session: Session, anchor_sha256: Sha256, *, reason: str, now: datetime) -> str | None:
     """Trust another anchor from now on, on record; return the digest of the one before."""
     row = session.get(TrustRow, _ROW)
@@ -83,6 +111,7 @@ def replace(session: Session, anchor_sha256: Sha256, *, reason: str, now: dateti
     row.anchor_sha256, row.online_sha256 = anchor_sha256, ""
     row.root_version = row.timestamp_version = row.snapshot_version = row.withdrawals = 0
     row.withdrawals_head = ""
+    session.execute(delete(SeenSerialRow))  # whoever founds anew begins with serial 1 again
     facts = {"before": before, "anchor_sha256": anchor_sha256, "reason": reason}
     audit.append(session, event="trust.replaced", facts=facts, now=now)
     return before

@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 from repo_client.fetcher import FetchLimits
-from repo_client.memory import remember_withdrawals
+from repo_client.memory import remember_serial, remember_withdrawals
+from repo_client.packages import PackageSource, PackageStore, Progress, package_server
 from repo_client.store import TreeStore
 from repo_client.updater import Server, Update, refreshed
 from signing.errors import FormatError
@@ -32,7 +33,15 @@ from signing.evidence import (
 )
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import REVOCATIONS_PATH, Pin, TargetPath
+from signing.format.pkg.names import ADVISORIES_PATH, PackageRepo
 from signing.format.revocations import MAX_LIST_BYTES, Revocations
+from signing.package_evidence import (
+    VerifiedAdvisories,
+    VerifiedPackage,
+    VerifiedPackageSet,
+    verify_advisories,
+    verify_package_set,
+)
 from signing.trusted import TrustedMetadata, VouchedTarget
 
 
@@ -114,6 +123,27 @@ class Session:
             self._revocations = found
         return self._revocations
 
+    def packages(self, repo: PackageRepo) -> VerifiedPackageSet:
+        """Return the index of the package repository ``repo``.
+
+        Raises:
+            NotFoundError: nothing was published for it; VerificationError, FormatError: it cannot be trusted.
+            RollbackError: its serial is lower than one that was seen here before.
+        """
+        target = self._vouch(repo.index_path)
+        found = verify_package_set(self._update.fetch(target), repo=repo, target=target)
+        remember_serial(self._memory, found.index)
+        return found
+
+    def advisories(self) -> VerifiedAdvisories:
+        """Return the list of known vulnerabilities; without it no package is admitted.
+
+        Raises:
+            NotFoundError: none was published; VerificationError, FormatError: it cannot be trusted.
+        """
+        target = self._vouch(ADVISORIES_PATH)
+        return verify_advisories(self._update.fetch(target), target=target)
+
     def release(self, pin: Pin) -> VerifiedRelease:
         """Return bundle and review of the release ``pin``.
 
@@ -153,13 +183,17 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepoClient:
-    """A verifying client; its two folders remember trusted metadata and keep verified trees."""
+    """A verifying client; its two folders remember trusted metadata and keep verified trees.
+
+    ``pkg_server`` is where packages are served; None: see `repo_client.packages.package_server`.
+    """
 
     anchor: bytes = field(repr=False)
     server: Server
     metadata_dir: Path
     store_dir: Path
     limits: FetchLimits = field(default_factory=FetchLimits)
+    pkg_server: Server | None = None
 
     @property
     def anchor_sha256(self) -> Sha256:
@@ -183,3 +217,23 @@ class RepoClient:
                 anchor_sha256=self.anchor_sha256,
                 memory=self.metadata_dir,
             )
+
+    def package(
+        self,
+        sha256: Sha256,
+        *,
+        packages: VerifiedPackageSet,
+        store: PackageStore,
+        progress: Progress | None = None,
+    ) -> VerifiedPackage:
+        """Return the package ``sha256`` of ``packages``, open; the caller closes it.
+
+        Not a part of a session: a session locks the memory of this host, and packages may take long to arrive.
+
+        Raises:
+            NotFoundError: the set names no such package, or the server lacks it.
+            DigestMismatchError: the server sends something else.
+            TransportError, HostError: it cannot be fetched, or kept.
+        """
+        source = PackageSource(server=self.pkg_server or package_server(self.server), limits=self.limits)
+        return store.take(sha256, packages=packages, source=source, progress=progress)

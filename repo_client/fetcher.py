@@ -99,6 +99,10 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
                 self._running.close()
                 self._running = None
 
+    def stream(self, url: str) -> Generator[bytes, None, None]:
+        """Return the body of ``url``, piece by piece and without a bound; whoever closes it hangs up."""
+        return self._pieces(url)
+
     def _fetch(self, url: str) -> Iterator[bytes]:
         self._running = self._pieces(url)
         return self._running

@@ -16,6 +16,7 @@ import itertools
 import os
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
@@ -341,26 +342,28 @@ class Directory:
     def create_file(
         self,
         name: str,
-        content: bytes,
+        content: bytes | Iterable[bytes],
         mode: int,
         *,
         owner: tuple[int, int] | None = None,
         sync: bool = True,
     ) -> None:
-        """Make the new file ``name``; for trees that nobody reads yet. The folder is not synced.
+        """Make the new file ``name``, of pieces too; for trees that nobody reads yet. The folder is not synced.
 
         Raises:
             UnsafePathError: not a plain name.
             ConflictError: the name is taken, if only by a dangling link.
             HostError: cannot be written; the unfinished file is gone.
         """
+        pieces = [content] if isinstance(content, bytes) else content
         check_component(name, where=self.label)
         with os_errors("write the file", self._place(name)):
             descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=self._descriptor)
             try:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
+                for piece in pieces:
+                    rest = memoryview(piece)
+                    while rest:
+                        rest = rest[os.write(descriptor, rest) :]
                 if owner is not None:
                     os.fchown(descriptor, *owner)
                 os.fchmod(descriptor, mode)  # after fchown, which clears bits

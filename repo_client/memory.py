@@ -1,12 +1,13 @@
-"""What a metadata folder has seen, in two durable files of our own (edge).
+"""What a metadata folder has seen, in three durable files of our own (edge).
 
     seen               {"online":"6b…","root":2,"snapshot":7,"timestamp":31}
     seen-withdrawals   {"count":3,"head":"e1…"}
+    seen-packages      {"FreeBSD:14:amd64/latest":{"repository":"pkg.clawdie.si","serial":7}}
 
 python-tuf remembers by its own files, and writes them without a sync: a power cut can leave ``timestamp.json``
 empty, and an empty file is no memory at all. These files are written whole and durably or not at all, so a
 state older than one already seen is refused even then. The second one notices what no version number shows: a
-newer list of withdrawals that lost an entry.
+newer list of withdrawals that lost an entry. The third one notices a builder's key that signs an old index again.
 """
 
 import json
@@ -20,6 +21,7 @@ from repo_client.handles import Directory
 from signing.errors import CouldNotVerifyError, RollbackError, SkillRepoError
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.digest import Sha256, parse_sha256
+from signing.format.pkg.index import RepoIndex
 from signing.format.revocations import Revocations
 from signing.metadata import parse
 from signing.trusted import online_digest
@@ -27,7 +29,9 @@ from signing.withdrawals import check_continues
 
 _NAME: Final = "seen"
 _WITHDRAWALS: Final = "seen-withdrawals"
+_PACKAGES: Final = "seen-packages"
 _MAX_BYTES: Final = 1024
+_MAX_PACKAGES_BYTES: Final = 1 << 16
 _ROLES: Final = ("root", "snapshot", "timestamp")
 
 
@@ -78,6 +82,29 @@ def remember_withdrawals(folder: Path, revocations: Revocations) -> None:
             handle.write_file(_WITHDRAWALS, memory, mode=0o600)
 
 
+def remember_serial(folder: Path, index: RepoIndex) -> None:
+    """Compare the serial of ``index`` with the highest one seen here, and remember it.
+
+    Raises:
+        RollbackError: it is lower, or the index is another repository's.
+        CouldNotVerifyError: the memory cannot be read.
+        HostError: it cannot be written.
+    """
+    with Directory.open(folder) as handle:
+        seen = _load_serials(handle)
+        repository, serial = seen.get(str(index.repo), (index.repository, 0))
+        if repository != index.repository or index.serial < serial:
+            raise RollbackError(
+                f"{index.repo}: serial {index.serial} of {index.repository} is offered,"
+                f" serial {serial} of {repository} was seen here already",
+                hint="do not go on: the builder's key signs an older or another repository",
+            )
+        if index.serial > serial:
+            seen[str(index.repo)] = (index.repository, index.serial)
+            memory = {repo: {"repository": name, "serial": number} for repo, (name, number) in seen.items()}
+            handle.write_file(_PACKAGES, canonical(memory), mode=0o600)
+
+
 def root_version(folder: Path) -> int:
     """Return the version of the root that ``folder`` trusts.
 
@@ -109,6 +136,18 @@ def _load_withdrawals(handle: Directory) -> tuple[int, Sha256] | None:
         return int(value["count"]), parse_sha256(value["head"])
     except (SkillRepoError, KeyError, TypeError, ValueError) as error:
         raise _damaged(handle, _WITHDRAWALS) from error
+
+
+def _load_serials(handle: Directory) -> dict[str, tuple[str, int]]:
+    try:
+        data = handle.read_file(_PACKAGES, max_bytes=_MAX_PACKAGES_BYTES)
+    except MissingPathError:
+        return {}
+    try:
+        value: Any = parse_canonical(data, where=_PACKAGES)
+        return {repo: (str(item["repository"]), int(item["serial"])) for repo, item in value.items()}
+    except (SkillRepoError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(handle, _PACKAGES) from error
 
 
 def _damaged(handle: Directory, name: str) -> CouldNotVerifyError:

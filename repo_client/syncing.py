@@ -13,8 +13,10 @@ from repo_client.handles import Directory
 from signing.errors import HostError
 
 
-def sync_tree(directory: Directory) -> None:
+def sync_tree(directory: Directory, *, links: bool = False) -> None:
     """Make ``directory`` and all below it durable: one syncfs on Linux, one fsync per name elsewhere.
+
+    With ``links``, symbolic links may stand in it: what they say is part of their folder.
 
     Raises:
         UnsafePathError: something in it is neither file nor folder.
@@ -22,7 +24,7 @@ def sync_tree(directory: Directory) -> None:
     """
     syncfs = _syncfs()
     if syncfs is None:
-        _sync_each(directory)
+        _sync_each(directory, links=links)
     elif syncfs(directory.fileno()) != 0:
         number = ctypes.get_errno()
         raise HostError(f"cannot sync: {os.strerror(number)}", where=directory.label, errno=number)
@@ -38,11 +40,11 @@ def _syncfs() -> Callable[[int], int] | None:
     return lambda descriptor: int(function(descriptor))
 
 
-def _sync_each(directory: Directory) -> None:
+def _sync_each(directory: Directory, *, links: bool) -> None:
     for entry in directory.entries():
         if entry.kind == "folder":
             with directory.descend(entry.name) as folder:
-                _sync_each(folder)
-        else:
+                _sync_each(folder, links=links)
+        elif entry.kind == "file" or not links:
             directory.sync_file(entry.name)
     directory.sync()

@@ -8,6 +8,9 @@
     clawhub = "https://clawhub.example"
     github-api = "https://git.example/api/v3"
 
+    [pkg]
+    access = "tokens"                         # packages only for who shows a token; "open" is the default
+
     [engines]                                 # other people's scanners, installed by skillrepo engine install
     use = ["cisco"]
 
@@ -24,6 +27,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from repo_server.curation.engines.settings import EngineSettings
+from repo_server.pkgrepo.access import Access
 from signing.errors import FormatError, NotFoundError
 
 NAME: Final = "repository.toml"
@@ -39,6 +43,7 @@ class RepositoryConfig:
     pkg_hosts: tuple[str, ...] = ("pkg.clawdie.si",)
     sources: Mapping[str, str] = field(default_factory=dict)
     engines: EngineSettings = field(default_factory=EngineSettings)
+    pkg_access: Access = Access.OPEN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
@@ -51,6 +56,7 @@ class RepositoryConfig:
             f"skills_hosts = {_list(self.skills_hosts)}\n"
             f"pkg_hosts = {_list(self.pkg_hosts)}\n"
             + (f"\n[sources]\n{sources}" if sources else "")
+            + self.pkg_access.render()
             + self.engines.render()
         )
 
@@ -73,7 +79,7 @@ class RepositoryConfig:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError("not TOML", where=NAME) from error
         known: dict[str, type] = {"dev": bool, "skills_hosts": list, "pkg_hosts": list}
-        known |= {"sources": dict, "engines": dict}
+        known |= {"sources": dict, "engines": dict, "pkg": dict}
         for key, value in values.items():
             if key not in known or not isinstance(value, known[key]):
                 raise FormatError(f"unknown or wrong setting {key!r}", where=NAME)
@@ -84,6 +90,7 @@ class RepositoryConfig:
             pkg_hosts=tuple(values.get("pkg_hosts", default.pkg_hosts)),
             sources=_sources(values.get("sources", {})),
             engines=EngineSettings.from_toml(values.get("engines", {}), where=f"{NAME}: engines"),
+            pkg_access=Access.from_toml(values.get("pkg", {}), where=f"{NAME}: pkg"),
         )
 
 

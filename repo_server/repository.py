@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from repo_server.config import RepositoryConfig
 from repo_server.curation.engines.settings import EngineSettings
 from repo_server.db.session import open_engine
-from repo_server.storage.blobs import Blobs
+from repo_server.storage.blobs import Blobs, LargeBlobs
 from repo_server.storage.local import LocalBlobs
 from signing.errors import CouldNotVerifyError
 
@@ -100,6 +100,11 @@ class Repository:
     def engine_settings(self) -> EngineSettings:
         """Which engines look at candidates, and where they are installed."""
         return self.config.engines.below(self.folder, chosen=os.environ.get(ENGINES_VARIABLE))
+
+    @property
+    def package_blobs(self) -> LargeBlobs:
+        """The packages, in the same store: one file may be larger than the memory."""
+        return LocalBlobs(self.folder / "blobs")
 
     @property
     def skills_root(self) -> Path:

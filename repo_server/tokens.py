@@ -3,6 +3,7 @@
     skt_5f3a91c07be2_Jm0c…            skt, 12 hexadecimal digits that name it, 256 random bits; shown once
     curate                            stage, read, hand in reviews and signatures, publish what is signed
     publish-pkg:FreeBSD:14:amd64/latest    hand in builds for one ABI and channel
+    pull-pkg:FreeBSD:14:amd64/latest       fetch the packages of one ABI and channel, where that takes a token
 
 The database holds the sha256 of a token, never the token: 256 random bits need no salt and no slow hash. A token
 ends by its expiry, or when it is revoked; both are answered with the reason, but only to whoever has the secret.
@@ -27,10 +28,11 @@ from signing.format.names import HolderName
 
 MAX_LIFE: Final = timedelta(days=366)
 _CURATE: Final = "curate"
-_PUBLISH_PKG: Final = "publish-pkg"
+PUBLISH_PKG: Final = "publish-pkg"
+PULL_PKG: Final = "pull-pkg"
 _TOKEN: Final = re.compile(r"skt_([0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _SCOPE: Final = re.compile(
-    r"curate|publish-pkg:[A-Za-z]{1,20}:[0-9]{1,3}:[a-z0-9]{1,20}/[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII
+    r"curate|(?:publish|pull)-pkg:[A-Za-z]{1,20}:[0-9]{1,3}:[a-z0-9]{1,20}/[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII
 )
 _MAX_SCOPE: Final = 120
 _USED_EVERY: Final = timedelta(minutes=5)  # how exactly it is known when a token was used last
@@ -52,16 +54,17 @@ class Scope:
 
     @classmethod
     def parse(cls, text: str, *, where: str = "scope") -> Self:
-        """Return ``curate`` or ``publish-pkg:ABI/CHANNEL`` as a scope.
+        """Return ``curate``, ``publish-pkg:ABI/CHANNEL`` or ``pull-pkg:ABI/CHANNEL`` as a scope.
 
         Raises:
-            FormatError: it is neither.
+            FormatError: it is none of them.
         """
         if len(text) > _MAX_SCOPE or not _SCOPE.fullmatch(text):
             raise FormatError(
                 f"{text[:80]!a} is not a scope",
                 where=where,
-                hint=f"{_CURATE}, or {_PUBLISH_PKG}:ABI/CHANNEL, as in {_PUBLISH_PKG}:FreeBSD:14:amd64/latest",
+                hint=f"{_CURATE}, {PUBLISH_PKG}:ABI/CHANNEL or {PULL_PKG}:ABI/CHANNEL,"
+                f" as in {PUBLISH_PKG}:FreeBSD:14:amd64/latest",
             )
         return cls(text)
 

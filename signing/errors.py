@@ -8,7 +8,7 @@
           BadSignatureError, ThresholdError, DigestMismatchError, ExpiredError, RollbackError,
           RevokedError, WrongSubjectError, CouldNotVerifyError
         PolicyError                     12  vouched for, not allowed here
-          NotFirstPartyError, QuarantinedError, YankedError, NotEntitledError, BlockedError
+          NotFirstPartyError, QuarantinedError, YankedError, NotEntitledError, BlockedError, VulnerableError
       NotFoundError                     3
       ConflictError                     4   somebody else was first, or holds the lock
       TransportError                    5   unreachable, too slow, or answers nonsense
@@ -188,6 +188,12 @@ class BlockedError(PolicyError):
     """Blocking findings stand in the way and nobody waived them in writing."""
 
     code = "blocked-by-findings"
+
+
+class VulnerableError(PolicyError):
+    """A package has a known vulnerability, and nobody answers for it in writing."""
+
+    code = "vulnerable-package"
 
 
 class NotFoundError(SkillRepoError):

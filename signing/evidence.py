@@ -22,6 +22,7 @@ from signing.format.digest import Sha256, check_sha256
 from signing.format.envelope import Envelope
 from signing.format.manifest import MemberPath
 from signing.format.names import REVOCATIONS_PATH, Pin
+from signing.format.pkg.names import PackagePin
 from signing.format.profile import Profile
 from signing.format.review import Decision, Review
 from signing.format.revocations import Revocations
@@ -124,6 +125,10 @@ class VerifiedRevocations(_Sealed):
         return self.curators.covering(
             self.revocations, pin, bundle_sha256=bundle_sha256, tree_sha256=tree_sha256
         )
+
+    def covering_package(self, pin: PackagePin, *, sha256: Sha256) -> tuple[Withdrawal, ...]:
+        """Return the withdrawals in force that cover a package, the gravest first."""
+        return self.curators.covering_package(self.revocations, pin, sha256=sha256)
 
 
 def verify_bundle(data: bytes, *, pin: Pin, target: VouchedTarget) -> VerifiedBundle:

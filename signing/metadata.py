@@ -33,9 +33,10 @@ from tuf.api.serialization.json import JSONSerializer
 
 from signing.errors import FormatError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
+from signing.format.pkg.names import PackageRepo
 from signing.keys import HeldKey, check_keys
 from signing.roles import (
-    DELEGATED_PATHS,
+    ADVISORIES,
     PROFILES,
     REVOCATIONS,
     ROOT,
@@ -45,6 +46,7 @@ from signing.roles import (
     TIMESTAMP,
     bits_for,
     life_of,
+    paths_of,
 )
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
@@ -73,6 +75,14 @@ class Signatories:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Who signs what one package repository holds: the key of the machine that builds it."""
+
+    repo: PackageRepo
+    key: HeldKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
     """Who signs what in a repository."""
 
@@ -81,6 +91,7 @@ class Topology:
     operators: Signatories
     online: HeldKey
     bins: int
+    builders: tuple[Builder, ...] = ()
 
 
 def render(metadata: Metadata[S]) -> bytes:
@@ -135,7 +146,11 @@ def build_targets(topology: Topology, *, version: int, now: datetime) -> Metadat
         PROFILES: topology.operators,
         # Revoking needs one: waiting for a second person would be waiting with the harm.
         REVOCATIONS: Signatories(keys=topology.curators.keys, threshold=1),
+        ADVISORIES: Signatories(keys=topology.curators.keys, threshold=1),
     }
+    # One key a repository: what is signed names neither ABI nor channel for pkg, so a key in two of them could
+    # be made to replay one as the other (reference/freebsd-pkg §9).
+    holders |= {item.repo.role: Signatories(keys=(item.key,), threshold=1) for item in topology.builders}
     keys: dict[str, Key] = {
         key.keyid: key.to_tuf() for signatories in holders.values() for key in signatories.keys
     }
@@ -145,7 +160,7 @@ def build_targets(topology: Topology, *, version: int, now: datetime) -> Metadat
             [key.keyid for key in signatories.keys],
             signatories.threshold,
             terminating=True,
-            paths=DELEGATED_PATHS[role],
+            paths=paths_of(role),
         )
         for role, signatories in holders.items()
     }
@@ -180,7 +195,7 @@ def with_targets(
         FormatError: a path is named already with other bytes and ``replace`` is not given: one path is one
             immutable artefact.
     """
-    successor = Metadata[Targets].from_bytes(render(Metadata(base))).signed
+    successor = renewed(base, role=role, now=now).signed
     for path, target in additions.items():
         known = successor.targets.get(path)
         if known is not None and known != target and not replace:
@@ -188,9 +203,15 @@ def with_targets(
                 f"{path} is published with other bytes", where=role, hint="publish a new version instead"
             )
         successor.targets[path] = target
+    lint_targets(successor, where=role)
+    return Metadata(successor)
+
+
+def renewed(base: Targets, *, role: str, now: datetime) -> Metadata[Targets]:
+    """Return the unsigned successor of ``base``, which says the same for longer."""
+    successor = Metadata[Targets].from_bytes(render(Metadata(base))).signed
     successor.version = base.version + 1
     successor.expires = _expiry(role, now)
-    lint_targets(successor, where=role)
     return Metadata(successor)
 
 

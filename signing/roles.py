@@ -6,6 +6,8 @@
     skills-<bin>  curators           skills/<name>/<version>/…
     profiles      operators          profiles/<name>/<version>.json
     revocations   any one curator    revocations.json
+    advisories    any one curator    pkg/vuln.xml
+    pkg-<abi>-<channel>  that builder's key    pkg/<abi>/<channel>/repo.json
     snapshot      online             versions, lengths and hashes of all of these
     timestamp     online             the snapshot
 
@@ -20,6 +22,7 @@ from typing import Final
 
 from signing.errors import FormatError
 from signing.format.names import REVOCATIONS_PATH, TargetPath
+from signing.format.pkg.names import ADVISORIES_PATH, ROLE_PREFIX, PackageRepo
 
 ROOT: Final = "root"
 TARGETS: Final = "targets"
@@ -28,11 +31,13 @@ TIMESTAMP: Final = "timestamp"
 SKILLS: Final = "skills"
 PROFILES: Final = "profiles"
 REVOCATIONS: Final = "revocations"
+ADVISORIES: Final = "advisories"
 
 DELEGATED_PATHS: Final = {
     SKILLS: ["skills/*/*/*"],
     PROFILES: ["profiles/*/*.json"],
     REVOCATIONS: [str(REVOCATIONS_PATH)],
+    ADVISORIES: [str(ADVISORIES_PATH)],
 }
 MAX_BITS: Final = 14
 
@@ -55,20 +60,47 @@ _LIVES: Final = {
     SKILLS: Life(timedelta(days=180), timedelta(days=30)),
     PROFILES: Life(timedelta(days=180), timedelta(days=30)),
     REVOCATIONS: Life(timedelta(days=30), timedelta(days=10)),
+    ADVISORIES: Life(timedelta(days=30), timedelta(days=10)),
     SNAPSHOT: Life(timedelta(days=30), timedelta(days=10)),
     # Signed every 6 hours, so the operator has 18 hours to notice that renewal has stopped.
     TIMESTAMP: Life(timedelta(hours=24), timedelta(hours=18)),
 }
+_PKG_LIFE: Final = Life(timedelta(days=30), timedelta(days=10))
 
 
 def life_of(role: str) -> Life:
     """Return how long metadata of ``role`` lives."""
+    if is_pkg(role):
+        return _PKG_LIFE
     return _LIVES[SKILLS] if is_bin(role) else _LIVES[role]
 
 
 def is_bin(role: str) -> bool:
     """Return whether ``role`` is one of the hash bins of skills."""
     return role.startswith(f"{SKILLS}-")
+
+
+def is_pkg(role: str) -> bool:
+    """Return whether ``role`` signs for a package repository."""
+    return role.startswith(ROLE_PREFIX)
+
+
+def signs_alone(role: str) -> bool:
+    """Return whether one holder's signature publishes ``role``, which has no metadata before there is something to say."""
+    return is_pkg(role) or role == ADVISORIES
+
+
+def paths_of(role: str) -> list[str]:
+    """Return the paths that ``targets`` delegates to ``role``.
+
+    Raises:
+        FormatError: not a role that ``targets`` delegates to.
+    """
+    if is_pkg(role):
+        return [str(PackageRepo.of_role(role).index_path)]
+    if role not in DELEGATED_PATHS:
+        raise FormatError(f"{role[:80]!a} is not a role of ours", where="role")
+    return DELEGATED_PATHS[role]
 
 
 def delegated_role_of(path: str) -> str:
@@ -79,6 +111,10 @@ def delegated_role_of(path: str) -> str:
     """
     if path == REVOCATIONS_PATH:
         return REVOCATIONS
+    if path == ADVISORIES_PATH:
+        return ADVISORIES
+    if path.startswith("pkg/"):
+        return PackageRepo.of_index_path(path).role
     if _PROFILE_PATH.fullmatch(path):
         return PROFILES
     if _SKILL_PATH.fullmatch(path):

@@ -25,6 +25,7 @@ from signing.errors import (
 from signing.format.digest import Sha256
 from signing.format.moment import render_moment
 from signing.format.names import Pin
+from signing.format.pkg.names import PackagePin
 from signing.format.reinstatement import Reinstatement
 from signing.format.revocations import Revocations
 from signing.format.withdrawal import Withdrawal, Withdrawn
@@ -82,6 +83,17 @@ class Curators:
         ]
         return tuple(sorted(found, key=lambda entry: -entry.state.gravity))
 
+    def covering_package(
+        self, revocations: Revocations, pin: PackagePin, *, sha256: Sha256
+    ) -> tuple[Withdrawal, ...]:
+        """Return the withdrawals in force that cover a package, the gravest first."""
+        found = [
+            entry
+            for entry in revocations.entries
+            if entry.scope.covers_package(pin, sha256=sha256) and not self.have_lifted(entry)
+        ]
+        return tuple(sorted(found, key=lambda entry: -entry.state.gravity))
+
 
 def check_continues(revocations: Revocations, *, count: int, head: Sha256) -> None:
     """Return None when the list still begins with the ``count`` entries whose head was ``head``.
@@ -97,7 +109,7 @@ def check_continues(revocations: Revocations, *, count: int, head: Sha256) -> No
         )
 
 
-def refusal(entry: Withdrawal, pin: Pin) -> RejectedError:
+def refusal(entry: Withdrawal, pin: Pin | PackagePin) -> RejectedError:
     """Return the error that refuses ``pin`` because of ``entry``."""
     said = f"{pin} is {entry.state.value} by {entry.by} since {render_moment(entry.at)}: {entry.reason}"
     facts = {"pin": str(pin), "withdrawal": entry.id, "scope": str(entry.scope), "by": entry.by}

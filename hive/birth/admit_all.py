@@ -1,27 +1,36 @@
 """Resolving a tenant's profile and admitting everything in it: all of it, or an error."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from hive.admission import Admission, admit
+from hive.admission import Admission, PackageAdmission, admit
 from hive.external import OptIn
 from hive.optins import load_bundle
+from hive.packages.bringing import Pantry, PinnedSet, fetch_missing, look, open_packages
 from hive.policy import POLICY
 from hive.tenants import Tenant
 from repo_client.client import RepoClient, Standing
 from signing.errors import ConflictError, CouldNotVerifyError, NotFirstPartyError
+from signing.evidence import VerifiedProfile, VerifiedRevocations
 from signing.format.manifest import Kind
+from signing.format.pkg.index import RepoIndex
 from signing.format.profile import Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A lock, and the admission of every item in it; plus what the free tier opted in to."""
+    """A lock, and the admission of every item in it; plus what the free tier opted in to.
+
+    ``packages`` are open, and closed by whoever entered `admit_all`; ``index`` is where they come from.
+    """
 
     lock: Lock
     admissions: tuple[Admission, ...]
+    packages: tuple[PackageAdmission, ...]
+    index: RepoIndex | None
     capabilities: tuple[str, ...]
     standing: Standing
     decided_at: datetime
@@ -38,29 +47,77 @@ class Admitted:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What one look at the repository gave."""
+
+    at: datetime
+    profile: VerifiedProfile
+    revocations: VerifiedRevocations
+    standing: Standing
+    admissions: tuple[Admission, ...]
+    pinned: PinnedSet | None
+
+
+@contextlib.contextmanager
 def admit_all(
     tenant: Tenant,
     client: RepoClient,
     *,
     opt_ins: Sequence[OptIn],
     external_dir: Path,
+    pantry: Pantry,
     clock: Callable[[], datetime],
-) -> Admitted:
-    """Return everything that the tenant's profile pins, admitted now.
+) -> Iterator[Admitted]:
+    """Yield everything that the tenant's profile pins, admitted now; packages are open until the end.
 
-    Nothing on the machine is changed but the client's own memory. One refusal refuses the birth.
+    Nothing on the machine is changed but the client's own memory and the store of packages. One refusal refuses the
+    birth.
 
     Raises:
         VerificationError, PolicyError, FormatError: something is not acceptable.
         NotFoundError, TransportError: something cannot be had.
     """
+    looked = _look(tenant, client, pantry, clock)
+    if looked.pinned is not None:
+        fetch_missing(looked.pinned, client, pantry)
+        if clock() - looked.at > POLICY.evidence_life / 3:
+            looked = _look(tenant, client, pantry, clock)  # that took long: what was seen grew old
+    external = _admit_external(tenant, looked, opt_ins, external_dir, clock)
+    with contextlib.ExitStack() as opened:
+        packages: tuple[PackageAdmission, ...] = ()
+        if looked.pinned is not None:
+            packages = open_packages(
+                looked.pinned,
+                tenant,
+                client,
+                pantry,
+                profile=looked.profile,
+                revocations=looked.revocations,
+                clock=clock,
+            )
+            for admission in packages:
+                opened.callback(admission.package.close)
+        profile = looked.profile.profile
+        external_items = [(item.pin, item.bundle_sha256) for item in opt_ins]
+        yield Admitted(
+            lock=Lock.of(profile, abi=pantry.abi, external=external_items),
+            admissions=(*looked.admissions, *external),
+            packages=packages,
+            index=looked.pinned.packages.index if looked.pinned is not None else None,
+            capabilities=profile.capabilities,
+            standing=looked.standing,
+            decided_at=looked.at,
+        )
+
+
+def _look(tenant: Tenant, client: RepoClient, pantry: Pantry, clock: Callable[[], datetime]) -> _Looked:
     begun = clock()
     with client.session(begun) as session:
         standing = session.standing()
         revocations = session.revocations()
         verified = session.profile(tenant.profile)
-        profile = verified.profile
-        session.expect(item.pin for _, item in profile.items())
+        session.expect(item.pin for _, item in verified.profile.items())
         admissions = [
             admit(
                 session.release(item.pin),
@@ -68,13 +125,32 @@ def admit_all(
                 profile=verified,
                 kind=kind,
                 revocations=revocations,
-                opt_ins=opt_ins,
+                opt_ins=(),
                 policy=POLICY,
                 now=clock(),  # read again each time: a slow server must not stop the clock
             )
-            for kind, item in profile.items()
+            for kind, item in verified.profile.items()
         ]
-    names = {admission.pin.name for admission in admissions}
+        pinned = look(session, verified, pantry.abi)
+    return _Looked(
+        at=begun,
+        profile=verified,
+        revocations=revocations,
+        standing=standing,
+        admissions=tuple(admissions),
+        pinned=pinned,
+    )
+
+
+def _admit_external(
+    tenant: Tenant,
+    looked: _Looked,
+    opt_ins: Sequence[OptIn],
+    external_dir: Path,
+    clock: Callable[[], datetime],
+) -> list[Admission]:
+    names = {admission.pin.name for admission in looked.admissions}
+    admissions = []
     for opt_in in opt_ins:
         if clock() >= opt_in.expires_at:
             raise NotFirstPartyError(
@@ -90,18 +166,12 @@ def admit_all(
             admit(
                 load_bundle(external_dir, opt_in),
                 tenant=tenant,
-                profile=verified,
+                profile=looked.profile,
                 kind=Kind.SKILL,
-                revocations=revocations,
+                revocations=looked.revocations,
                 opt_ins=opt_ins,
                 policy=POLICY,
                 now=clock(),
             )
         )
-    return Admitted(
-        lock=Lock.of(profile, external=[(item.pin, item.bundle_sha256) for item in opt_ins]),
-        admissions=tuple(admissions),
-        capabilities=profile.capabilities,
-        standing=standing,
-        decided_at=begun,
-    )
+    return admissions

@@ -1,6 +1,6 @@
 """Carrying out a birth (edge).
 
-    lock ─► journal ─► admit everything ─► create jail ─► materialise ─► verify ─► active
+    lock ─► journal ─► admit everything ─► create jail ─► packages ─► materialise ─► verify ─► active
 
 Everything is admitted before the jail exists, so a refused birth leaves nothing but its audit record. A killed
 birth is continued by the same command: trust is asked for anew, what was revoked meanwhile is refused, and the
@@ -9,8 +9,8 @@ or a folder without its mode; so it is made again, and equals one that was never
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_never
@@ -19,8 +19,19 @@ from sqlalchemy import Engine
 
 from hive import audit, optins, trust
 from hive.birth.admit_all import Admitted, admit_all
-from hive.birth.journal import Begun, Journal
-from hive.birth.plan import CreateJail, InstallIdentity, InstallLock, InstallSkill, Step, Verify, plan_birth
+from hive.birth.journal import Begun, Journal, receipts_of
+from hive.birth.plan import (
+    ConfigurePackages,
+    CreateJail,
+    InstallIdentity,
+    InstallLock,
+    InstallPackage,
+    InstallSkill,
+    Step,
+    Verify,
+    plan_birth,
+)
+from hive.config import DEFAULT_STORE_BYTES
 from hive.db.models import BirthRow
 from hive.db.session import transaction
 from hive.external import OptIn
@@ -37,29 +48,52 @@ from hive.jails.materialise import (
     install_skill,
     lock_record,
 )
+from hive.packages.bringing import Pantry
+from hive.packages.install import install_package
+from hive.packages.jail_config import install_jail_files, jail_files
+from hive.packages.receipts import UNPACKED, Receipt
+from hive.packages.unpack import record_path
 from hive.tenants import Tenant, TenantStatus, load_row
 from repo_client.client import RepoClient
+from repo_client.packages import PackageStore, Progress, package_server
 from repo_client.updater import locked
 from signing.errors import ConflictError, DigestMismatchError, HostError, RejectedError, SkillRepoError
 from signing.format.canonical import canonical
 from signing.format.manifest import MAX_FILE_BYTES, Kind
 from signing.format.names import TenantId
+from signing.format.pkg.names import Abi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mother:
-    """The host routine that births: everything it needs from the world."""
+    """The host routine that births: everything it needs from the world. ``abi`` is that of the jails here."""
 
     engine: Engine
     client: RepoClient
     host: JailHost
     state: Path
     clock: Callable[[], datetime]
+    abi: Abi | None = None
+    store_bytes: int = DEFAULT_STORE_BYTES
+    progress: Progress | None = None
 
     @property
     def external_dir(self) -> Path:
         """Where external bundles of the free tier are kept."""
         return self.state / "external"
+
+    @property
+    def pantry(self) -> Pantry:
+        """Where packages are kept."""
+        store = PackageStore(folder=self.state / "packages", max_bytes=self.store_bytes)
+        return Pantry(store=store, abi=self.abi, progress=self.progress)
+
+    def jail_files(self, admitted: Admitted) -> Mapping[str, bytes]:
+        """Return pkg's configuration for a jail with these packages."""
+        if admitted.index is None:
+            return {}
+        server = self.client.pkg_server or package_server(self.client.server)
+        return jail_files(admitted.index, server.base)
 
 
 def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
@@ -90,7 +124,9 @@ def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
 
 
 def plan(mother: Mother, tenant_id: TenantId) -> tuple[Admitted, tuple[Step, ...]]:
-    """Return what a birth of the tenant would do now; no jail and no tenant is changed.
+    """Return what a birth of the tenant would do now, to be shown: its packages are closed again.
+
+    No jail and no tenant is changed.
 
     Raises:
         RejectedError, NotFoundError, TransportError: as for `birth`.
@@ -99,8 +135,8 @@ def plan(mother: Mother, tenant_id: TenantId) -> tuple[Admitted, tuple[Step, ...
         tenant = Tenant.of(load_row(session, tenant_id))
         trust.check_anchor(session, mother.client.anchor_sha256)
         opt_ins = optins.load(session, tenant_id)
-    admitted = _admit(mother, tenant, opt_ins)
-    return admitted, plan_birth(admitted.admissions)
+    with _admitted(mother, tenant, opt_ins) as admitted:
+        return admitted, plan_birth(admitted.admissions, admitted.packages)
 
 
 def _birth(mother: Mother, tenant: Tenant, journal: Journal, begun: Begun) -> dict[str, Any]:
@@ -108,26 +144,51 @@ def _birth(mother: Mother, tenant: Tenant, journal: Journal, begun: Begun) -> di
         audit.check_clock(session, now=mother.clock())
         trust.check_anchor(session, mother.client.anchor_sha256)
         opt_ins = optins.load(session, tenant.tenant_id)
-    admitted = _admit(mother, tenant, opt_ins)
+    with _admitted(mother, tenant, opt_ins) as admitted:
+        return _carry_all_out(mother, tenant, journal, begun, admitted=admitted, opt_ins=opt_ins)
+
+
+def _carry_all_out(
+    mother: Mother,
+    tenant: Tenant,
+    journal: Journal,
+    begun: Begun,
+    *,
+    admitted: Admitted,
+    opt_ins: Sequence[OptIn],
+) -> dict[str, Any]:
     journal.admitted(
         admitted.lock.sha256,
         admitted.standing,
-        [item.record for item in admitted.admissions],
+        [
+            *(item.record for item in admitted.packages),
+            *(item.record for item in admitted.admissions),
+        ],
         opt_ins=opt_ins,
         now=mother.clock(),
+        index=admitted.index,
     )
-    record = lock_record(tenant.tenant_id, admitted.lock, admitted.admissions, admitted.capabilities)
-    for step in plan_birth(admitted.admissions):
+    record = lock_record(
+        tenant.tenant_id, admitted.lock, admitted.admissions, admitted.capabilities, admitted.packages
+    )
+    work = _Work(mother=mother, tenant_id=tenant.tenant_id, mark=begun.mark, admitted=admitted, record=record)
+    for step in plan_birth(admitted.admissions, admitted.packages):
         admitted.check_fresh(mother.clock())
         journal.started(step.name, now=mother.clock())
-        _carry_out(step, mother.host, tenant.tenant_id, mark=begun.mark, admitted=admitted, record=record)
-        journal.done(step.name, now=mother.clock())
+        if isinstance(step, InstallPackage):
+            receipt = install_package(mother.host, tenant.tenant_id, step.admission, now=mother.clock())
+            work.receipts.append(receipt)
+            journal.installed(step.name, receipt, now=mother.clock())
+        else:
+            _carry_out(step, work)
+            journal.done(step.name, now=mother.clock())
     admitted.check_fresh(mother.clock())
     facts = {
         "profile": str(admitted.lock.profile),
         "lock_sha256": admitted.lock.sha256,
         "skills": [str(item.pin) for item in admitted.admissions if item.kind is Kind.SKILL],
         "souls": [str(item.pin) for item in admitted.admissions if item.kind is Kind.SOUL],
+        **({"packages": [str(item.pin) for item in admitted.packages]} if admitted.packages else {}),
     }
     journal.finish(tenant, facts, now=mother.clock())
     return {
@@ -135,61 +196,84 @@ def _birth(mother: Mother, tenant: Tenant, journal: Journal, begun: Begun) -> di
         **facts,
         "jail_root": mother.host.describe(tenant.tenant_id),
         "own_risk": [str(item.pin) for item in admitted.admissions if not item.first_party],
+        "packages": [receipt.to_json() for receipt in work.receipts],
     }
 
 
-def _admit(mother: Mother, tenant: Tenant, opt_ins: Sequence[OptIn]) -> Admitted:
+def _admitted(
+    mother: Mother, tenant: Tenant, opt_ins: Sequence[OptIn]
+) -> contextlib.AbstractContextManager[Admitted]:
     return admit_all(
-        tenant, mother.client, opt_ins=opt_ins, external_dir=mother.external_dir, clock=mother.clock
+        tenant,
+        mother.client,
+        opt_ins=opt_ins,
+        external_dir=mother.external_dir,
+        pantry=mother.pantry,
+        clock=mother.clock,
     )
 
 
-def _carry_out(
-    step: Step,
-    host: JailHost,
-    tenant_id: TenantId,
-    *,
-    mark: str,
-    admitted: Admitted,
-    record: dict[str, Any],
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """One birth: what is carried out, where, and the receipts so far."""
+
+    mother: Mother
+    tenant_id: TenantId
+    mark: str
+    admitted: Admitted
+    record: dict[str, Any]
+    receipts: list[Receipt] = field(default_factory=list)
+
+
+def _carry_out(step: Step, work: _Work) -> None:
+    host, tenant_id = work.mother.host, work.tenant_id
     if isinstance(step, CreateJail):
         # What a killed birth left is not continued file by file: the jail is made anew, so that nothing stands
         # in it that this birth did not put there. With another mark it is not ours, and `create` refuses.
-        if host.mark_of(tenant_id) == mark:
-            host.destroy(tenant_id, mark=mark)
-        host.create(tenant_id, mark=mark)
+        if host.mark_of(tenant_id) == work.mark:
+            host.destroy(tenant_id, mark=work.mark)
+        host.create(tenant_id, mark=work.mark)
         return
+    if isinstance(step, Verify):
+        for receipt in work.receipts:
+            host.check_package(tenant_id, receipt)
     with host.open_root(tenant_id) as root:
         match step:
+            case ConfigurePackages():
+                install_jail_files(root, work.mother.jail_files(work.admitted))
             case InstallSkill():
                 install_skill(root, step.admission)
             case InstallIdentity():
                 install_identity(root, step.layers)
             case InstallLock():
-                install_lock(root, record)
+                install_lock(root, work.record)
             case Verify():
-                _verify(root, admitted, record)
+                _verify(root, work)
+            case InstallPackage():
+                raise HostError("a package is installed by the host, not through its root")
             case _:
                 assert_never(step)
 
 
-def _verify(root: JailRoot, admitted: Admitted, record: dict[str, Any]) -> None:
+def _verify(root: JailRoot, work: _Work) -> None:
     """Compare the jail with what was admitted: every tree, both files, and no other name beside them."""
+    admitted, configured = work.admitted, work.mother.jail_files(work.admitted)
     skills = [item for item in admitted.admissions if item.kind is Kind.SKILL]
     layers = [item for item in admitted.admissions if item.kind is Kind.SOUL]
     for item in skills:
         if not root.tree_matches(SKILLS, item.pin.name, item.bundle):
             raise DigestMismatchError(f"{item.pin} in the jail is not what was admitted", hint="birth again")
-    for path, content in ((SOUL_PATH, resolve_identity(layers)), (LOCK_PATH, canonical(record))):
+    ours = {SOUL_PATH: resolve_identity(layers), LOCK_PATH: canonical(work.record), **configured}
+    for path, content in ours.items():
         if root.read_file(path, MAX_FILE_BYTES) != content:
             raise DigestMismatchError(f"{path} in the jail is not what was written", hint="birth again")
     expected = {SOUL_PATH, LOCK_PATH, *(f"{SKILLS}/{item.pin.name}" for item in skills)}
+    expected |= {record_path(item.pin.name) for item in work.receipts if item.placed.way == UNPACKED}
     for listed in root.listing():
-        ours = any(path == listed.path or listed.path.startswith(f"{path}/") for path in expected)
+        known = any(path == listed.path or listed.path.startswith(f"{path}/") for path in expected)
         above = any(path.startswith(f"{listed.path}/") for path in expected)
         if (
-            not ours
+            not known
             and not above
             and listed.path.startswith((f"{HOME}/", f"{LOCK_PATH.rpartition('/')[0]}/"))
         ):
@@ -216,6 +300,7 @@ def _already(mother: Mother, tenant: Tenant) -> dict[str, Any]:
     with transaction(mother.engine) as session:
         row = session.get_one(BirthRow, tenant.tenant_id)
         jail_root, mark = row.jail_root, row.mark
+        receipts = receipts_of(session, tenant.tenant_id)
     if jail_root != mother.host.describe(tenant.tenant_id):
         raise ConflictError(
             f"{tenant.tenant_id} is active at {jail_root}",
@@ -226,7 +311,8 @@ def _already(mother: Mother, tenant: Tenant) -> dict[str, Any]:
             f"{tenant.tenant_id} is called active, and its jail at {jail_root} is gone or not the one it was born in",
             hint="look at the host before anything else",
         )
-    return {**tenant.to_json(), "already": True, "jail_root": jail_root}
+    packages = [receipt.to_json() for receipt in receipts]
+    return {**tenant.to_json(), "already": True, "jail_root": jail_root, "packages": packages}
 
 
 @contextlib.contextmanager

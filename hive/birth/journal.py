@@ -16,14 +16,22 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from hive import audit, optins, trust
-from hive.db.models import BirthRow, StepRow, StepState
+from hive.db.models import BirthRow, ReceiptRow, StepRow, StepState
 from hive.db.session import transaction
 from hive.external import OptIn
+from hive.packages.receipts import Placed, Receipt
 from hive.tenants import Tenant, TenantStatus, load_row
 from repo_client.client import Standing
 from signing.errors import ConflictError, RejectedError, SkillRepoError
 from signing.format.digest import Sha256
 from signing.format.names import TenantId
+from signing.format.pkg.index import RepoIndex
+from signing.format.pkg.names import (
+    PackagePin,
+    PackageRepo,
+    parse_package_name,
+    parse_package_version,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,31 @@ def steps_of(session: Session, tenant_id: TenantId) -> dict[str, StepState]:
         select(StepRow).where(StepRow.tenant_id == tenant_id).order_by(StepRow.at, StepRow.name)
     )
     return {row.name: StepState(row.state) for row in rows}
+
+
+def receipts_of(session: Session, tenant_id: TenantId) -> list[Receipt]:
+    """Return what was handed over to the tenant's jail, in that order."""
+    rows = session.scalars(
+        select(ReceiptRow).where(ReceiptRow.tenant_id == tenant_id).order_by(ReceiptRow.at, ReceiptRow.name)
+    )
+    return [
+        Receipt(
+            tenant_id=tenant_id,
+            pin=PackagePin(parse_package_name(row.name), parse_package_version(row.version)),
+            sha256=Sha256(row.sha256),
+            size=row.size,
+            repo=PackageRepo.parse(row.repo),
+            serial=row.serial,
+            placed=Placed(
+                way=row.way,
+                jail=row.jail,
+                omitted=tuple(row.omitted.split("\n")) if row.omitted else (),
+                record=Sha256(row.record_sha256) if row.record_sha256 is not None else None,
+            ),
+            at=row.at,
+        )
+        for row in rows
+    ]
 
 
 class Journal:
@@ -92,8 +125,11 @@ class Journal:
         *,
         opt_ins: Sequence[OptIn],
         now: datetime,
+        index: RepoIndex | None = None,
     ) -> None:
         """Record what is admitted by which lock and on which state, before anything of it enters the jail.
+
+        ``index`` is that of the repository from which packages come.
 
         Raises:
             RollbackError, CouldNotVerifyError: this host has seen a newer state, or trusts another anchor.
@@ -102,6 +138,10 @@ class Journal:
         with self._mine() as session:
             audit.check_clock(session, now=now)
             trust.remember(session, standing)
+            if index is not None:
+                trust.remember_serial(session, index)
+            # Of an earlier try: its jail is made anew, so nothing of it stands any more.
+            session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
             if optins.load(session, self._tenant_id) != list(opt_ins):
                 raise ConflictError("the tenant's opt-ins changed meanwhile", hint="birth again")
             session.get_one(BirthRow, self._tenant_id).lock_sha256 = lock_sha256
@@ -128,6 +168,29 @@ class Journal:
     def done(self, step: str, *, now: datetime) -> None:
         """Record that ``step`` is complete."""
         self._note(step, StepState.DONE, now)
+
+    def installed(self, step: str, receipt: Receipt, *, now: datetime) -> None:
+        """Record that ``step`` is complete, and what was handed over in it."""
+        with self._mine() as session:
+            session.merge(StepRow(tenant_id=self._tenant_id, name=step, state=StepState.DONE.value, at=now))
+            session.merge(
+                ReceiptRow(
+                    tenant_id=self._tenant_id,
+                    name=receipt.pin.name,
+                    version=receipt.pin.version,
+                    sha256=receipt.sha256,
+                    size=receipt.size,
+                    repo=str(receipt.repo),
+                    serial=receipt.serial,
+                    way=receipt.placed.way,
+                    jail=receipt.placed.jail,
+                    omitted="\n".join(receipt.placed.omitted),
+                    record_sha256=receipt.placed.record,
+                    at=receipt.at,
+                )
+            )
+            facts = {"tenant": self._tenant_id, **receipt.to_json()}
+            audit.append(session, event="package.installed", facts=facts, now=now)
 
     def finish(self, tenant: Tenant, facts: Mapping[str, Any], *, now: datetime) -> None:
         """Call the tenant active; the one place that does."""
@@ -160,6 +223,7 @@ class Journal:
     def forget(self) -> None:
         """Drop the journal of a birth of which nothing is left."""
         with self._mine() as session:
+            session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
             session.execute(delete(StepRow).where(StepRow.tenant_id == self._tenant_id))
             session.execute(delete(BirthRow).where(BirthRow.tenant_id == self._tenant_id))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hive.admission import Admission
+from hive.admission import Admission, PackageAdmission
 from signing.format.manifest import Kind
 
 
@@ -12,6 +12,25 @@ class CreateJail:
     """Create the jail, not started."""
 
     name: str = "create-jail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallPackage:
+    """Install one admitted package."""
+
+    admission: PackageAdmission
+
+    @property
+    def name(self) -> str:
+        """The step's name in the journal."""
+        return f"package:{self.admission.pin}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurePackages:
+    """Leave the configuration by which the tenant's own upgrades come from our repository only."""
+
+    name: str = "package-configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +67,19 @@ class Verify:
     name: str = "verify"
 
 
-Step = CreateJail | InstallSkill | InstallIdentity | InstallLock | Verify
+Step = CreateJail | InstallPackage | ConfigurePackages | InstallSkill | InstallIdentity | InstallLock | Verify
 
 
-def plan_birth(admissions: Sequence[Admission]) -> tuple[Step, ...]:
-    """Return the steps that bring ``admissions`` into a new jail; activation follows the last."""
+def plan_birth(
+    admissions: Sequence[Admission], packages: Sequence[PackageAdmission] = ()
+) -> tuple[Step, ...]:
+    """Return the steps that bring ``packages`` and ``admissions`` into a new jail; activation follows the last.
+
+    Packages come first, in the profile's order, which is that of their dependencies.
+    """
+    installed: list[Step] = [InstallPackage(admission=item) for item in packages]
+    if installed:
+        installed.append(ConfigurePackages())
     skills = [InstallSkill(admission=item) for item in admissions if item.kind is Kind.SKILL]
     layers = tuple(item for item in admissions if item.kind is Kind.SOUL)
-    return (CreateJail(), *skills, InstallIdentity(layers=layers), InstallLock(), Verify())
+    return (CreateJail(), *installed, *skills, InstallIdentity(layers=layers), InstallLock(), Verify())

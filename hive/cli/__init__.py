@@ -19,7 +19,11 @@ _COMMANDS = {
     "policy": ("hive.cli.policy:policy", "Test what admission would say.", _TRUST),
     "optin": ("hive.cli.optin:optin", "External bundles for the free tier, at own risk.", _TRUST),
     "trust": ("hive.cli.trust:trust", "The trust anchor of this host; replacing it is recorded.", _TRUST),
-    "audit": ("hive.cli.audit:audit", "Show and verify the audit log.", _TRUST),
+    "audit": (
+        "hive.cli.audit:audit",
+        "Show and verify the audit log; find births that are affected by now.",
+        _TRUST,
+    ),
 }
 
 
@@ -31,6 +35,10 @@ _COMMANDS = {
     help="File with the first root; never learned from the network.",
 )
 @click.option("--server", envvar="HIVE_SERVER", help="Address of the repository.")
+@click.option("--pkg-server", envvar="HIVE_PKG_SERVER", help="Address of the package server.")
+@click.option(
+    "--abi", envvar="HIVE_ABI", help="ABI of the jails here, like FreeBSD:14:amd64; default: this machine's."
+)
 @click.option("--state", envvar="HIVE_STATE", help="Folder for trusted metadata and verified trees.")
 @click.option(
     "--config",
@@ -38,6 +46,11 @@ _COMMANDS = {
     type=click.Path(path_type=Path),
     envvar="HIVE_CONFIG",
     help="TOML file with these settings.",
+)
+@click.option(
+    "--package-store-bytes",
+    envvar="HIVE_PACKAGE_STORE_BYTES",
+    help="How large the store of packages may become.",
 )
 @click.option("--json", "json_output", is_flag=True, help="Answer with one JSON object.")
 @click.version_option(package_name="clawdie-skillrepo")

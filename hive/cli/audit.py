@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from hive import audit as records
 from hive.cli.context import open_database, settings
+from hive.cli.vulns import vulns
 from hive.db.session import transaction
 from hive.tenants import TenantStatus, list_all
 from signing.console import Console, console_option
@@ -19,6 +20,9 @@ from signing.format.moment import render_moment
 @click.group()
 def audit() -> None:
     """Who let what into which jail, and on what evidence."""
+
+
+audit.add_command(vulns)
 
 
 @audit.command("verify")
@@ -87,7 +91,9 @@ def _line(record: Record) -> str:
             facts.get("risk")
             or f"{facts.get('role')} v{facts.get('role_version')} signed by {_names(facts, 'signed_by')}"
         )
-        what = f"{facts['pin']} ({facts['kind']})  tree {facts['tree_sha256'][:12]}  {way}"
+        tree = facts.get("tree_sha256")
+        digest = f"tree {tree[:12]}" if tree is not None else f"sha256 {facts['sha256'][:12]}"
+        what = f"{facts['pin']} ({facts['kind']})  {digest}  {way}"
     elif "error" in facts:
         what = f"{facts['error']['code']}: {facts['error']['message']}"
     else:

@@ -53,4 +53,10 @@ def open_client(config: HiveConfig) -> RepoClient:
     state = config.state_dir
     # One memory per anchor: another repository's metadata must not push out what was seen of this one.
     metadata_dir = state / "metadata" / sha256_of(anchor)[:16]
-    return RepoClient(anchor=anchor, server=server, metadata_dir=metadata_dir, store_dir=state / "store")
+    return RepoClient(
+        anchor=anchor,
+        server=server,
+        metadata_dir=metadata_dir,
+        store_dir=state / "store",
+        pkg_server=Server.parse(config.pkg_server) if config.pkg_server is not None else None,
+    )

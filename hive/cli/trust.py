@@ -34,7 +34,10 @@ def show(ctx: click.Context, console: Console) -> None:
             "snapshot_version": row.snapshot_version,
             "withdrawals": row.withdrawals,
         }
-    console.answer(document, "\n".join(f"{key:18} {value}" for key, value in document.items()))
+        serials = memory.serials(session)
+    lines = [f"{key:18} {value}" for key, value in document.items()]
+    lines += [f"{repo:18} serial {serial}" for repo, serial in serials.items()]
+    console.answer({**document, "serials": serials}, "\n".join(lines))
 
 
 @trust.command("replace")

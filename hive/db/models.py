@@ -3,7 +3,7 @@
 import enum
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, LargeBinary, MetaData, String, Text
+from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, LargeBinary, MetaData, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -85,6 +85,16 @@ class TrustRow(Base):
     withdrawals_head: Mapped[str] = mapped_column(String(64))
 
 
+class SeenSerialRow(Base):
+    """The highest serial of a package repository that this host has seen, and what that repository calls itself."""
+
+    __tablename__ = "seen_serials"
+
+    repo: Mapped[str] = mapped_column(String(80), primary_key=True)  # ABI/CHANNEL
+    repository: Mapped[str] = mapped_column(Text)
+    serial: Mapped[int] = mapped_column(BigInteger)
+
+
 class BirthRow(Base):
     """The birth of a tenant: at most one is not finished.
 
@@ -111,8 +121,28 @@ class StepRow(Base):
     __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["births.tenant_id"]),)
 
     tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
-    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    name: Mapped[str] = mapped_column(String(220), primary_key=True)
     state: Mapped[str] = mapped_column(String(8))
+    at: Mapped[datetime]
+
+
+class ReceiptRow(Base):
+    """One package that was handed over to a tenant's jail, by the host's own count."""
+
+    __tablename__ = "package_receipts"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["births.tenant_id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    version: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    repo: Mapped[str] = mapped_column(String(80))
+    serial: Mapped[int] = mapped_column(BigInteger)
+    way: Mapped[str] = mapped_column(String(16))
+    jail: Mapped[str] = mapped_column(Text)
+    omitted: Mapped[str] = mapped_column(Text)  # one a line
+    record_sha256: Mapped[str | None] = mapped_column(String(64))
     at: Mapped[datetime]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from signing.errors import ConflictError, HostError
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 _BUSY_SECONDS: Final = 30
 
 

@@ -183,6 +183,19 @@ class JailRoot:
         except MissingPathError:
             return
 
+    def enter(self, path: str, *, create: bool = False) -> Directory:
+        """Return a handle of the folder ``path``, for work on many files; the caller closes it.
+
+        Args:
+            path: below the root; an empty one is the root itself.
+            create: make what is missing, 0755. Nothing is synced.
+
+        Raises:
+            UnsafePathError: a link or a bad component on the way.
+            HostError: cannot be opened; MissingPathError when it is not there.
+        """
+        return self._root.descend(path, create=create, sync=False) if path else self._root.duplicate()
+
     def _folder(self, path: str, *, create: bool = False) -> Directory:
         return self._root.descend(path, create=create) if path else self._root.duplicate()
 

@@ -15,10 +15,20 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from hive.admission import PackageAdmission
 from hive.jails.contained import JailRoot
+from hive.packages.receipts import Counted, Placed, Receipt
+from hive.packages.unpack import check_package, unpack_package
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, temporary_name
 from repo_client.handles import Directory
-from signing.errors import ConflictError, FormatError, HostError, NotFoundError, SkillRepoError
+from signing.errors import (
+    ConflictError,
+    DigestMismatchError,
+    FormatError,
+    HostError,
+    NotFoundError,
+    SkillRepoError,
+)
 from signing.format.names import TenantId
 
 _GONE_PREFIX: Final = ".gone-"
@@ -82,6 +92,18 @@ class DirectoryHost:
         if not self.exists(tenant):
             raise NotFoundError(f"no jail {tenant}", where=self.describe(tenant))
         return JailRoot.open(self._root_of(tenant))
+
+    def install_package(self, tenant: TenantId, admission: PackageAdmission, pieces: Counted) -> Placed:
+        """Unpack the package into the jail's folder; no script of it is run. See `JailHost.install_package`."""
+        with self.open_root(tenant) as root:
+            return unpack_package(root, self.describe(tenant), admission, pieces)
+
+    def check_package(self, tenant: TenantId, receipt: Receipt) -> None:
+        """Compare every file of the package with what was unpacked; see `JailHost.check_package`."""
+        if receipt.placed.record is None:
+            raise DigestMismatchError(f"{receipt.pin} was not unpacked here", hint="birth again")
+        with self.open_root(tenant) as root:
+            check_package(root, receipt.pin.name, receipt.placed.record)
 
     def destroy(self, tenant: TenantId, *, mark: str) -> None:
         """Destroy the tenant's jail and finish earlier destroys; see `JailHost.destroy`."""

@@ -7,7 +7,9 @@ reached only through `JailRoot`.
 
 from typing import Protocol
 
+from hive.admission import PackageAdmission
 from hive.jails.contained import JailRoot
+from hive.packages.receipts import Counted, Placed, Receipt
 from signing.format.names import TenantId
 
 
@@ -43,6 +45,23 @@ class JailHost(Protocol):
             NotFoundError: no such jail.
             UnsafePathError: the way to the root is not the host's alone.
             HostError: cannot be opened.
+        """
+
+    def install_package(self, tenant: TenantId, admission: PackageAdmission, pieces: Counted) -> Placed:
+        """Install the package whose bytes are ``pieces``, which are taken to their end; all of it or nothing.
+
+        Called by `hive.packages.install` only, which counts what is taken.
+
+        Raises:
+            RejectedError: it is not what it says, or does not go with what stands in the jail.
+            HostError: cannot be installed.
+        """
+
+    def check_package(self, tenant: TenantId, receipt: Receipt) -> None:
+        """Return None when the package stands in the jail as installed, as far as the host itself can see that.
+
+        Raises:
+            DigestMismatchError: it does not. HostError: cannot be looked at.
         """
 
     def destroy(self, tenant: TenantId, *, mark: str) -> None:

@@ -3,12 +3,13 @@
 usr/home/agent/skills/<name>/…     one read-only tree per skill, MANIFEST.json included
 usr/home/agent/SOUL.md             the resolved identity
 var/db/clawdie/lock.json           who this is and what it was born with, for the mother skill and auditors
+var/db/clawdie/packages/           what each package installed, where the host itself unpacked them
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from hive.admission import Admission
+from hive.admission import Admission, PackageAdmission
 from hive.identity import SOUL_NAME, resolve_identity
 from hive.jails.contained import JailRoot
 from signing.errors import WrongSubjectError
@@ -21,6 +22,7 @@ HOME: Final = "usr/home/agent"
 SKILLS: Final = f"{HOME}/skills"
 SOUL_PATH: Final = f"{HOME}/{SOUL_NAME}"
 LOCK_PATH: Final = "var/db/clawdie/lock.json"
+RECORDS: Final = "var/db/clawdie/packages"
 _READ_ONLY: Final = 0o444
 
 
@@ -55,9 +57,13 @@ def install_lock(root: JailRoot, record: dict[str, Any]) -> None:
 
 
 def lock_record(
-    tenant_id: str, lock: Lock, admissions: Sequence[Admission], capabilities: Sequence[str]
+    tenant_id: str,
+    lock: Lock,
+    admissions: Sequence[Admission],
+    capabilities: Sequence[str],
+    packages: Sequence[PackageAdmission] = (),
 ) -> dict[str, Any]:
-    """Return who this agent is and what it was born with."""
+    """Return who this agent is and what it was born with; ``packages`` only where its profile pins some."""
     layers = [admission for admission in admissions if admission.kind is Kind.SOUL]
     return {
         "tenant": tenant_id,
@@ -72,6 +78,18 @@ def lock_record(
         "layers": [_item(admission) for admission in layers],
         "skills": [_item(admission) for admission in admissions if admission.kind is Kind.SKILL],
         "soul_sha256": sha256_of(resolve_identity(layers)),
+        **({"packages": [_package(admission) for admission in packages]} if packages else {}),
+    }
+
+
+def _package(admission: PackageAdmission) -> dict[str, Any]:
+    packages = admission.package.packages
+    return {
+        "name": admission.pin.name,
+        "version": admission.pin.version,
+        "sha256": admission.package.package.sha256,
+        "repository": str(packages.repo),
+        "serial": packages.index.serial,
     }
 
 

@@ -30,6 +30,7 @@ _COMMANDS = {
         _PUBLISH,
     ),
     "renew": ("repo_server.cli.signing:renew", "Sign a role for another term before it expires.", _PUBLISH),
+    "pkg": ("repo_server.cli.pkg:pkg", "FreeBSD package repositories: verify, sign, publish.", _PUBLISH),
     "serve": ("repo_server.cli.serving:serve", "Run the Flask service.", _PUBLISH),
     "yank": ("repo_server.cli.withdrawing:yank", "Withdraw from new use.", _WITHDRAW),
     "quarantine": ("repo_server.cli.withdrawing:quarantine", "Block while it is examined.", _WITHDRAW),

@@ -2,7 +2,7 @@ r"""`skillrepo root`: the first metadata, signed by people who need not meet.
 
 skillrepo root new CEREMONY --root-key a.pub.json --root-key b.pub.json --root-key c.pub.json \
         --curator-key d.pub.json --curator-key e.pub.json --operator-key f.pub.json --operator-key g.pub.json \
-        --online-key online.pub.json
+        --online-key online.pub.json --builder FreeBSD:14:amd64/latest=builder.pub.json
 skillrepo --keys /media/alice root sign CEREMONY --as alice      # each holder, on a machine of their own
 skillrepo root merge CEREMONY COPY                               # when copies were signed apart
 skillrepo root status CEREMONY                                   # who is missing
@@ -28,9 +28,10 @@ from repo_server.storage.durable import write_durably
 from signing.console import Console, console_option
 from signing.errors import ConflictError, NotEntitledError, NotFoundError, UsageError
 from signing.format.names import parse_holder_name
+from signing.format.pkg.names import PackageRepo
 from signing.keys import HeldKey
 from signing.keystore import KEY_SUFFIX
-from signing.metadata import MAX_METADATA_BYTES, Signatories, Topology
+from signing.metadata import MAX_METADATA_BYTES, Builder, Signatories, Topology
 from signing.roles import ROOT, is_bin
 
 _KEY_FILES = click.Path(path_type=Path)
@@ -52,6 +53,9 @@ def root() -> None:
 @click.option("--operator-threshold", default=2, show_default=True)
 @click.option("--online-key", required=True, type=_KEY_FILES)
 @click.option("--bins", default=64, show_default=True, help="Hash bins for skills, a power of two.")
+@click.option(
+    "--builder", "builders", multiple=True, metavar="ABI/CHANNEL=KEYFILE", help="Who builds which packages."
+)
 @console_option
 def new(
     folder: Path,
@@ -63,6 +67,7 @@ def new(
     operator_threshold: int,
     online_key: Path,
     bins: int,
+    builders: Sequence[str],
     console: Console,
 ) -> None:
     """Draft the first metadata in CEREMONY from public keys; nothing is signed yet."""
@@ -74,6 +79,7 @@ def new(
         operators=_signatories(operator_keys, operator_threshold),
         online=read_public(online_key),
         bins=bins,
+        builders=tuple(_builder(word) for word in builders),
     )
     write_folder(folder, draft(topology, now=clock()))
     _show(folder, console)
@@ -122,6 +128,15 @@ def merge_copies(folder: Path, other: Path, console: Console) -> None:
 def status(folder: Path, console: Console) -> None:
     """Show who has signed and who is missing."""
     _show(folder, console)
+
+
+def _builder(word: str) -> Builder:
+    repo, equals, file = word.partition("=")
+    if not equals:
+        raise UsageError(
+            "--builder wants ABI/CHANNEL=KEYFILE", hint="--builder FreeBSD:14:amd64/latest=b.pub.json"
+        )
+    return Builder(repo=PackageRepo.parse(repo, where="--builder"), key=read_public(Path(file)))
 
 
 def read_public(path: Path) -> HeldKey:

@@ -56,6 +56,12 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         for item in document["waivers"]
     ]
     lines += [
+        f"packages  {item['repository']}  "
+        + ("" if item["serial"] is None else f"serial {item['serial']}, {item['packages']} packages, ")
+        + f"built by {', '.join(item['builders'])}"
+        for item in document["packages"]
+    ]
+    lines += [
         f"role {role:12} version {item['version']:4}  expires {item['expires']}"
         for role, item in document["roles"].items()
     ]

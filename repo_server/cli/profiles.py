@@ -19,8 +19,11 @@ from repo_server.cli.signing import (
     what_changes,
 )
 from signing.console import Console, console_option
-from signing.errors import KeyAccessError
+from signing.errors import KeyAccessError, UsageError
+from signing.format.moment import parse_moment
 from signing.format.names import Pin
+from signing.format.pkg.names import PackageName, PackagePin, PackageRepo, parse_package_name
+from signing.format.pkg.pins import VulnerabilityWaiver
 from signing.format.profile import parse_capability
 
 
@@ -34,6 +37,23 @@ def profile() -> None:
 @click.option("--skill", "skills", multiple=True, required=True, metavar="NAME==VERSION")
 @click.option("--soul", "souls", multiple=True, metavar="NAME==VERSION", help="Identity layers, in order.")
 @click.option("--capability", "capabilities", multiple=True, help="What agents of this profile may take on.")
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="ABI/CHANNEL:NAME",
+    help="A package, with all that it needs: FreeBSD:14:amd64/latest:nginx",
+)
+@click.option(
+    "--waive-vulnerability",
+    "waived",
+    multiple=True,
+    metavar="PACKAGE=VID",
+    help="Let in a vulnerable package; with --waive-owner, --waive-reason and --waive-until.",
+)
+@click.option("--waive-owner", default="", help="Who answers for what is waived.")
+@click.option("--waive-reason", default="", help="Why the vulnerability does no harm here.")
+@click.option("--waive-until", default="", metavar="TIME", help="When the waiver ends: 2026-12-01T00:00:00Z")
 @console_option
 @click.pass_context
 def new(
@@ -42,12 +62,22 @@ def new(
     skills: Sequence[str],
     souls: Sequence[str],
     capabilities: Sequence[str],
+    packages: Sequence[str],
+    waived: Sequence[str],
+    waive_owner: str,
+    waive_reason: str,
+    waive_until: str,
     console: Console,
 ) -> None:
     """Draft the profile NAME==VERSION from published releases, pinned to their digests."""
     from repo_server.db.session import transaction
+    from repo_server.publishing.profile_packages import pin_packages
     from repo_server.publishing.profiles import draft_profile
 
+    wanted = _wanted_packages(packages)
+    if not waived and (waive_owner or waive_reason or waive_until):
+        raise UsageError("nothing is waived", hint="--waive-vulnerability PACKAGE=VID says what")
+    waivers = [_waiver(word, waive_owner, waive_reason, waive_until) for word in waived]
     desk = open_desk(ctx, console)
     repository = desk.repository
     with transaction(repository.engine) as session:
@@ -58,17 +88,56 @@ def new(
             skills=[Pin.parse(text, where="--skill") for text in skills],
             souls=[Pin.parse(text, where="--soul") for text in souls],
             capabilities=[parse_capability(text, "--capability") for text in capabilities],
+            packages=pin_packages(repository, session, wanted),
+            waivers=waivers,
             now=clock(),
         )
     desk.hand_in_profile(made.pin)
     lines = [f"  {kind} {item.pin}  tree {item.tree_sha256[:16]}…" for kind, item in made.items()]
+    lines += [
+        f"  package {item.pin}  {item.sha256[:16]}…  ({pins.repo})"
+        for pins in made.packages
+        for item in pins.items
+    ]
     console.answer(
         {
             "profile": str(made.pin),
+            "packages": [pins.to_json() for pins in made.packages],
+            "waivers": [waiver.to_json() for waiver in made.waivers],
             "items": [{"kind": kind.value, **item.to_json()} for kind, item in made.items()],
             "capabilities": list(made.capabilities),
         },
         "\n".join([f"drafted {made.pin}", *lines, f"next: skillrepo profile sign {made.pin} --as OPERATOR"]),
+    )
+
+
+def _wanted_packages(words: Sequence[str]) -> dict[PackageRepo, list[PackageName]]:
+    wanted: dict[PackageRepo, list[PackageName]] = {}
+    for word in words:
+        repo, colon, name = word.rpartition(":")
+        if not colon:
+            raise UsageError(
+                "--package wants ABI/CHANNEL:NAME", hint="--package FreeBSD:14:amd64/latest:nginx"
+            )
+        wanted.setdefault(PackageRepo.parse(repo, where="--package"), []).append(
+            parse_package_name(name, where="--package")
+        )
+    return wanted
+
+
+def _waiver(word: str, owner: str, reason: str, until: str) -> VulnerabilityWaiver:
+    package, equals, vid = word.rpartition("=")
+    if not equals or not owner or not reason or not until:
+        raise UsageError(
+            "a waiver names package and advisory, and has an owner, a reason and an end",
+            hint="--waive-vulnerability demo-1.0=VID --waive-owner olga --waive-reason TEXT --waive-until TIME",
+        )
+    return VulnerabilityWaiver(
+        package=PackagePin.parse(package, where="--waive-vulnerability"),
+        vid=vid.lower(),
+        owner=owner,
+        reason=reason,
+        expires_at=parse_moment(until, where="--waive-until"),
     )
 
 

@@ -37,8 +37,8 @@ def open_remote_desk(ctx: click.Context, console: Console) -> "RemoteDesk":
     if options["database"] is not None:
         raise UsageError("--db is for a repository on this machine", hint="leave it out")
     address = DeskAddress.parse(options["repo"])
-    anchor = _anchor(ctx)
-    client = DeskClient(address, _token(options["token_file"]))
+    anchor = anchor_of(ctx)
+    client = DeskClient(address, token_of(options["token_file"]))
     place = MirrorPlace.of(str(address), anchor, folder=options["mirror"])
     desk = RemoteDesk(
         client, place, anchor=anchor, signers_folder=signers_folder(ctx), tell=_teller(ctx, console)
@@ -49,7 +49,12 @@ def open_remote_desk(ctx: click.Context, console: Console) -> "RemoteDesk":
     return desk
 
 
-def _anchor(ctx: click.Context) -> bytes:
+def anchor_of(ctx: click.Context) -> bytes:
+    """Return the trust anchor of one's own side.
+
+    Raises:
+        UsageError: there is none. KeyAccessError: it cannot be read.
+    """
     options = ctx.find_root().obj
     if options["trust_anchor"] is not None:
         return read_anchor(Path(options["trust_anchor"]))
@@ -61,7 +66,12 @@ def _anchor(ctx: click.Context) -> bytes:
     )
 
 
-def _token(path: Path | None) -> str:
+def token_of(path: Path | None) -> str:
+    """Return the token in the file ``path``.
+
+    Raises:
+        KeyAccessError: no file is named, it cannot be read, or others may read it.
+    """
     if path is None:
         raise KeyAccessError(
             "a repository behind https needs a token",

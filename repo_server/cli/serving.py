@@ -26,10 +26,25 @@ from signing.keystore import KEY_SUFFIX, load_key
     "--server", type=click.Choice(["granian", "waitress"]), help="Default: granian where it is installed."
 )
 @click.option("--desk", is_flag=True, help="Answer curators elsewhere too (skillrepo --repo https://…).")
+@click.option(
+    "--upload-quota",
+    default=256,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="GIB",
+    help="With --desk: what a builder's token may have sent that no published build names.",
+)
 @console_option
 @click.pass_context
 def serve(
-    ctx: click.Context, host: str, port: int, workers: int, server: str | None, desk: bool, console: Console
+    ctx: click.Context,
+    host: str,
+    port: int,
+    workers: int,
+    server: str | None,
+    desk: bool,
+    upload_quota: int,
+    console: Console,
 ) -> None:
     """Serve the skills site and the package site until SIGTERM or SIGINT.
 
@@ -51,7 +66,13 @@ def serve(
     options = ctx.find_root().obj
     key = repository.keys / f"{ONLINE}{KEY_SUFFIX}"
     online = partial(open_online_key, key, _passphrase_file(options, repository)) if desk else None
-    factory = partial(create_local_app, repository.folder, database=options["database"], online=online)
+    factory = partial(
+        create_local_app,
+        repository.folder,
+        database=options["database"],
+        online=online,
+        upload_quota=upload_quota << 30,
+    )
     kind = ServerKind(server) if server is not None else None
     run_server(
         factory,

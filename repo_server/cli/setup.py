@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,12 +14,13 @@ from repo_server.config import RepositoryConfig
 from signing.console import Console, console_option
 from signing.errors import ConflictError, FormatError, HostError, UsageError
 from signing.format.names import HolderName, parse_holder_name
+from signing.format.pkg.names import PackageRepo
 from signing.keystore import KEY_SUFFIX, PUBLIC_SUFFIX, SealCost, load_key, new_key
-from signing.metadata import Signatories, Topology
+from signing.metadata import Builder, Signatories, Topology
 from signing.roles import bits_for
 
 _TWO = 2
-_DEV_KEY = re.compile(r"(?:(?:curator|operator|root)-[1-9]|online)\.(?:key|pub)\.json", re.ASCII)
+_DEV_KEY = re.compile(r"(?:(?:builder|curator|operator|root)-[1-9]|online)\.(?:key|pub)\.json", re.ASCII)
 
 
 @click.command()
@@ -28,6 +30,15 @@ _DEV_KEY = re.compile(r"(?:(?:curator|operator|root)-[1-9]|online)\.(?:key|pub)\
 )
 @click.option("--curators", default=2, show_default=True, help="With --dev: how many curators.")
 @click.option("--bins", default=64, show_default=True, help="With --dev: hash bins, a power of two.")
+@click.option(
+    "--pkg",
+    "repos",
+    multiple=True,
+    metavar="ABI/CHANNEL",
+    default=["FreeBSD:14:amd64/latest"],
+    show_default=True,
+    help="With --dev: package repositories, each with a builder's key of its own.",
+)
 @click.option(
     "--ceremony", type=click.Path(path_type=Path), help="Folder of a finished ceremony (skillrepo root)."
 )
@@ -43,6 +54,7 @@ def init(
     dev: bool,
     curators: int,
     bins: int,
+    repos: tuple[str, ...],
     ceremony: Path | None,
     online: Path | None,
     mirrors: tuple[str, ...],
@@ -54,9 +66,13 @@ def init(
     config = RepositoryConfig(dev=dev, sources=_mirrors(mirrors))
     database = ctx.find_root().obj["database"]
     if dev:
-        document = _init_dev(folder, curators=curators, bins=bins, config=config, database=database)
+        builders = [PackageRepo.parse(repo, where="--pkg") for repo in repos]
+        document = _init_dev(
+            folder, curators=curators, bins=bins, builders=builders, config=config, database=database
+        )
         console.note(
-            f"DEVELOPMENT repository: {curators} curators, 1 operator, 1 root key and the online key are throw-away\n"
+            f"DEVELOPMENT repository: {curators} curators, 1 operator, {len(builders)} builder(s), 1 root key and the"
+            " online key are throw-away\n"
             f"keys in {folder / 'keys'}. Whoever reads that folder is all of them. Never let a tenant trust it."
         )
     else:
@@ -80,7 +96,13 @@ def _mirrors(given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _init_dev(
-    folder: Path, *, curators: int, bins: int, config: RepositoryConfig, database: str | None
+    folder: Path,
+    *,
+    curators: int,
+    bins: int,
+    builders: Sequence[PackageRepo],
+    config: RepositoryConfig,
+    database: str | None,
 ) -> dict[str, object]:
     from repo_server.publishing.ceremony import draft, sign_documents
     from repo_server.publishing.install import install
@@ -91,6 +113,10 @@ def _init_dev(
         raise UsageError(error.message, hint="--bins 64") from error
     if not 1 <= curators <= 9:  # noqa: PLR2004
         raise UsageError("1 to 9 curators")
+    if len(set(builders)) != len(builders) or len(builders) > 9:  # noqa: PLR2004
+        raise UsageError(
+            "up to 9 package repositories, each named once", hint="--pkg FreeBSD:14:amd64/latest"
+        )
     keys = folder / "keys"
     _check_new(folder)
     _remove_leftover_keys(keys)
@@ -103,7 +129,8 @@ def _init_dev(
     with os.fdopen(descriptor, "w") as stream:
         stream.write(passphrase + "\n")
     curator_names = [HolderName(f"curator-{number}") for number in range(1, curators + 1)]
-    names = [*curator_names, HolderName("operator-1"), HolderName("root-1"), ONLINE]
+    builder_names = [HolderName(f"builder-{number}") for number in range(1, len(builders) + 1)]
+    names = [*curator_names, *builder_names, HolderName("operator-1"), HolderName("root-1"), ONLINE]
     held = {name: new_key(keys, name, passphrase=passphrase, cost=SealCost.interactive()) for name in names}
     topology = Topology(
         root=Signatories(keys=(held[HolderName("root-1")],), threshold=1),
@@ -111,6 +138,9 @@ def _init_dev(
         operators=Signatories(keys=(held[HolderName("operator-1")],), threshold=1),
         online=held[ONLINE],
         bins=bins,
+        builders=tuple(
+            Builder(repo=repo, key=held[name]) for repo, name in zip(builders, builder_names, strict=True)
+        ),
     )
     now = clock()
     documents = draft(topology, now=now)
@@ -129,6 +159,7 @@ def _init_dev(
         "curators": [str(name) for name in curator_names],
         "curator_threshold": min(_TWO, curators),
         "operators": ["operator-1"],
+        "builders": {name: str(repo) for repo, name in zip(builders, builder_names, strict=True)},
         "keys": str(repository.keys),
         "bins": bins,
     }

@@ -19,7 +19,9 @@ def token() -> None:
 
 
 @token.command("new")
-@click.option("--scope", required=True, metavar="curate|publish-pkg:ABI/CHANNEL", help="What it is good for.")
+@click.option(
+    "--scope", required=True, metavar="curate|publish-pkg:ABI/CHANNEL|pull-pkg:…", help="What it is good for."
+)
 @click.option(
     "--expires", required=True, metavar="DAYS|DATE", help="When it ends; at most 366 days from now."
 )

@@ -23,6 +23,7 @@ from signing.errors import BlockedError, KeyAccessError, NotFoundError, Rollback
 from signing.format.digest import parse_sha256
 from signing.format.moment import render_moment
 from signing.format.names import Pin, parse_holder_name, parse_skill_name
+from signing.format.pkg.names import parse_package_name, parse_package_version
 from signing.format.reinstatement import Reinstatement
 from signing.format.scope import NamedRelease, Scope, parse_publisher
 from signing.format.withdrawal import Harm, Withdrawal, Withdrawn
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 20
 _DIGEST: Final = "sha256:"
+_PACKAGE: Final = "package:"
 _BARE_DIGEST: Final = re.compile("[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -58,7 +60,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the arguments that say what is withdrawn, and why."""
     for option in (
-        click.argument("what", metavar="NAME[==VERSION]|sha256:DIGEST", required=False),
+        click.argument(
+            "what", metavar="NAME[==VERSION]|package:NAME[==VERSION]|sha256:DIGEST", required=False
+        ),
         click.option("--publisher", metavar="SOURCE:NAME", help="Everything published from there."),
         click.option("--reason", required=True, help="Why; everybody who is refused reads it."),
         click.option(
@@ -97,7 +101,9 @@ def revoke(ctx: click.Context, console: Console, severity: str, **given: Any) ->
 
 
 @click.command()
-@click.argument("what", metavar="WITHDRAWAL|NAME[==VERSION]|sha256:DIGEST|SOURCE:NAME")
+@click.argument(
+    "what", metavar="WITHDRAWAL|NAME[==VERSION]|package:NAME[==VERSION]|sha256:DIGEST|SOURCE:NAME"
+)
 @click.option("--reason", help="Why; for the first who asks. Who signs after that signs this reason.")
 @click.option("--anew", is_flag=True, help="Give another reason; signatures on the first one are dropped.")
 @_options
@@ -165,7 +171,7 @@ def _withdraw(
     publish: bool | None,
 ) -> None:
     from repo_server.db.session import snapshot
-    from repo_server.publishing.origins import published_profiles, releases_from
+    from repo_server.publishing.origins import published_packages, published_profiles, releases_from
     from repo_server.publishing.withdrawals import draft_withdrawal
 
     desk = open_desk(ctx, console, to_sign=True)
@@ -185,12 +191,13 @@ def _withdraw(
             now=clock(),
         )
         profiles = [str(profile.pin) for profile in published_profiles(repository, session, scope)]
-        if not draft.covered and not unpublished:
+        packages = [f"{pin} in {repo}" for repo, pin in published_packages(repository, session, scope)]
+        if not draft.covered and not packages and not unpublished:
             raise NotFoundError(
                 f"{scope} covers nothing that is published here",
                 hint=f"{_near(repository, session, scope)}; --unpublished if you mean it all the same",
             )
-    console.note(_render_withdrawal(draft, profiles))
+    console.note("\n".join([_render_withdrawal(draft, profiles), *_few("package", packages)]))
     confirm(f"sign this as {name}?", console, yes=yes)
     signer = open_signer(ctx, repository, name)
     _sign(desk, draft, signer)
@@ -201,6 +208,7 @@ def _withdraw(
         publish=publish,
         document={
             "covers": [item.release.to_json() for item in draft.covered],
+            "packages": packages,
             "profiles": profiles,
         },
         text=f"signed by {name}: {state.value} {scope}",
@@ -209,11 +217,15 @@ def _withdraw(
 
 def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedRelease]) -> Scope:
     if (what is None) is (publisher is None):
-        raise UsageError("name what to withdraw", hint="NAME, NAME==VERSION or sha256:DIGEST; or --publisher")
+        raise UsageError(
+            "name what to withdraw", hint="NAME, NAME==VERSION, package:NAME or sha256:DIGEST; or --publisher"
+        )
     if what is None:
         return Scope(publisher=publisher, releases=tuple(releases))
     if what.startswith(_DIGEST):
         return Scope(sha256=parse_sha256(what.removeprefix(_DIGEST), where="digest"))
+    if what.startswith(_PACKAGE):
+        return _package_scope(what.removeprefix(_PACKAGE))
     if "==" in what:
         pin = Pin.parse(what)
         return Scope(name=pin.name, version=pin.version)
@@ -227,10 +239,26 @@ def _scope_of(what: str | None, publisher: str | None, releases: Sequence[NamedR
     return Scope(name=parse_skill_name(what))
 
 
+def _package_scope(text: str) -> Scope:
+    name, equals, version = text.partition("==")
+    # "NAME==" is half a version, not all of them: nobody withdraws everything by an unset variable.
+    return Scope(
+        package=parse_package_name(name),
+        package_version=parse_package_version(version) if equals else None,
+    )
+
+
+def _few(what: str, items: Sequence[str]) -> list[str]:
+    shown = [f"  {what} {item}" for item in items[:_SHOWN]]
+    return [*shown, *([f"  … and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else [])]
+
+
 def _near(repository: "Repository", session: "Session", scope: Scope) -> str:
     """Return what is published that may have been meant."""
     from repo_server.publishing.origins import load_published_review, published_releases, publisher_of
 
+    if scope.package is not None:
+        return _near_packages(repository, session, scope.package)
     released = list(published_releases(repository, session))
     if scope.publisher is not None:
         known = {publisher_of(load_published_review(repository, item)) for item in released}
@@ -242,6 +270,20 @@ def _near(repository: "Repository", session: "Session", scope: Scope) -> str:
     if not meant:
         return "skillrepo status lists what is"
     return f"published are: {', '.join(meant[:_SHOWN])}"
+
+
+def _near_packages(repository: "Repository", session: "Session", name: str) -> str:
+    """Return which packages may have been meant: other versions, or one whose version was written as pkg does."""
+    from repo_server.pkgrepo.indexes import appointed_repos, published_index
+
+    indexes = [published_index(repository, session, repo) for repo in appointed_repos(repository, session)]
+    known = {package.pin for index in indexes if index is not None for package in index.all_packages()}
+    meant = sorted(pin for pin in known if name in {pin.name, str(pin)}) or sorted(
+        pin for pin in known if pin.name.casefold() == name.casefold()
+    )
+    if not meant:
+        return "skillrepo status lists the package repositories; without package: it is a skill's name"
+    return f"published are: {', '.join(f'{_PACKAGE}{pin.name}=={pin.version}' for pin in meant[:_SHOWN])}"
 
 
 def _sign(desk: Desk, draft: Draft, signer: SealedKeySigner) -> None:

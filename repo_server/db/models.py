@@ -7,7 +7,7 @@ digest stand in the blob store, signed metadata stands here (it is small, and pu
 import enum
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, LargeBinary, MetaData, String, Text
+from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, LargeBinary, MetaData, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -169,6 +169,31 @@ class AttestationRow(Base):
     identity: Mapped[str] = mapped_column(Text)
     issuer: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+
+
+class PackageSerialRow(Base):
+    """One published serial of a package repository; the highest is served."""
+
+    __tablename__ = "package_serials"
+
+    repo: Mapped[str] = mapped_column(String(80), primary_key=True)  # ABI/CHANNEL
+    serial: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    index_sha256: Mapped[str] = mapped_column(String(64))  # blob: repo.json
+    role_version: Mapped[int]
+    packages: Mapped[int]
+    signed_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]  # as the builder says
+    published_at: Mapped[datetime]
+
+
+class PackageDigestRow(Base):
+    """The other digest of a package file, by which pkg's catalogues know it; computed here, from its bytes."""
+
+    __tablename__ = "package_digests"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    blake2b: Mapped[str] = mapped_column(String(128))
+    size: Mapped[int] = mapped_column(BigInteger)
 
 
 class TokenRow(Base):

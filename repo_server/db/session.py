@@ -18,7 +18,7 @@ from sqlalchemy.pool import StaticPool
 from repo_server.db.models import Base
 from signing.errors import ConflictError, HostError
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 _BUSY_SECONDS: Final = 30
 
 

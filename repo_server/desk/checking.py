@@ -32,7 +32,7 @@ from signing.errors import (
 from signing.format.digest import sha256_of
 from signing.format.names import Pin, ReleaseVersion, SkillName
 from signing.metadata import lint_meta, parse, target_sha256
-from signing.roles import PROFILES, REVOCATIONS, ROOT, SKILLS, SNAPSHOT, TARGETS, TIMESTAMP
+from signing.roles import PROFILES, REVOCATIONS, ROOT, SKILLS, SNAPSHOT, TARGETS, TIMESTAMP, signs_alone
 
 _DO_NOT: Final = "do not decide or sign; ask whoever runs the server, and compare with another curator"
 
@@ -62,9 +62,13 @@ def _vouched_roles(session: Session, anchor: bytes) -> dict[str, Targets]:
     wanted = (TARGETS, PROFILES, REVOCATIONS, *bin_names(skills))
     roles = {role: vouched_targets(session, role, anchor=anchor) for role in wanted} | {SKILLS: skills}
     delegations = roles[TARGETS].delegations
-    # Roles that are not ours yet (package builders') have no term of ours; they are delegated, so they are checked.
     for role in (delegations.roles or {}) if delegations is not None else {}:
-        roles.setdefault(role, vouched_targets(session, role, anchor=anchor))
+        try:
+            roles.setdefault(role, vouched_targets(session, role, anchor=anchor))
+        except NotFoundError:
+            # Before the first build, or the first list, there is nothing; that it is gone again `seen` notices.
+            if not signs_alone(role):
+                raise
     return roles
 
 

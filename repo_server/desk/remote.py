@@ -245,6 +245,7 @@ def _published(value: object) -> dict[str, Any]:
     document: dict[str, Any] = {
         "published": _items(fields, "published", "kind", "name", "version"),
         "renewed": list(fields.items("renewed", _text, maximum=_MAX_PUBLISHED)),
+        "builders": list(fields.items("builders", _text, maximum=_MAX_PUBLISHED)),
         "withdrawals": _items(fields, "withdrawals", "id", "state", "scope"),
         "pending": list(fields.items("pending", _pending, maximum=_MAX_PUBLISHED)),
         "blocked": _items(fields, "blocked", "subject", "code", "message", "hint", "where"),

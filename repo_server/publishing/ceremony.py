@@ -35,10 +35,24 @@ from signing.metadata import (
     render,
     sign,
 )
-from signing.roles import DELEGATED_PATHS, PROFILES, REVOCATIONS, ROOT, SKILLS, TARGETS, TIMESTAMP, life_of
+from signing.roles import (
+    ADVISORIES,
+    DELEGATED_PATHS,
+    PROFILES,
+    REVOCATIONS,
+    ROOT,
+    SKILLS,
+    TARGETS,
+    TIMESTAMP,
+    is_pkg,
+    life_of,
+    paths_of,
+)
 
 Documents = Mapping[str, bytes]
 _CLOCK_SLACK: Final = timedelta(minutes=10)
+# Packages and advisories have no metadata before there is something to say: an empty list would have to be renewed.
+_DRAFTED: Final = frozenset({ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,17 +126,21 @@ def check_draft(documents: Documents, *, now: datetime) -> None:
     skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
     lint_root(root)
     bins = succinct(skills)
-    expected = {ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS, *bins.get_roles()}
+    expected = {*_DRAFTED, *bins.get_roles()}
     if set(documents) != expected:
         raise FormatError(f"{min(expected ^ set(documents))} is missing or unknown", where="ceremony")
     delegations = targets.delegations
     roles = (delegations.roles or {}) if delegations is not None else {}
-    if {name: role.paths for name, role in roles.items()} != DELEGATED_PATHS:
+    if not set(DELEGATED_PATHS) <= set(roles) or any(
+        role.paths != paths_of(name) for name, role in roles.items()
+    ):
         raise FormatError("delegates other roles or paths than ours", where=TARGETS)
     curators = root.roles[TARGETS]
     rules = {
         SKILLS: roles[SKILLS].keyids == curators.keyids and roles[SKILLS].threshold == curators.threshold,
         REVOCATIONS: roles[REVOCATIONS].keyids == curators.keyids and roles[REVOCATIONS].threshold == 1,
+        ADVISORIES: roles[ADVISORIES].keyids == curators.keyids and roles[ADVISORIES].threshold == 1,
+        "builders": _one_key_each(roles),
         "hash bins": bins.keyids == curators.keyids and bins.threshold == curators.threshold,
         "terminating": all(role.terminating for role in roles.values()),
         "first versions": root.version == 1,
@@ -184,7 +202,7 @@ def check_complete(documents: Documents) -> None:
         FormatError: roles are missing, or one is there that nobody delegates.
     """
     skills = parse(_need(documents, SKILLS), Targets, where=SKILLS).signed
-    expected = {ROOT, TARGETS, SKILLS, PROFILES, REVOCATIONS, *bin_names(skills)}
+    expected = {*_DRAFTED, *bin_names(skills)}
     if set(documents) != expected:
         odd = sorted(expected ^ set(documents))
         raise FormatError(f"role {odd[0]!r} is missing or unknown", where="ceremony")
@@ -233,6 +251,14 @@ def succinct(skills: Targets) -> SuccinctRoles:
     return skills.delegations.succinct_roles
 
 
+def _one_key_each(roles: Mapping[str, Role]) -> bool:
+    builders = [role for name, role in roles.items() if is_pkg(name)]
+    keyids = [keyid for role in builders for keyid in role.keyids]
+    return all(len(role.keyids) == role.threshold == 1 for role in builders) and len(set(keyids)) == len(
+        keyids
+    )
+
+
 def _first_revocations(now: datetime) -> Metadata[Targets]:
     # There is always a list: a client that finds none must be able to refuse.
     target = build_target(REVOCATIONS_PATH, Revocations().render())
@@ -252,7 +278,7 @@ def _result(documents: Documents, role: str) -> VerificationResult:
 def _parent(documents: Documents, role: str) -> Root | Targets:
     if role in {ROOT, TARGETS}:
         return parse(_need(documents, ROOT), Root, where=ROOT).signed
-    above = TARGETS if role in {SKILLS, PROFILES, REVOCATIONS} else SKILLS
+    above = TARGETS if role in DELEGATED_PATHS else SKILLS
     return parse(_need(documents, above), Targets, where=above).signed
 
 

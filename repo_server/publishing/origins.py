@@ -10,6 +10,7 @@ from functools import lru_cache
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Targets
 
+from repo_server.pkgrepo.indexes import appointed_repos, published_index
 from repo_server.publishing.ceremony import bin_names
 from repo_server.publishing.vouched import CACHED_ROLES, vouched_content, vouched_targets
 from repo_server.repository import Repository
@@ -17,6 +18,7 @@ from signing.errors import WrongSubjectError
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.envelope import Envelope
 from signing.format.names import Pin, version_key
+from signing.format.pkg.names import PackagePin, PackageRepo
 from signing.format.profile import Profile
 from signing.format.review import Review
 from signing.format.scope import NamedRelease, Scope
@@ -43,6 +45,28 @@ def published_releases(repository: Repository, session: Session) -> Iterator[Pub
     anchor = repository.anchor
     for role in bin_names(vouched_targets(session, SKILLS, anchor=anchor)):
         yield from _releases_in(vouched_content(session, role, anchor=anchor), role)
+
+
+def published_packages(
+    repository: Repository, session: Session, scope: Scope
+) -> list[tuple[PackageRepo, PackagePin]]:
+    """Return the packages that ``scope`` covers, in what builders signed last.
+
+    Raises:
+        BadSignatureError, FormatError, NotFoundError: an index cannot be read as its builder signed it.
+    """
+    found: list[tuple[PackageRepo, PackagePin]] = []
+    if scope.sha256 is None and scope.package is None:
+        return found  # a skill is withdrawn also while an index of packages cannot be read
+    for repo in appointed_repos(repository, session):
+        index = published_index(repository, session, repo)
+        if index is not None:
+            found += [
+                (repo, package.pin)
+                for package in index.all_packages()
+                if scope.covers_package(package.pin, sha256=package.sha256)
+            ]
+    return sorted(set(found))
 
 
 def last_of(released: Iterable[Published], name: str) -> Published | None:
@@ -105,6 +129,10 @@ def published_profiles(repository: Repository, session: Session, scope: Scope) -
         if any(
             scope.covers(item.pin, bundle_sha256=item.bundle_sha256, tree_sha256=item.tree_sha256)
             for _, item in profile.items()
+        ) or any(
+            scope.covers_package(item.pin, sha256=item.sha256)
+            for pins in profile.packages
+            for item in pins.items
         ):
             found.append(NamedProfile(pin=profile.pin, sha256=digest))
     return sorted(found)

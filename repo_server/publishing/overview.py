@@ -11,9 +11,10 @@ from tuf.api.metadata import Metadata, Signed
 from repo_server.curation.examination import describe, load_review
 from repo_server.curation.textsafe import visible
 from repo_server.db.models import CandidateRow, CandidateState, ProfileRow, ReleaseRow
+from repo_server.pkgrepo.published import newest_serials
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.publishing.proposals import open_proposals, proposal_standing
-from repo_server.publishing.state import current, current_files
+from repo_server.publishing.state import current, current_files, current_targets
 from repo_server.publishing.withdrawals import curators_of, in_force, read_list, unpublished_of
 from repo_server.repository import Repository
 from signing.errors import NotFoundError, RejectedError
@@ -21,9 +22,10 @@ from signing.format.digest import parse_sha256
 from signing.format.envelope import Envelope
 from signing.format.moment import render_moment
 from signing.format.names import ReleaseVersion, version_key
+from signing.format.pkg.names import PackageRepo
 from signing.format.withdrawal import Withdrawn
 from signing.keys import holder_of
-from signing.roles import ROOT, SNAPSHOT, TIMESTAMP, is_bin, life_of
+from signing.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, is_bin, is_pkg, life_of
 
 WAIVERS_END_SOON: Final = timedelta(days=30)
 
@@ -50,6 +52,7 @@ def overview(repository: Repository, session: Session, *, now: datetime) -> dict
         "waiting": waiting,
         "withdrawals": withdrawals(repository, session),
         "waivers": waivers,
+        "packages": package_repositories(session, roles),
         "roles": {role: facts for role, facts in roles.items() if not is_bin(role)},
         "problems": [
             *problems(session, now=now),
@@ -60,6 +63,32 @@ def overview(repository: Repository, session: Session, *, now: datetime) -> dict
             *_unpublished(repository, session, now=now),
         ],
     }
+
+
+def package_repositories(session: Session, roles: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every package repository that has a builder: who that is, what is published, and until when.
+
+    ``roles`` are those of `role_facts`. One that nothing was published for yet has serial 0; a mirror does not know.
+    """
+    newest = {row.repo: row for row in newest_serials(session)}
+    targets = current_targets(session, TARGETS)
+    delegations = targets.delegations
+    found = []
+    for name, role in sorted((delegations.roles or {}).items() if delegations is not None else ()):
+        if not is_pkg(name) or delegations is None:
+            continue
+        repo = str(PackageRepo.of_role(name))
+        row = newest.get(repo)
+        found.append(
+            {
+                "repository": repo,
+                "builders": sorted(holder_of(delegations.keys[keyid]) for keyid in role.keyids),
+                "serial": row.serial if row is not None else None if name in roles else 0,
+                "packages": row.packages if row is not None else None if name in roles else 0,
+                "expires": roles[name]["expires"] if name in roles else None,
+            }
+        )
+    return found
 
 
 def _candidates(session: Session, missing: Mapping[str, list[str]]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -214,7 +243,10 @@ def problems(session: Session, *, now: datetime) -> list[str]:
         if expires <= now:
             found.append(f"{role} expired at {render_moment(expires)}: clients refuse this repository")
         elif expires - now < life_of(role).renew and role != TIMESTAMP:
-            found.append(f"{role} expires at {render_moment(expires)}: time to renew it")
+            how = f"skillrepo pkg renew {PackageRepo.of_role(role)}, or publish" if is_pkg(role) else ""
+            found.append(
+                f"{role} expires at {render_moment(expires)}: time to renew it" + (how and f" ({how})")
+            )
     return found
 
 

@@ -10,6 +10,7 @@ from tuf.api.metadata import TargetFile
 from repo_server.db import log
 from repo_server.db.models import ProfileRow, ReleaseRow
 from repo_server.publishing.ceremony import succinct
+from repo_server.publishing.profile_packages import check_pinned_packages, check_vulnerabilities
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
 from repo_server.publishing.standing import check_takes_up
 from repo_server.publishing.vouched import vouched_targets
@@ -17,7 +18,9 @@ from repo_server.repository import Repository
 from signing.errors import ConflictError, NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
+from signing.format.moment import render_moment
 from signing.format.names import Pin
+from signing.format.pkg.pins import PackagePins, VulnerabilityWaiver
 from signing.format.profile import PinnedBundle, Profile
 from signing.keys import holder_of
 from signing.metadata import build_target
@@ -36,6 +39,8 @@ def draft_profile(
     souls: Sequence[Pin],
     capabilities: Sequence[str],
     now: datetime,
+    packages: Sequence[PackagePins] = (),
+    waivers: Sequence[VulnerabilityWaiver] = (),
 ) -> Profile:
     """Return the new profile ``pin``, kept as a draft; drafting the same again changes nothing.
 
@@ -43,6 +48,7 @@ def draft_profile(
         NotFoundError: a pinned release is not published.
         ConflictError: this version is published, or drafted with other pins.
         RevokedError, QuarantinedError, YankedError: it would take up what is withdrawn.
+        VulnerableError: a package is known to be vulnerable, and nobody waived that.
         FormatError: it pins no skill, or one name twice.
     """
     profile = Profile(
@@ -50,8 +56,11 @@ def draft_profile(
         skills=tuple(_pinned(session, item, Kind.SKILL) for item in sorted(skills)),
         souls=tuple(_pinned(session, item, Kind.SOUL) for item in souls),
         capabilities=tuple(sorted(set(capabilities))),
+        packages=tuple(sorted(packages, key=lambda pins: pins.repo)),
+        waivers=tuple(sorted(waivers, key=lambda waiver: waiver.key)),
     )
     check_takes_up(repository, session, profile)
+    _check_packages(repository, session, profile, now=now)
     digest = repository.blobs.store(profile.render())
     known = session.get(ProfileRow, (pin.name, pin.version))
     if known is not None and known.sha256 == digest:
@@ -101,6 +110,15 @@ def render_profile(profile: Profile) -> str:
         f"    {kind.value:5} {item.pin}\n          tree sha256 {item.tree_sha256}"
         for kind, item in profile.items()
     ]
+    for pins in profile.packages:
+        lines.append(f"    packages of {pins.repo}: {len(pins.items)}, in this order")
+        lines += [f"      {item.pin}\n          sha256 {item.sha256}" for item in pins.items]
+    for waiver in profile.waivers:
+        until = render_moment(waiver.expires_at)
+        lines.append(
+            f"    {waiver.package} is let in although vulnerable ({waiver.vid}) until {until},"
+            f" says {waiver.owner}: {waiver.reason}"
+        )
     lines.append(f"    capabilities: {', '.join(profile.capabilities) or 'none'}")
     return "\n".join(lines)
 
@@ -119,6 +137,7 @@ def plan_profile(repository: Repository, session: Session, pin: Pin, *, now: dat
     for kind, item in profile.items():
         _check_pinned(repository, session, kind, item)
     check_takes_up(repository, session, profile)
+    _check_packages(repository, session, profile, now=now)
     additions = additions_of(profile)
     try:
         return _checked(repository, session, pin, additions, now=now)
@@ -161,6 +180,11 @@ def _check_pinned(repository: Repository, session: Session, kind: Kind, item: Pi
         raise WrongSubjectError(
             f"{item.pin} is not what curators signed under that name", hint="draft the profile again"
         )
+
+
+def _check_packages(repository: Repository, session: Session, profile: Profile, *, now: datetime) -> None:
+    check_pinned_packages(repository, session, profile)
+    check_vulnerabilities(repository, session, profile, now=now)
 
 
 def subject_of(pin: Pin) -> str:

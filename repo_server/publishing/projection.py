@@ -3,8 +3,9 @@
     metadata/1.root.json … N.root.json, 7.snapshot.json, 3.targets.json, 2.skills-0a.json …, timestamp.json
     targets/skills/web-search/1.2.0/<sha256>.web-search-1.2.0.tar.gz
     .well-known/agent-skills/index.json, .well-known/skills/…
+    and beside it the trees of the package site (repo_server.pkgrepo.published)
 
-Order: blobs, delegated metadata, targets, snapshot, timestamp last, each durable before the next. A process
+Order: blobs, delegated metadata, targets, snapshot, packages, timestamp last, each durable before the next. A process
 killed in between leaves the old timestamp, which names an older whole state; running `project` again
 completes the new one. Everything but ``timestamp.json`` and the two indexes never changes once written.
 """
@@ -17,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from repo_server.db.models import MetadataRow, TargetRow
+from repo_server.pkgrepo.published import project_packages
 from repo_server.publishing.state import current
 from repo_server.publishing.well_known import project_indexes
 from repo_server.repository import Repository
@@ -43,6 +45,9 @@ def project(repository: Repository, session: Session, *, repair: bool = False) -
             continue
         path = metadata / f"{version}.{role}.json"
         written += _write_once(path, partial(_content, session, role, version), repair=repair)
+    written += project_packages(
+        repository, session, repair=repair
+    )  # before the timestamp that vouches for them
     timestamp = metadata / "timestamp.json"
     newest = current(session, TIMESTAMP).content
     if not timestamp.exists() or timestamp.read_bytes() != newest:

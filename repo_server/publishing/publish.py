@@ -34,8 +34,9 @@ from repo_server.db.models import (
     TargetRow,
 )
 from repo_server.db.session import transaction
-from repo_server.publishing import withdrawals
+from repo_server.publishing import builders, withdrawals
 from repo_server.publishing.online import OnlineState, sign_state
+from repo_server.publishing.profile_packages import check_pinned_packages, check_vulnerabilities
 from repo_server.publishing.profiles import PUBLISHED, additions_of, load_profile
 from repo_server.publishing.projection import project
 from repo_server.publishing.proposals import (
@@ -61,6 +62,7 @@ from signing.format.archive import read_bundle
 from signing.format.digest import Sha256
 from signing.format.manifest import SKILL_NAME, MemberPath
 from signing.format.names import Pin
+from signing.format.pkg.names import PackageRepo
 from signing.format.withdrawal import Withdrawal
 from signing.metadata import parse
 from signing.roles import REVOCATIONS
@@ -75,6 +77,7 @@ class Published:
     renewed: tuple[str, ...]
     pending: tuple[tuple[str, tuple[str, ...]], ...]
     online: OnlineState | None
+    builders: tuple[PackageRepo, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     lifted: frozenset[Sha256] = frozenset()
     blocked: tuple[tuple[str, SkillRepoError], ...] = ()
@@ -88,6 +91,7 @@ class Published:
                 for pin in pins
             ],
             "renewed": list(self.renewed),
+            "builders": [str(repo) for repo in self.builders],
             "withdrawals": [
                 {"id": entry.id, "state": news_of(entry, self.lifted), "scope": str(entry.scope)}
                 for entry in self.withdrawals
@@ -146,13 +150,14 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
             hint = "compare with skillrepo log; restore the database from a backup"
             done.blocked.append((subject, ConflictError(message, hint=hint)))
     state, lifted = None, _lifted(repository, session, done.withdrawals)
-    if done.releases or done.profiles or done.renewed or done.withdrawals:
+    if done.releases or done.profiles or done.renewed or done.withdrawals or done.builders:
         mark_releases(repository, session)
         state = sign_state(session, online, now=now)
         facts = {
             "releases": [str(pin) for pin in done.releases],
             "profiles": [str(pin) for pin in done.profiles],
             "renewed": done.renewed,
+            "builders": [str(repo) for repo in done.builders],
             "withdrawals": [f"{news_of(entry, lifted)} {entry.scope}" for entry in done.withdrawals],
             "snapshot": state.snapshot,
             "timestamp": state.timestamp,
@@ -162,6 +167,7 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
         releases=tuple(done.releases),
         profiles=tuple(done.profiles),
         renewed=tuple(done.renewed),
+        builders=tuple(done.builders),
         withdrawals=tuple(done.withdrawals),
         lifted=lifted,
         pending=tuple(done.pending),
@@ -182,6 +188,7 @@ class _Done:
     releases: list[Pin] = field(default_factory=list)
     profiles: list[Pin] = field(default_factory=list)
     renewed: list[str] = field(default_factory=list)
+    builders: list[PackageRepo] = field(default_factory=list)
     withdrawals: list[Withdrawal] = field(default_factory=list)
     pending: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     blocked: list[tuple[str, SkillRepoError]] = field(default_factory=list)
@@ -208,6 +215,10 @@ def _publish_one(
         entries = withdrawals.check_list(repository, session, name, rows, now=now)
         _apply(session, rows, now=now)
         done.withdrawals.extend(entries)
+    elif kind == builders.KIND:
+        builders.check_builder(repository, session, PackageRepo.parse(name), rows, now=now)
+        _apply(session, rows, now=now)
+        done.builders.append(PackageRepo.parse(name))
     elif kind == "profile":
         done.profiles.append(_profile(repository, session, Pin.parse(name), rows, now=now))
     else:
@@ -277,6 +288,8 @@ def _profile(
 ) -> Pin:
     profile = load_profile(repository, session, pin)
     check_takes_up(repository, session, profile)
+    check_pinned_packages(repository, session, profile)
+    check_vulnerabilities(repository, session, profile, now=now)
     additions = additions_of(profile)
     check_proposals(session, rows, additions, anchor=repository.anchor, now=now)
     _apply(session, rows, now=now)

@@ -115,4 +115,7 @@ def sign_reinstatement(
 def _spellings(scope: Scope) -> set[str]:
     pin = f"{scope.name}=={scope.version}" if scope.version is not None else scope.name
     given = {scope.sha256, f"sha256:{scope.sha256}" if scope.sha256 else None, pin, scope.publisher}
+    if scope.package is not None:
+        version = f"=={scope.package_version}" if scope.package_version is not None else ""
+        given.add(f"package:{scope.package}{version}")
     return {text for text in given if text is not None}

@@ -84,3 +84,7 @@ def check_takes_up(repository: Repository, session: Session, profile: Profile) -
         ):
             if not entry.keeps(digest):
                 raise refusal(entry, item.pin)
+    for package in (item for pins in profile.packages for item in pins.items):
+        for entry in curators.covering_package(revocations, package.pin, sha256=package.sha256):
+            if not entry.keeps(digest):
+                raise refusal(entry, package.pin)

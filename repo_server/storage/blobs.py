@@ -4,7 +4,9 @@ Storing the same bytes twice is harmless, so no backend needs conditional writes
 stores cannot be trusted as an arbiter (reference/storage-serving-performance §1.3).
 """
 
-from typing import Protocol
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from signing.format.digest import Sha256
 
@@ -22,5 +24,45 @@ class Blobs(Protocol):
         Raises:
             NotFoundError: they are not here.
             DigestMismatchError: what is here is damaged.
+        """
+        ...
+
+
+class LargeBlobs(Blobs, Protocol):
+    """Blobs that need not fit into the memory: packages."""
+
+    def size_of(self, digest: Sha256) -> int | None:
+        """Return how many bytes the blob has; None when it is not here."""
+        ...
+
+    def open(self, digest: Sha256) -> BinaryIO:
+        """Open a blob that is too large for the memory; what is read is NOT compared with its digest.
+
+        Raises:
+            NotFoundError: it is not here.
+        """
+        ...
+
+    def receive(self, pieces: Iterable[bytes], *, digest: Sha256, size: int) -> None:
+        """Keep what comes in pieces, durable on return; what is here already is not read at all.
+
+        Raises:
+            DigestMismatchError: it is longer, shorter or other than announced; nothing is kept.
+        """
+        ...
+
+    def remove(self, digest: Sha256) -> None:
+        """Forget a blob, if it is here; only for what nothing names any more.
+
+        Raises:
+            HostError: it cannot be removed.
+        """
+        ...
+
+    def put_at(self, digest: Sha256, place: Path) -> None:
+        """Make ``place`` a file with the bytes of the blob, read-only; what stands there already is left alone.
+
+        Raises:
+            NotFoundError: the blob is not here. HostError: it cannot be written.
         """
         ...

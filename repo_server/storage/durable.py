@@ -7,6 +7,7 @@ acknowledged file (measured; reference/operations-and-faults §3).
 import contextlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from signing.errors import HostError
@@ -18,13 +19,22 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     Raises:
         HostError: it cannot be written; what was there is still there.
     """
+    write_pieces_durably(path, (data,), mode=mode)
+
+
+def write_pieces_durably(path: Path, pieces: Iterable[bytes], *, mode: int = 0o644) -> None:
+    """Write ``pieces`` one after another as `write_durably` does; an error among them leaves nothing behind.
+
+    Raises:
+        HostError: it cannot be written; what was there is still there.
+    """
     temporary = path.with_name(f".new-{secrets.token_hex(8)}")
     try:
         make_folder_durably(path.parent)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)  # whatever the umask is: nginx has to read what is published
-            stream.write(data)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

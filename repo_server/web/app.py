@@ -17,6 +17,8 @@ from repo_server.web.config import WebConfig
 from repo_server.web.desk_guard import DeskService
 from repo_server.web.files import files_blueprint
 from repo_server.web.health import health_blueprint
+from repo_server.web.pkg_guard import PullGuard
+from repo_server.web.pkg_site import PkgSite
 from repo_server.web.problems import install_problems
 from repo_server.web.routes import Route
 from repo_server.web.sites import REFUSAL_KEY, SiteDispatch
@@ -42,6 +44,7 @@ def create_app(
     catalogue: Catalogue,
     clock: Callable[[], datetime],
     desk: DeskService | None = None,
+    guard: PullGuard | None = None,
 ) -> Flask:
     """Return the web service.
 
@@ -50,6 +53,7 @@ def create_app(
         catalogue: answers the API; called from several threads at once.
         clock: returns the present with its zone; readiness compares expiry with it.
         desk: answers curators elsewhere; None serves no desk.
+        guard: who may fetch packages; None means everybody.
     """
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_PARTS=8, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -64,13 +68,14 @@ def create_app(
     others: tuple[Route[DeskService], ...] = ()
     if desk is not None:
         from repo_server.web.desk import DESK_ROUTES, desk_blueprint  # noqa: PLC0415 - not for readers only
+        from repo_server.web.pkg_desk import PKG_DESK_ROUTES, pkg_desk_blueprint  # noqa: PLC0415
 
-        blueprint, limits = desk_blueprint(desk)
-        app.register_blueprint(blueprint)
-        app.config[_LIMITS] = limits
-        others = DESK_ROUTES
+        for blueprint, limits in (desk_blueprint(desk), pkg_desk_blueprint(desk)):
+            app.register_blueprint(blueprint)
+            app.config[_LIMITS] |= limits
+        others = (*DESK_ROUTES, *PKG_DESK_ROUTES)
     app.register_blueprint(api_blueprint(catalogue, others=others))
-    app.register_blueprint(files_blueprint(config))
+    app.register_blueprint(files_blueprint(config, package=PkgSite(config.pkg_root, guard).answer))
     app.wsgi_app = SiteDispatch(app.wsgi_app, config)  # type: ignore[method-assign]
     return app
 

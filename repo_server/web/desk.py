@@ -197,6 +197,8 @@ def _draft(service: DeskService) -> Response:
             skills=[item.pin for item in profile.skills],
             souls=[item.pin for item in profile.souls],
             capabilities=profile.capabilities,
+            packages=profile.packages,
+            waivers=profile.waivers,
             now=service.clock(),
         )
         if made != profile:

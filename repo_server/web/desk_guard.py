@@ -27,6 +27,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from repo_server.db.session import snapshot, transaction
 from repo_server.desk.problems import MEDIA_TYPE, TooManyRequestsError
+from repo_server.pkgrepo.uploads import QUOTA, Uploads
 from repo_server.repository import Repository
 from repo_server.tokens import Grant, Scope, TokenRefusedError, check_token, record_use, use_is_stale
 from repo_server.web.limiter import Limiter
@@ -76,6 +77,7 @@ class DeskService:
         online: returns the online key, or raises KeyAccessError where there is none.
         clock: returns the present with its zone.
         requests: how often one token may ask. failures: how often one address may fail to show a good token.
+        upload_quota: how many bytes one token may have sent that no published build names.
     """
 
     repository: Repository
@@ -86,6 +88,11 @@ class DeskService:
     bodies: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(_BODIES_AT_ONCE)
     )
+    upload_quota: int = QUOTA
+    uploads: Uploads = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uploads", Uploads(repository=self.repository, quota=self.upload_quota))
 
     def check_room(self) -> None:
         """Return None when the disk has room for one more candidate and what it takes to publish.
@@ -100,13 +107,12 @@ class DeskService:
 def guarded(
     service: DeskService, route: Route[DeskService], view: Callable[..., Response]
 ) -> Callable[..., Response]:
-    """Return ``view`` behind the door."""
-    scope = Scope.parse(route.scope or "")
+    """Return ``view`` behind the door; a scope may name parts of the path, as ``{abi}``."""
 
     def call(**parts: str) -> Response:
         grant = _admit(service)
         service.requests.take(grant.id, cost=route.cost, now=service.clock())
-        grant.require(scope)
+        grant.require(Scope.parse((route.scope or "").format(**parts)))
         g.grant = grant
         if route.body is None:
             return view(**parts)

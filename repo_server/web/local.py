@@ -12,6 +12,8 @@ from sqlalchemy import select
 
 from repo_server.db.models import ProfileRow, ReleaseRow
 from repo_server.db.session import snapshot
+from repo_server.pkgrepo.access import Access
+from repo_server.pkgrepo.uploads import QUOTA
 from repo_server.publishing.overview import problems, releases_of, role_facts
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.repository import Repository
@@ -19,6 +21,7 @@ from repo_server.web.app import create_app
 from repo_server.web.catalogue import ProfileFacts, ReleaseFacts, RepositoryStatus, RoleStatus, SkillSummary
 from repo_server.web.config import WebConfig
 from repo_server.web.desk_guard import DeskService
+from repo_server.web.pkg_guard import PullGuard
 from signing.errors import NotFoundError
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
@@ -101,11 +104,16 @@ class DatabaseCatalogue:
 
 
 def create_local_app(
-    folder: Path, *, database: str | None = None, online: Callable[[], Signer] | None = None
+    folder: Path,
+    *,
+    database: str | None = None,
+    online: Callable[[], Signer] | None = None,
+    upload_quota: int = QUOTA,
 ) -> Flask:
     """Return the web service over the repository in ``folder``; with ``online``, it serves the desk too.
 
-    ``online`` returns the online key when something is published, or raises KeyAccessError.
+    ``online`` returns the online key when something is published, or raises KeyAccessError. ``upload_quota``: how many
+    bytes one token may have sent that no published build names.
 
     Raises:
         NotFoundError, FormatError, HostError: see `Repository.open`.
@@ -117,8 +125,12 @@ def create_local_app(
         skills_hosts=repository.config.skills_hosts,
         pkg_hosts=repository.config.pkg_hosts,
     )
-    desk = DeskService(repository=repository, online=online, clock=_now) if online is not None else None
-    return create_app(config, catalogue=DatabaseCatalogue(repository), clock=_now, desk=desk)
+    desk = None
+    if online is not None:
+        desk = DeskService(repository=repository, online=online, clock=_now, upload_quota=upload_quota)
+    closed = repository.config.pkg_access is not Access.OPEN
+    guard = PullGuard(engine=repository.engine, clock=_now) if closed else None
+    return create_app(config, catalogue=DatabaseCatalogue(repository), clock=_now, desk=desk, guard=guard)
 
 
 def app_from_environment() -> Flask:

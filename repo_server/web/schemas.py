@@ -176,9 +176,34 @@ DROPPED: Final = record(profile=TEXT, dropped={"const": True})
 PUBLISHED: Final = record(
     published=listed(record(kind={"enum": ["release", "profile"]}, name=NAME, version=VERSION)),
     renewed=listed(TEXT),
+    builders=listed(TEXT),
     withdrawals=listed(record(id=TEXT, state=TEXT, scope=TEXT)),
     pending=listed(record(subject=TEXT, missing=listed(TEXT))),
     blocked=listed(record(subject=TEXT, code=TEXT, message=TEXT, hint=TEXT, where=TEXT)),
     snapshot_version=optional(COUNT),
     timestamp_version=optional(COUNT),
 )
+ABI: Final[Schema] = {"type": "string", "pattern": "^FreeBSD:[0-9]{1,3}:[a-z0-9]{1,20}$"}
+CHANNEL: Final[Schema] = {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "maxLength": 40}
+BYTES: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 8 << 30}
+OCTETS: Final[Schema] = {"type": "string", "format": "binary", "maxLength": 32 << 20}
+QUESTIONS: Final = record(blobs={**listed(record(sha256=SHA256, size=BYTES)), "maxItems": 2_000})
+MISSING: Final = record(missing=listed(SHA256))
+OFFSET: Final = record(offset=BYTES)
+METADATA: Final = record(signed={"type": "object"}, signatures=ROWS)
+ACCEPTED_BUILD: Final = record(
+    repository=TEXT,
+    serial=COUNT,
+    packages=COUNT,
+    kept=COUNT,
+    role_version=COUNT,
+    signed_by=listed(TEXT),
+    renewed={"type": "boolean"},
+    snapshot_version=COUNT,
+    timestamp_version=COUNT,
+)
+ADVISORIES: Final = record(
+    metadata={"type": "string", "contentMediaType": "application/json", "format": "binary"},
+    list={"type": "string", "contentMediaType": "application/xml", "format": "binary"},
+)
+ADVISORIES_TAKEN: Final = record(snapshot_version=COUNT, timestamp_version=COUNT)

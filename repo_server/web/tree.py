@@ -9,9 +9,11 @@ Clean paths are relative, separated by single slashes, without ``.`` and ``..``,
 characters, and without hidden names except ``.well-known`` in the first place.
 """
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -97,23 +99,74 @@ def open_published(root: Path, path: str) -> PublishedFile:
         NotFoundError: the path is not clean, or there is no regular file, or a link is in the way.
         OSError: this host cannot read its own tree.
     """
-    *folders, name = parse_tree_path(path)
-    try:
+    parts = parse_tree_path(path)
+    with opened_root(root) as folder:
+        return open_below(folder, parts)
+
+
+@contextlib.contextmanager
+def opened_root(root: Path) -> Iterator[int]:
+    """Yield a handle of the tree ``root``, for several looks at one and the same tree.
+
+    Raises:
+        NotFoundError: there is no such folder.
+    """
+    with _absent_is_not_found():
         # The root itself may be a link: switching it is how a whole tree is replaced at once.
-        folder = os.open(root, _FOLDER)
+        descriptor = os.open(root, _FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_below(folder: int, parts: tuple[str, ...]) -> PublishedFile:
+    """Open the file at clean ``parts`` below the handle ``folder``, as `open_published` does.
+
+    Raises:
+        NotFoundError: there is no regular file, or a link is in the way.
+    """
+    with _absent_is_not_found(), _walked(folder, parts[:-1]) as inner:
+        descriptor = os.open(parts[-1].encode(), _FILE, dir_fd=inner)
+    return _regular(descriptor)
+
+
+def link_below(folder: int, parts: tuple[str, ...]) -> str:
+    """Return what the link at clean ``parts`` below the handle ``folder`` holds; it is not followed.
+
+    Raises:
+        NotFoundError: there is no link.
+    """
+    with _absent_is_not_found(), _walked(folder, parts[:-1]) as inner:
         try:
-            for part in folders:
-                inner = os.open(part.encode(), _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
-                os.close(folder)
-                folder = inner
-            descriptor = os.open(name.encode(), _FILE, dir_fd=folder)
-        finally:
-            os.close(folder)
+            return os.fsdecode(os.readlink(parts[-1].encode(), dir_fd=inner))
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # a file, or a folder
+                raise _not_found() from error
+            raise
+
+
+@contextlib.contextmanager
+def _walked(folder: int, parts: tuple[str, ...]) -> Iterator[int]:
+    descriptor = os.dup(folder)
+    try:
+        for part in parts:
+            inner = os.open(part.encode(), _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _absent_is_not_found() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno in _ABSENT:
             raise _not_found() from error
         raise
-    return _regular(descriptor)
 
 
 def read_published(root: Path, path: str, *, limit: int) -> bytes:

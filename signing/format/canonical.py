@@ -25,9 +25,9 @@ def canonical(value: Any) -> bytes:
     Raises:
         FormatError: ``value`` holds something that canonical JSON has no spelling for.
     """
-    _check_value(value, "$", 0)
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    if not _is_plain(value):
+        _check_value(value, "$", 0)
+    return _render(value)
 
 
 def parse_json(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20) -> Any:
@@ -56,7 +56,9 @@ def parse_json(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20
         raise FormatError(error.message, where=where) from error
     except (ValueError, RecursionError) as error:
         raise FormatError("not JSON, or nested too deeply", where=where) from error
-    _check_value(value, where, 0)
+    # A lone surrogate can only come from an escape; everything else that is not plain the decoder refused.
+    if "\\u" in text or not _is_shallow(value):
+        _check_value(value, where, 0)
     return value
 
 
@@ -67,9 +69,59 @@ def parse_canonical(data: bytes, *, where: str = "document", max_bytes: int = 4 
         FormatError: not strict JSON, or another spelling of the same value.
     """
     value = parse_json(data, where=where, max_bytes=max_bytes)
-    if canonical(value) != data:
+    if _render(value) != data:
         raise FormatError("not canonical JSON (another spelling of the same value)", where=where)
     return value
+
+
+def _render(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+def _is_shallow(value: Any) -> bool:
+    """Return whether decoded JSON is not nested too deeply and has ASCII keys: one look at each object and list."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                if not "".join(item).isascii():
+                    return False
+                below += item.values()
+            elif type(item) is list:
+                below += item
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether `_check_value` surely finds nothing; False says only that it has to look."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is str:
+                if not item.isascii():
+                    return False
+            elif kind is dict:
+                if not all(type(key) is str for key in item) or not "".join(item).isascii():
+                    return False
+                below += item.values()
+            elif kind is list:
+                below += item
+            elif kind is int:
+                if not -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER:
+                    return False
+            elif item is not None and kind is not bool:
+                return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +139,10 @@ def _bounded_int(text: str) -> int:
     # Checked before int(): thousands of digits cost quadratic time, and "-0" is a second spelling of 0.
     if len(text) > 17 or text == "-0":  # noqa: PLR2004 - 2**53 has 16 digits and a sign
         raise FormatError("integer out of range")
-    return int(text)
+    number = int(text)
+    if abs(number) > MAX_SAFE_INTEGER:
+        raise FormatError("integer out of range")
+    return number
 
 
 def _check_value(value: Any, where: str, depth: int) -> None:

@@ -7,6 +7,9 @@
      "souls":[{"…":"as above; applied in this order"}],
      "version":"3"}
 
+It may pin ``packages`` for machines of several ABIs, and carry ``waivers`` for those that are known to be vulnerable
+(`signing.format.pkg.pins`); a profile without them does not have these keys.
+
 Operators sign it (role ``profiles``). It pins digests, not only versions: a curator who could publish other
 bytes under the same version (they cannot, but suppose) would still not get them into a jail.
 
@@ -16,20 +19,25 @@ bytes.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from signing.errors import FormatError
+from signing.errors import FormatError, NotEntitledError
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.fields import Fields
 from signing.format.manifest import Kind
 from signing.format.names import Pin, parse_skill_name, parse_version
+from signing.format.pkg.names import Abi
+from signing.format.pkg.pins import MAX_WAIVERS, PackagePins, VulnerabilityWaiver
 
 PROFILE_SCHEMA = "https://skills.clawdie.si/schema/profile/v1"
 LOCK_SCHEMA = "https://skills.clawdie.si/schema/lock/v1"
 MAX_ITEMS = 200
+MAX_ABIS = 16
+
+T = TypeVar("T")
 
 _CAPABILITY = re.compile(r"[a-z][a-z0-9]*(?:[.-][a-z0-9]+)*", re.ASCII)
 
@@ -78,6 +86,8 @@ class Profile:
     skills: tuple[PinnedBundle, ...]
     souls: tuple[PinnedBundle, ...]
     capabilities: tuple[str, ...]
+    packages: tuple[PackagePins, ...] = ()
+    waivers: tuple[VulnerabilityWaiver, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.skills:
@@ -92,6 +102,12 @@ class Profile:
             raise FormatError(
                 "capabilities are not sorted, or one appears twice", where="profile.capabilities"
             )
+        abis = [pins.repo.abi for pins in self.packages]
+        if abis != sorted(set(abis)):
+            raise FormatError("packages are not sorted by ABI, or for one twice", where="profile.packages")
+        waived = [waiver.key for waiver in self.waivers]
+        if waived != sorted(set(waived)):
+            raise FormatError("waivers are not sorted, or one appears twice", where="profile.waivers")
 
     def items(self) -> Iterator[tuple[Kind, PinnedBundle]]:
         """Yield every pinned bundle with the kind it must have."""
@@ -108,7 +124,25 @@ class Profile:
                 "skills": [item.to_json() for item in self.skills],
                 "souls": [item.to_json() for item in self.souls],
                 "capabilities": list(self.capabilities),
+                **({"packages": [pins.to_json() for pins in self.packages]} if self.packages else {}),
+                **({"waivers": [waiver.to_json() for waiver in self.waivers]} if self.waivers else {}),
             }
+        )
+
+    def packages_for(self, abi: Abi | None) -> PackagePins | None:
+        """Return what is pinned for machines of ``abi``; None when this profile pins no packages at all.
+
+        Raises:
+            NotEntitledError: it pins packages, but none for this ABI.
+        """
+        if not self.packages:
+            return None
+        for pins in self.packages:
+            if pins.repo.abi == abi:
+                return pins
+        raise NotEntitledError(
+            f"{self.pin} pins packages for {', '.join(pins.repo.abi for pins in self.packages)}, not for {abi}",
+            hint="draft a version with packages for this ABI; or name the right one: --abi, HIVE_ABI",
         )
 
     @classmethod
@@ -118,7 +152,8 @@ class Profile:
         Raises:
             FormatError: not a canonical profile.
         """
-        fields = Fields.of(parse_canonical(data, where="profile"), where="profile")
+        value = parse_canonical(data, where="profile")
+        fields = Fields.of(value, where="profile")
         fields.constant("schema", PROFILE_SCHEMA)
         profile = cls(
             pin=Pin(
@@ -128,6 +163,8 @@ class Profile:
             skills=fields.items("skills", PinnedBundle.from_json, maximum=MAX_ITEMS),
             souls=fields.items("souls", PinnedBundle.from_json, maximum=MAX_ITEMS),
             capabilities=fields.items("capabilities", parse_capability, maximum=MAX_ITEMS),
+            packages=_if_there(value, fields, "packages", PackagePins.from_json, MAX_ABIS),
+            waivers=_if_there(value, fields, "waivers", VulnerabilityWaiver.from_json, MAX_WAIVERS),
         )
         fields.done()
         return profile
@@ -142,16 +179,24 @@ class Lock:
     skills: tuple[PinnedBundle, ...]
     souls: tuple[PinnedBundle, ...]
     external: tuple[tuple[Pin, Sha256], ...] = ()
+    packages: PackagePins | None = None
 
     @classmethod
-    def of(cls, profile: Profile, *, external: Iterable[tuple[Pin, Sha256]] = ()) -> Self:
-        """Return the lock of ``profile`` with external bundles (release and sha256 of the archive)."""
+    def of(
+        cls, profile: Profile, *, abi: Abi | None = None, external: Iterable[tuple[Pin, Sha256]] = ()
+    ) -> Self:
+        """Return the lock of ``profile`` for a machine of ``abi``, with external bundles (release and sha256).
+
+        Raises:
+            NotEntitledError: it pins packages, but none for ``abi``.
+        """
         return cls(
             profile=profile.pin,
             profile_sha256=sha256_of(profile.render()),
             skills=profile.skills,
             souls=profile.souls,
             external=tuple(sorted(external)),
+            packages=profile.packages_for(abi),
         )
 
     def render(self) -> bytes:
@@ -164,6 +209,7 @@ class Lock:
                 "skills": [item.to_json() for item in self.skills],
                 "souls": [item.to_json() for item in self.souls],
                 "external": [{"pin": str(pin), "bundle_sha256": digest} for pin, digest in self.external],
+                **({"packages": self.packages.to_json()} if self.packages is not None else {}),
             }
         )
 
@@ -171,6 +217,17 @@ class Lock:
     def sha256(self) -> Sha256:
         """The digest that names this lock in journals and audit records."""
         return sha256_of(self.render())
+
+
+def _if_there(
+    value: dict[str, Any], fields: Fields, key: str, read: Callable[[Any, str], T], maximum: int
+) -> tuple[T, ...]:
+    if key not in value:
+        return ()
+    found = fields.items(key, read, maximum=maximum)
+    if not found:
+        raise FormatError("is empty: then it is left out", where=fields.place(key))
+    return found
 
 
 def parse_capability(text: object, where: str = "capability") -> str:

@@ -2,6 +2,7 @@
 
     {"sha256":"5d…"}                                     one bundle, or one unpacked tree
     {"name":"web-search"}, {"name":"web-search","version":"1.2.0"}
+    {"package":"demo-agent"}, {"package":"demo-agent","package_version":"1.2.0"}
     {"publisher":"clawhub:@owner","releases":[{"bundle_sha256":"3b…","pin":"web-search==1.2.0","tree_sha256":"5d…"}]}
 
 A publisher's releases are written out when the entry is signed: who came from where is read from reviews, which a
@@ -9,14 +10,23 @@ client does not have at hand. There is no scope that means everything.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from signing.errors import FormatError
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.fields import Fields
 from signing.format.names import Pin, ReleaseVersion, SkillName, parse_skill_name, parse_version
+from signing.format.pkg.names import (
+    PackageName,
+    PackagePin,
+    PackageVersion,
+    parse_package_name,
+    parse_package_version,
+)
 
 MAX_NAMED = 10_000
+
+S = TypeVar("S", bound="Scope")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -55,13 +65,17 @@ class Scope:
     sha256: Sha256 | None = None
     name: SkillName | None = None
     version: ReleaseVersion | None = None
+    package: PackageName | None = None
+    package_version: PackageVersion | None = None
     publisher: str | None = None
     releases: tuple[NamedRelease, ...] = ()
 
     def __post_init__(self) -> None:
-        kinds = [part is not None for part in (self.sha256, self.name, self.publisher)]
+        kinds = [part is not None for part in (self.sha256, self.name, self.package, self.publisher)]
         if sum(kinds) != 1 or (self.version is not None and self.name is None):
-            raise FormatError("names not exactly one of digest, name and publisher", where="scope")
+            raise FormatError("names not exactly one of digest, name, package and publisher", where="scope")
+        if self.package_version is not None and self.package is None:
+            raise FormatError("names the version of no package", where="scope")
         if self.publisher is None and self.releases:
             raise FormatError("lists releases without a publisher", where="scope")
         if list(self.releases) != sorted(set(self.releases)):
@@ -72,6 +86,9 @@ class Scope:
             return f"sha256:{self.sha256}"
         if self.publisher is not None:
             return f"publisher {self.publisher} ({len(self.releases)} releases)"
+        if self.package is not None:
+            version = f"-{self.package_version}" if self.package_version is not None else " (every version)"
+            return f"package {self.package}{version}"
         return f"{self.name}=={self.version}" if self.version is not None else f"{self.name} (every version)"
 
     def covers(self, pin: Pin, *, bundle_sha256: Sha256, tree_sha256: Sha256) -> bool:
@@ -85,11 +102,23 @@ class Scope:
             for item in self.releases
         )
 
+    def covers_package(self, pin: PackagePin, *, sha256: Sha256) -> bool:
+        """Return whether this is about the package ``pin`` with this digest; skills and packages share no names."""
+        if self.sha256 is not None:
+            return self.sha256 == sha256
+        return self.package == pin.name and self.package_version in {None, pin.version}
+
     def to_json(self) -> dict[str, Any]:
         """Return the scope as it stands in an entry."""
         if self.publisher is not None:
             return {"publisher": self.publisher, "releases": [item.to_json() for item in self.releases]}
-        given = {"sha256": self.sha256, "name": self.name, "version": self.version}
+        given = {
+            "sha256": self.sha256,
+            "name": self.name,
+            "version": self.version,
+            "package": self.package,
+            "package_version": self.package_version,
+        }
         return {key: value for key, value in given.items() if value is not None}
 
     @classmethod
@@ -104,12 +133,23 @@ class Scope:
                 publisher=parse_publisher(fields.take("publisher"), where=fields.place("publisher")),
                 releases=fields.items("releases", NamedRelease.from_json, maximum=MAX_NAMED),
             )
+        if "package" in given:
+            return _package_scope(cls, fields, given)
         name = parse_skill_name(fields.take("name"), where=fields.place("name"))
         if given == {"name"}:
             return cls(name=name)
         version = parse_version(fields.take("version"), where=fields.place("version"))
         fields.done()
         return cls(name=name, version=version)
+
+
+def _package_scope(scope: "type[S]", fields: Fields, given: set[str]) -> "S":
+    package = parse_package_name(fields.take("package"), where=fields.place("package"))
+    version = None
+    if "package_version" in given:
+        version = parse_package_version(fields.take("package_version"), where=fields.place("package_version"))
+    fields.done()
+    return scope(package=package, package_version=version)
 
 
 def parse_publisher(text: object, *, where: str = "publisher") -> str:

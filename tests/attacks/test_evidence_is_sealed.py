@@ -2,21 +2,25 @@
 
 import copy
 import dataclasses
+import os
 import pickle  # noqa: TID251 - that it does not work is the test
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hive import admission, external
-from hive.admission import Admission, admit
+from hive.admission import Admission, PackageAdmission, admit
 from hive.external import ExternalBundle, read_external
 from hive.jails.materialise import install_identity, install_skill
+from hive.packages.install import install_package
 from hive.policy import POLICY, Policy
 from hive.tenants import Tier
 from repo_client.client import Session
-from signing import evidence, trusted
+from signing import evidence, package_evidence, trusted
 from signing.errors import (
     CouldNotVerifyError,
     FormatError,
@@ -26,12 +30,16 @@ from signing.errors import (
     WrongSubjectError,
 )
 from signing.evidence import VerifiedRelease
+from signing.format.digest import sha256_of
 from signing.format.manifest import Kind
 from signing.format.names import REVOCATIONS_PATH, Pin
 from signing.format.profile import Profile
+from signing.package_evidence import VerifiedPackage, verify_package, verify_package_set
 from signing.trusted import TrustedMetadata, VouchedTarget
 from tests.attacks.scene import Scene
-from tests.support.world import jail_files, now
+from tests.support.harbour import Harbour, open_harbour, open_packages
+from tests.support.packages import BASE, index_of, listed
+from tests.support.world import PACKAGES, World, jail_files, now
 
 PIN = Pin.parse("web-search==1.0")
 
@@ -237,3 +245,176 @@ def test_trust_is_about_one_moment(scene: Scene, session: Session) -> None:
     assert isinstance(target, VouchedTarget)
     assert target.checked_at == session._now
     assert isinstance(read_external(scene.forge().archive("csv==1.0")[1]), ExternalBundle)
+
+
+# --- packages --------------------------------------------------------------------------------------
+
+PACKAGE_KINDS = ["VerifiedPackageSet", "VerifiedAdvisories", "VerifiedPackage", "PackageAdmission"]
+BOAT = Pin.parse("base==2")
+
+
+@pytest.fixture
+def harbour(world: World, tmp_path: Path) -> Iterator[Harbour]:
+    with open_harbour(world, tmp_path / "harbour") as harbour:
+        yield harbour
+
+
+@contextmanager
+def package_facts(harbour: Harbour, data: bytes = BASE) -> Iterator[dict[str, Any]]:
+    """Genuine evidence about a package, and everything that `admit` asks for beside it."""
+    mother = harbour.scene.mother
+    with mother.client.session(now()) as session:
+        packages = session.packages(PACKAGES)
+        facts = {
+            "tenant": harbour.scene.tenant("boat"),
+            "profile": session.profile(BOAT),
+            "revocations": session.revocations(),
+            "advisories": session.advisories(),
+            "policy": POLICY,
+            "now": now(),
+        }
+    package = packages.index.by_sha256()
+    digest = next(digest for digest, item in package.items() if item.size == len(data))
+    with mother.client.package(digest, packages=packages, store=mother.pantry.store) as given:
+        yield {"given": given, "packages": packages, **facts}
+
+
+def let_in(facts: dict[str, Any], **other: Any) -> PackageAdmission:
+    told = {key: value for key, value in facts.items() if key not in {"given", "packages"}}
+    return admit(other.pop("given", facts["given"]), **{**told, **other})
+
+
+def package_evidence_of(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "VerifiedPackageSet": facts["packages"],
+        "VerifiedAdvisories": facts["advisories"],
+        "VerifiedPackage": facts["given"],
+        "PackageAdmission": let_in(facts),
+    }
+
+
+@pytest.mark.parametrize("kind", PACKAGE_KINDS)
+def test_evidence_about_packages_cannot_be_made_by_hand(harbour: Harbour, kind: str) -> None:
+    with package_facts(harbour) as facts:
+        genuine = package_evidence_of(facts)[kind]
+        values = {field.name: getattr(genuine, field.name) for field in dataclasses.fields(genuine)}
+        for seal in ({}, {"seal": None}, {"seal": admission._Seal()}, {"seal": package_evidence._Seal()}):
+            with pytest.raises(TypeError):
+                type(genuine)(**values, **seal)
+        for module in (admission, external, evidence, package_evidence, trusted):
+            if type(genuine).__module__ != module.__name__:
+                with pytest.raises(TypeError):
+                    type(genuine)(**values, seal=module._SEAL)
+
+
+@pytest.mark.parametrize("kind", PACKAGE_KINDS)
+def test_evidence_about_packages_cannot_be_altered_or_copied(harbour: Harbour, kind: str) -> None:
+    with package_facts(harbour) as facts:
+        genuine = package_evidence_of(facts)[kind]
+        name = dataclasses.fields(genuine)[0].name
+        attempts: list[Callable[[], object]] = [
+            lambda: dataclasses.replace(genuine, **{name: getattr(genuine, name)}),
+            lambda: copy.copy(genuine),
+            lambda: copy.deepcopy(genuine),
+            lambda: pickle.dumps(genuine),
+            lambda: setattr(genuine, name, None),
+        ]
+        for attempt in attempts:
+            with pytest.raises((TypeError, AttributeError, ValueError)):
+                attempt()
+
+
+def test_a_part_of_a_package_is_not_its_evidence(harbour: Harbour) -> None:
+    """Neither its bytes, nor its name in a signed index, nor the index: for no tier."""
+    with package_facts(harbour) as facts:
+        for tier in Tier:
+            tenant = dataclasses.replace(facts["tenant"], tier=tier)
+            assert let_in(facts, tenant=tenant).pin.name == "demo-base"
+            for given in (BASE, facts["given"].package, facts["packages"], facts["packages"].index):
+                with pytest.raises(NotFirstPartyError, match="is not evidence"):
+                    let_in(facts, tenant=tenant, given=given)
+
+
+def test_a_package_is_not_admitted_without_advisories_or_by_old_ones(harbour: Harbour) -> None:
+    with package_facts(harbour) as facts:
+        with pytest.raises(CouldNotVerifyError, match="nothing is known"):
+            let_in(facts, advisories=None)
+        with pytest.raises(CouldNotVerifyError, match="not now"):
+            let_in(facts, now=now() + timedelta(minutes=16))
+    with (
+        harbour.scene.mother.client.session(now() - timedelta(hours=1)) as old,
+        pytest.raises(CouldNotVerifyError),
+    ):
+        let_in(facts, advisories=old.advisories())
+
+
+def test_an_old_index_is_not_excused_by_fresh_facts(harbour: Harbour) -> None:
+    mother = harbour.scene.mother
+    with mother.client.session(now() - timedelta(hours=1)) as session:
+        old = session.packages(PACKAGES)
+    digest = old.index.packages[1].sha256
+    with (
+        package_facts(harbour) as facts,
+        mother.client.package(digest, packages=old, store=mother.pantry.store) as given,
+        pytest.raises(CouldNotVerifyError, match="the index of"),
+    ):
+        let_in(facts, given=given)
+
+
+def test_a_package_that_nobody_pinned(harbour: Harbour) -> None:
+    with harbour.scene.mother.client.session(now()) as session:
+        other = session.profile(Pin.parse("base==1"))
+    with package_facts(harbour) as facts, pytest.raises(NotEntitledError):
+        let_in(facts, profile=other, tenant=harbour.scene.tenant("acme"))
+
+
+def test_only_an_admission_is_installed(harbour: Harbour) -> None:
+    scene = harbour.scene
+    tenant = scene.tenant("boat").tenant_id
+    scene.mother.host.create(tenant, mark="ours")
+    with package_facts(harbour) as facts:
+        for given in (facts["given"], facts["given"].package, BASE, None):
+            with pytest.raises(AttributeError):
+                install_package(scene.mother.host, tenant, given, now=now())
+    with scene.mother.host.open_root(tenant) as root:
+        assert root.listing() == ()
+
+
+def test_an_index_that_is_not_what_the_target_vouches_for(harbour: Harbour) -> None:
+    with package_facts(harbour) as facts:
+        target = facts["packages"].target
+        honest = facts["packages"].index.render()
+        assert verify_package_set(honest, repo=PACKAGES, target=target).index == facts["packages"].index
+        with pytest.raises(RejectedError):
+            verify_package_set(honest.replace(b"All/", b"Arr/"), repo=PACKAGES, target=target)
+        with pytest.raises(WrongSubjectError):
+            verify_package_set(honest, repo=dataclasses.replace(PACKAGES, channel="quarterly"), target=target)
+
+
+def test_a_package_keeps_its_last_piece_back_until_all_of_it_is_right(
+    harbour: Harbour, tmp_path: Path
+) -> None:
+    """Larger than a piece: what is altered after the check is noticed, and the end is not handed out."""
+    data = b"x" * (5 << 19)
+    entry = listed(BASE, sha256=sha256_of(data), size=len(data))
+    with package_facts(harbour) as facts:
+        packages = package_evidence.VerifiedPackageSet(
+            index=index_of([entry]), target=facts["packages"].target, seal=package_evidence._SEAL
+        )
+    path = tmp_path / "large.pkg"
+    path.write_bytes(data)
+    descriptor = os.open(path, os.O_RDWR)
+    with verify_package(descriptor, sha256=entry.sha256, packages=packages) as package:
+        assert isinstance(package, VerifiedPackage)
+        assert b"".join(package.stream()) == data
+        os.pwrite(descriptor, b"y", 3)
+        got: list[bytes] = []
+        with pytest.raises(RejectedError):
+            got.extend(package.stream())
+        assert sum(map(len, got)) < len(data)
+        os.pwrite(descriptor, b"x", 3)
+        os.ftruncate(descriptor, 10)
+        with pytest.raises(RejectedError):
+            list(package.stream())
+    os.close(descriptor)
+    assert open_packages() == []

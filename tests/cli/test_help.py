@@ -37,7 +37,8 @@ def test_every_command_is_there_and_says_what_it_does(program: str) -> None:
             command = command.get_command(context, word)
         assert command is not None
         assert command.get_short_help_str(), words
-        if not isinstance(command, click.Group):
+        # What sign-digest answers is pkg's protocol, and nothing else may stand in it.
+        if not isinstance(command, click.Group) and words[-1] != "sign-digest":
             assert "--json" in command.get_help(context), words
 
 

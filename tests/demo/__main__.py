@@ -1,4 +1,4 @@
-"""`make demo`: a skill travels from outside into a paid tenant's jail, and forged ones do not.
+"""`make demo`: skills and packages travel from outside into a paid tenant's jail, and forged ones do not.
 
 Exit 0 only if everything that is told here happened.
 """
@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tests.demo.attacks import five_attacks
+from tests.demo.packages import REPO, WANTED, four_attacks, publish_packages
 from tests.demo.stage import DemoFailedError, Stage
 from tests.support.loopback_clawhub import LoopbackClawHub
 
@@ -37,6 +38,7 @@ def main() -> int:
             "HIVE_DB": str(stage.folder / "host" / "hive.db"),
             "HIVE_TRUST_ANCHOR": str(stage.folder / "repo" / "trust-anchor.json"),
             "HIVE_JAIL_ROOT_BASE": str(stage.folder / "jails"),
+            "HIVE_ABI": "FreeBSD:14:amd64",
         }
         try:
             tell(stage, hub)
@@ -64,18 +66,28 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
     curate_outside(stage)
     curate_ours(stage)
 
-    stage.act("3  A profile", "Operators pin exactly what a tenant is born with: versions and digests.")
+    stage.act(
+        "3  Packages",
+        "poudriere's hook publishes a finished build; signed for pkg, and by the builder's key for us.",
+    )
+    publish_packages(stage)
+
+    stage.act("4  A profile", "Operators pin exactly what a tenant is born with: versions and digests.")
     words = ["skillrepo", "profile", "new", "support-agent==1", "--capability", "work.general"]
     for name, kind, _ in OURS:
         words += [f"--{kind}", f"{name}==1.0.0"]
     words += ["--skill", "release-notes-writer==2.1.0"]
-    stage.run(*words)
+    for package in WANTED:
+        words += ["--package", f"{REPO}:{package}"]
+    drafted = stage.run(*words)
+    pinned = [f"{item['name']}-{item['version']}" for item in drafted["packages"][0]["items"]]
+    stage.say(f"packages, with all that they need, in the order of installation: {', '.join(pinned)}")
     stage.run("skillrepo", "profile", "sign", "support-agent==1", "--as", "operator-1")
 
     with serving(stage) as url:
         stage.environment["HIVE_SERVER"] = url
         stage.act(
-            "4  A birth", f"The Flask service answers at {url}; mother trusts the anchor, not the service."
+            "5  A birth", f"The Flask service answers at {url}; mother trusts the anchor, not the service."
         )
         stage.run("hive", "register-tenant", "acme", "--tier", "paid", "--profile", "support-agent==1")
         receipt = stage.run("hive", "birth", "acme")
@@ -83,12 +95,13 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
             raise DemoFailedError("acme is not active")
         stage.show_tree(Path(receipt["jail_root"]))
         audit_trail(stage)
-        stage.act("5  Five attacks", "Each is refused with its code, and nothing changes in any jail.")
+        stage.act("6  Nine attacks", "Each is refused with its code, and nothing changes in any jail.")
         five_attacks(stage, url)
+        four_attacks(stage, url)
     head = stage.run("hive", "audit", "verify")
     stage.say(f"audit chain intact: {head['records']} records")
     seconds = time.monotonic() - stage.begun
-    stage.screen.print(f"\n[bold green]done[/] in {seconds:.0f} s: one agent born, five attacks refused")
+    stage.screen.print(f"\n[bold green]done[/] in {seconds:.0f} s: one agent born, nine attacks refused")
 
 
 def curate_outside(stage: Stage) -> None:

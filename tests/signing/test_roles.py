@@ -15,7 +15,9 @@ from signing.roles import (
     delegated_role_of,
     hashed_path,
     is_bin,
+    is_pkg,
     life_of,
+    paths_of,
 )
 
 PINS = [Pin.parse(text) for text in ("web-search==1.2.0", "a==1!2.0rc1", "7zip==2026.11.22.post1")]
@@ -27,6 +29,14 @@ def test_every_path_of_a_release_has_its_role(pin):
     assert delegated_role_of(pin.review_path) == "skills"
     assert delegated_role_of(pin.profile_path) == "profiles"
     assert delegated_role_of(REVOCATIONS_PATH) == "revocations"
+    assert delegated_role_of("pkg/vuln.xml") == "advisories"
+
+
+def test_every_package_repository_has_a_role_of_its_own():
+    path = "pkg/FreeBSD:15:aarch64/quarterly-2026/repo.json"
+    assert delegated_role_of(path) == "pkg-FreeBSD_15_aarch64-quarterly-2026"
+    assert paths_of(delegated_role_of(path)) == [path]
+    assert is_pkg(delegated_role_of(path))
 
 
 @pytest.mark.parametrize("pin", PINS, ids=str)
@@ -67,7 +77,12 @@ NOBODYS = {
     "NUL": "skills/a/1/x\x00",
     "revocations elsewhere": "skills/revocations.json",
     "metadata": "root.json",
-    "other role": "pkg/FreeBSD:14:amd64/latest/repo.json",
+    "another file of a package repository": "pkg/FreeBSD:14:amd64/latest/data.pkg",
+    "a package index without a channel": "pkg/FreeBSD:14:amd64/repo.json",
+    "a package index of any ABI": "pkg/FreeBSD:*:amd64/latest/repo.json",
+    "a package index in upper case": "pkg/FreeBSD:14:AMD64/latest/repo.json",
+    "a package index elsewhere": "pkg/FreeBSD:14:amd64/../repo.json",
+    "advisories elsewhere": "pkg/FreeBSD:14:amd64/vuln.xml",
     "a bundle among profiles": "profiles/a/1.tar.gz",
     "a prefix": "skillsx/a/1/x",
     "name begins with a hyphen": "skills/-a/1/x",
@@ -116,6 +131,8 @@ def test_every_role_is_renewed_before_it_expires():
         "skills-3f",
         "profiles",
         "revocations",
+        "advisories",
+        "pkg-FreeBSD_14_amd64-latest",
     ):
         life = life_of(role)
         assert timedelta(0) < life.renew < life.expiry

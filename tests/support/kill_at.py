@@ -25,6 +25,8 @@ WRITERS = (
     "repo_server.publishing.projection",
     "repo_server.publishing.well_known",
     "repo_server.publishing.install",
+    "repo_server.pkgrepo.published",
+    "repo_server.pkgrepo.fingerprints",
 )
 
 
@@ -67,6 +69,42 @@ def refresh(folder: Path) -> None:
     refresh_online(Repository.open(folder / "repo"), _key(folder, "online"), now=datetime.now(UTC))
 
 
+def serial(folder: Path) -> None:
+    """Publish the second serial of the world's packages; killed also before each name that is given or moved."""
+    from repo_server.repository import Repository
+    from tests.support.serials import make_index, publish_serial
+    from tests.support.world import World
+
+    signers = {name: _key(folder, name) for name in ("builder", "online")}
+    world = World(folder, Repository.open(folder / "repo"), signers)
+    at = datetime.now(UTC)
+    publish_serial(world, make_index(2, {"demo": "1.1", "base": "2"}, at=at), at=at)
+
+
+def collect(folder: Path) -> None:
+    from datetime import timedelta
+
+    from repo_server.pkgrepo.collecting import collect as collect_garbage
+    from repo_server.repository import Repository
+
+    collect_garbage(
+        Repository.open(folder / "repo"),
+        retain=timedelta(seconds=0),
+        at_least=1,
+        now=datetime.now(UTC) + timedelta(days=1),
+    )
+
+
+def build(folder: Path) -> None:
+    """Publish the build in ``folder``/build, as a build host does with a repository on its own disk."""
+    from repo_server.repository import Repository
+    from tests.support import publishing
+    from tests.support.world import World
+
+    signers = {name: _key(folder, name) for name in ("builder", "online")}
+    publishing.publish(World(folder, Repository.open(folder / "repo"), signers), folder / "build")
+
+
 def stage(folder: Path) -> None:
     from repo_server.repository import Repository
     from tests.support.world import World, skill_md
@@ -94,6 +132,9 @@ ACTIONS: dict[str, Callable[[Path], None]] = {
     "publish": publish,
     "refresh": refresh,
     "stage": stage,
+    "serial": serial,
+    "build": build,
+    "collect": collect,
     "install": install,
 }
 
@@ -104,7 +145,7 @@ def _key(folder: Path, name: str) -> Any:
     return load_key(folder / f"people/{name}.key.json", passphrase=lambda _: PASSPHRASE)
 
 
-def _count_steps(at: int) -> None:
+def _count_steps(at: int, *, names: bool) -> None:
     from importlib import import_module
 
     from sqlalchemy import event
@@ -127,16 +168,30 @@ def _count_steps(at: int) -> None:
 
     for name in WRITERS:
         module: Any = import_module(name)
-        module.write_durably = counted(module.write_durably)
+        for writer in {"write_durably", "write_pieces_durably"} & set(vars(module)):
+            setattr(module, writer, counted(getattr(module, writer)))
+    if names:
+        for method in ("rename", "replace", "symlink_to", "unlink"):
+            setattr(Path, method, stepped(step, getattr(Path, method)))
+        os.link = stepped(step, os.link)
+        os.utime = stepped(step, os.utime)
     event.listen(Session, "before_commit", step)
     event.listen(Session, "after_commit", step)
+
+
+def stepped(step: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        step()
+        return function(*arguments, **options)
+
+    return call
 
 
 def _fork(action: str, folder: Path, at: int) -> str:
     child = os.fork()
     if child == 0:
         try:
-            _count_steps(at)
+            _count_steps(at, names=action in {"serial", "collect"})
             ACTIONS[action](folder)
         except BaseException:  # noqa: BLE001 - nothing may run on in the copy of the parent
             traceback.print_exc()

@@ -25,10 +25,18 @@ from repo_client.client import RepoClient
 from repo_client.updater import Server
 from signing.format.names import Pin, parse_tenant_id
 from tests.support.hurry import in_a_hurry
+from tests.support.world import PACKAGES
 
-JOURNAL = ("begin", "admitted", "started", "done", "finish")
-STEPS = ("install_skill", "install_identity", "install_lock", "_verify")
-DISK = ("mkdir", "rename", "fchmod")
+JOURNAL = ("begin", "admitted", "started", "done", "installed", "finish")
+STEPS = (
+    "install_package",
+    "install_jail_files",
+    "install_skill",
+    "install_identity",
+    "install_lock",
+    "_verify",
+)
+DISK = ("mkdir", "rename", "fchmod", "link", "symlink")
 
 
 class Countdown:
@@ -79,6 +87,7 @@ def birth(folder: Path, client: RepoClient, tenant: str, countdown: Countdown) -
         host=DirectoryHost(folder / "jails"),
         state=folder,
         clock=lambda: datetime.now(UTC),
+        abi=PACKAGES.abi,
     )
     carry_out.birth(mother, parse_tenant_id(tenant))
     mother.engine.dispose()

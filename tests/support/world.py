@@ -44,13 +44,23 @@ from repo_server.publishing.releases import give_signature, load_reviewed
 from repo_server.repository import Repository
 from signing.format.manifest import Kind
 from signing.format.names import HolderName, Pin, parse_tenant_id
+from signing.format.pkg.names import PackageRepo
 from signing.format.review import Decision
 from signing.keystore import KEY_SUFFIX, SealCost, SealedKeySigner, load_key, new_key
-from signing.metadata import Signatories, Topology
+from signing.metadata import Builder, Signatories, Topology
 
 PASSPHRASE = "correct horse"
 CHEAP = SealCost(opslimit=1, memlimit=8192)
-HOLDERS = ("alice", "bob", "olga", "root-1", "online", "mallory")  # mallory holds a key and no role
+HOLDERS = (
+    "alice",
+    "bob",
+    "olga",
+    "builder",
+    "root-1",
+    "online",
+    "mallory",
+)  # mallory holds a key and no role
+PACKAGES = PackageRepo.parse("FreeBSD:14:amd64/latest")
 
 
 def now() -> datetime:
@@ -102,6 +112,7 @@ class World:
             operators=Signatories(keys=(held["olga"],), threshold=1),
             online=held["online"],
             bins=bins,
+            builders=(Builder(repo=PACKAGES, key=held["builder"]),),
         )
         documents: Mapping[str, bytes] = draft(topology, now=at)
         for name in ("root-1", "alice", "bob", "olga"):
@@ -118,7 +129,7 @@ class World:
     def copy_to(self, folder: Path) -> "World":
         """An independent copy; quicker than building one."""
         self.repository.engine.dispose()
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True, symlinks=True)
         return World(folder, Repository.open(folder / "repo"), self.signers)
 
     @property

@@ -36,10 +36,12 @@ from signing.errors import FormatError, PolicyError, TransportError, UsageError
 __all__ = ["MAX_JSON_BYTES", "Answer", "Web"]
 
 MAX_JSON_BYTES = 4 << 20
+_OK = 200
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 20.0
 _CHUNK = 1 << 16
+_PAGE_BYTES = 1 << 20
 _TELL_BYTES = 2 << 20
 _HEADERS = {"User-Agent": "skillrepo", "Accept-Encoding": "identity", "Accept": "*/*"}
 _AUTHORISED = "github-api"  # whom the token is for
@@ -113,10 +115,12 @@ class Web:
         what: str = "",
         max_bytes: int,
         only: str | None = None,
+        into: Callable[[bytes], object] | None = None,
     ) -> Answer:
         """Return the answer 200 to GET ``url``; ``what`` names it in errors.
 
-        With ``only``, the server of that key is asked and no other, by redirect neither.
+        With ``only``, the server of that key is asked and no other, by redirect neither. With ``into`` the body goes
+        there piece by piece, is not held, and the answer's is empty; after an error it has had a part of it.
 
         Raises:
             TransportError: unreachable, too slow, overloaded, failing, or not (or redirected to what is not) on
@@ -130,7 +134,7 @@ class Web:
             if not self.allows(url, only=only):
                 hint = "nothing was sent there; a mirror is named in [sources] of repository.toml"
                 raise TransportError(f"leads to another server: {_shown(url)}", where=where, hint=hint)
-            answer = self._one(url, where, max_bytes)
+            answer = self._one(url, where, max_bytes, into)
             if answer.status not in _REDIRECTS:
                 self._check_status(answer, url, where)
                 return answer
@@ -166,7 +170,9 @@ class Web:
         authorised = self._token and self._is_tokens(url)
         return {**_HEADERS, "Authorization": f"Bearer {self._token}"} if authorised else _HEADERS
 
-    def _one(self, url: str, where: str, max_bytes: int) -> Answer:
+    def _one(
+        self, url: str, where: str, max_bytes: int, into: Callable[[bytes], object] | None = None
+    ) -> Answer:
         timeouts = (
             min(_CONNECT_SECONDS, self._deadline.remaining()),
             min(_READ_SECONDS, self._deadline.remaining()),
@@ -179,7 +185,14 @@ class Web:
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                body = self._body(response, headers, where, max_bytes)
+                pieces: list[bytes] = []
+                keep: Callable[[bytes], object]
+                # What stands in a redirect or an error is not what was asked for.
+                keep, most = pieces.append, max_bytes
+                if into is not None:
+                    keep, most = (into, most) if response.status_code == _OK else (keep, _PAGE_BYTES)
+                self._body(response, headers, where, most, keep)
+                body = b"".join(pieces)
                 self._check_not_told(headers, body, where)
                 return Answer(status=response.status_code, headers=headers, body=body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -194,11 +207,15 @@ class Web:
             raise FormatError("answers with the token that it was asked with", where=where)
 
     def _body(
-        self, response: requests.Response, headers: Mapping[str, str], where: str, max_bytes: int
-    ) -> bytes:
+        self,
+        response: requests.Response,
+        headers: Mapping[str, str],
+        where: str,
+        max_bytes: int,
+        keep: Callable[[bytes], object],
+    ) -> None:
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise FormatError("answers compressed, which was not asked for", where=where)
-        pieces: list[bytes] = []
         size = told = 0
         try:
             # read1 gives what has arrived; read would wait until a whole chunk has.
@@ -206,7 +223,7 @@ class Web:
                 size += len(piece)
                 if size > max_bytes:
                     raise FormatError(f"answers with more than {max_bytes} bytes", where=where)
-                pieces.append(piece)
+                keep(piece)
                 self._deadline.remaining()
                 if size - told >= _TELL_BYTES:
                     told = size
@@ -221,7 +238,6 @@ class Web:
         if announced != str(size):
             message = f"answer ends after {size} bytes, announced were {excerpt(announced)}"
             raise FormatError(message, where=where)
-        return b"".join(pieces)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -61,7 +61,9 @@ def write_trees(folder: Path) -> WebConfig:
     write(skills, ".well-known/skills/web-search/SKILL.md", SKILL_MD)
     write(skills, ".well-known/skills/web-search/page.html", b"<script>alert(1)</script>")
     write(skills, "metadata/empty.json", b"")
-    write(pkg, "FreeBSD:14:amd64/latest/meta.conf", META_CONF)
+    write(pkg, "serials/FreeBSD:14:amd64/latest/7/meta.conf", META_CONF)
+    (pkg / "FreeBSD:14:amd64").mkdir()
+    (pkg / "FreeBSD:14:amd64/latest").symlink_to("../serials/FreeBSD:14:amd64/latest/7")
     write(folder, "secret", b"not published")
     return WebConfig(skills_root=skills, pkg_root=pkg)
 

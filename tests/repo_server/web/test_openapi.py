@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from repo_server.web.api import READ_ROUTES
 from repo_server.web.desk import DESK_ROUTES
 from repo_server.web.limiter import Limiter
+from repo_server.web.pkg_desk import PKG_DESK_ROUTES
 from repo_server.web.routes import PREFIX, openapi, render_openapi
 from tests.repo_server.desk.scene import Scene
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[3]
-ALL = [*READ_ROUTES, *DESK_ROUTES]
+ALL = [*READ_ROUTES, *DESK_ROUTES, *PKG_DESK_ROUTES]
 EXAMPLES = 12
 
 

@@ -52,7 +52,14 @@ def test_every_finding_of_the_corpus_has_a_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    "check", ["source.evidence", "history.backwards", "engine.cisco.X1", "upstream.identity-vanished", "unicode.too-many"]
+    "check",
+    [
+        "source.evidence",
+        "history.backwards",
+        "engine.cisco.X1",
+        "upstream.identity-vanished",
+        "unicode.too-many",
+    ],
 )
 def test_families_have_a_rule(check: str) -> None:
     assert rule_of(check).check == check

@@ -1,0 +1,308 @@
+"""Packages on the host (edge): fetched by digest, kept in a bounded folder, believed never.
+
+    <folder>/5d….pkg     0400; one package, named by its digest
+    <folder>/.new-3f…    a download that runs; what a killed one left is swept by the next
+
+A package is verified when it comes in and again, through the handle that is then used, whenever it is taken out. The
+store saves the network, never the check; a damaged file is dropped and fetched again.
+
+Who uses a package holds a shared lock on its file, for as long as the evidence is open, and who downloads holds an
+exclusive one: so two processes share a store, nothing in use is removed to make room, and a killed process leaves no
+lock behind. The store as a whole is locked only for moments, never while bytes arrive.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, os_errors, temporary_name
+from repo_client.fetcher import LOOPBACK_HOSTS, FetchLimits, StrictFetcher
+from repo_client.handles import Directory
+from repo_client.single_files import open_file
+from repo_client.updater import Server, translated_errors
+from signing.errors import DigestMismatchError, HostError, NotFoundError, SkillRepoError
+from signing.format.digest import Sha256
+from signing.format.pkg.index import IndexedPackage
+from signing.package_evidence import VerifiedPackage, VerifiedPackageSet, verify_package
+
+_SUFFIX: Final = ".pkg"
+# Who is slower than this is not waited for: eight times the speed of a bad mobile line.
+_SLOWEST: Final = 64 << 10
+
+Progress = Callable[[IndexedPackage, int], None]
+
+
+def package_server(server: Server) -> Server:
+    """Return where packages are served when nobody says: ``pkg.`` for ``skills.``, else ``/pkg`` below it."""
+    host = server.origin.host
+    if host not in LOOPBACK_HOSTS and host.startswith("skills."):
+        return Server.parse(server.base.replace("//skills.", "//pkg.", 1))
+    return Server.parse(f"{server.base}/pkg")
+
+
+def indexed(packages: VerifiedPackageSet, sha256: Sha256) -> IndexedPackage:
+    """Return the package ``sha256`` as ``packages`` lists it.
+
+    Raises:
+        NotFoundError: it is not listed any more, or never was.
+    """
+    package = packages.index.by_sha256().get(sha256)
+    if package is None:
+        raise NotFoundError(
+            f"{packages.repo} names no package with the digest {sha256[:16]}… any more",
+            hint="it was withdrawn, or its grace period ended: draft and sign the profile again",
+        )
+    return package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageSource:
+    """A package server. It is not trusted; it only has to answer, at least at `_SLOWEST` bytes a second."""
+
+    server: Server
+    limits: FetchLimits = field(default_factory=FetchLimits)
+
+    def pieces(self, package: IndexedPackage) -> Generator[bytes, None, None]:
+        """Yield what is served for ``package``: never more than its size, and not yet compared with its digest.
+
+        Raises:
+            DigestMismatchError: more than its size is served.
+            NotFoundError: it is signed, and missing on the server.
+            TransportError: it cannot be had, or comes too slowly.
+        """
+        url = f"{self.server.base}/by-sha256/{package.sha256}{_SUFFIX}"
+        deadline = self.limits.deadline + package.size / _SLOWEST
+        fetcher = StrictFetcher(
+            frozenset({self.server.origin}), limits=FetchLimits(gap=self.limits.gap, deadline=deadline)
+        )
+        received = 0
+        try:
+            with translated_errors(), contextlib.closing(fetcher.stream(url)) as pieces:
+                for piece in pieces:
+                    received += len(piece)
+                    if received > package.size:
+                        raise DigestMismatchError(
+                            f"the server sends more than the {package.size} bytes of {package.pin}",
+                            where=package.path,
+                            hint="treat the server as compromised if it repeats",
+                        )
+                    yield piece
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"{package.pin} is signed but missing on the package server",
+                hint="is HIVE_PKG_SERVER right? skillrepo refresh writes what is missing there",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageStore:
+    """A folder of packages, of at most ``max_bytes``: the least recently used go first, those in use never."""
+
+    folder: Path
+    max_bytes: int
+
+    def take(
+        self,
+        sha256: Sha256,
+        *,
+        packages: VerifiedPackageSet,
+        source: PackageSource,
+        progress: Progress | None = None,
+    ) -> VerifiedPackage:
+        """Return the package ``sha256`` of ``packages``, verified now; what is not here intact is fetched.
+
+        Raises:
+            NotFoundError: the set names no such package, or the server lacks it.
+            DigestMismatchError: the server sends something else.
+            TransportError, HostError: it cannot be fetched, or kept.
+        """
+        package = indexed(packages, sha256)
+        if (found := self.load(sha256, packages=packages)) is not None:
+            return found
+        with contextlib.closing(_told(source.pieces(package), package, progress)) as pieces:
+            return self.add(package, pieces, packages=packages)
+
+    def holds(self, sha256: Sha256) -> bool:
+        """Return whether a file of this name is here; whether it is the package is seen when it is taken."""
+        with self._opened() as store:
+            return store.find(sha256 + _SUFFIX) is not None
+
+    def load(self, sha256: Sha256, *, packages: VerifiedPackageSet) -> VerifiedPackage | None:
+        """Return the package from the store, verified again; None when it is not here intact.
+
+        Raises:
+            NotFoundError: ``packages`` names no such package.
+            HostError: the store cannot be read.
+        """
+        name = sha256 + _SUFFIX
+        with self._opened() as store:
+            try:
+                descriptor = open_file(store, name)
+            except (MissingPathError, UnsafePathError):
+                return None  # a link in its place is no package; the download replaces it, as a name
+            try:
+                if not _lock(descriptor, fcntl.LOCK_SH):
+                    return None  # somebody removes it at this moment
+                with contextlib.suppress(OSError):
+                    os.utime(descriptor)
+                return verify_package(descriptor, sha256=sha256, packages=packages)
+            except DigestMismatchError:
+                with contextlib.suppress(SkillRepoError):
+                    _drop(store, name, descriptor)
+                return None
+            finally:
+                os.close(descriptor)
+
+    def add(
+        self, package: IndexedPackage, pieces: Iterable[bytes], *, packages: VerifiedPackageSet
+    ) -> VerifiedPackage:
+        """Keep ``pieces``, which must be ``package``, and return it verified. Two who add the same both succeed.
+
+        Raises:
+            DigestMismatchError: they are something else; nothing of them is kept.
+            HostError: there is no room, or it cannot be written.
+        """
+        with self._opened() as store, contextlib.ExitStack() as descriptors:
+            with self._locked():
+                _sweep(store)
+                self._make_room(store, package)
+                temporary, writer = _reserve(store, package.size)
+            writing = descriptors.enter_context(contextlib.ExitStack())
+            writing.callback(os.close, writer)
+            try:
+                with os_errors("keep the package", f"{self.folder}/{temporary}"):
+                    _write(writer, pieces)
+                reader = open_file(store, temporary)
+                descriptors.callback(os.close, reader)
+                verified = verify_package(reader, sha256=package.sha256, packages=packages)
+            except BaseException:
+                with contextlib.suppress(SkillRepoError):
+                    store.remove_tree(temporary)
+                raise
+            try:
+                with self._locked():  # so that nobody sweeps it between its two locks
+                    writing.close()
+                    _lock(reader, fcntl.LOCK_SH)  # the evidence's own descriptor shares it
+                    store.rename(temporary, package.sha256 + _SUFFIX, replace=True)
+                    store.sync()
+            except BaseException:
+                verified.close()
+                raise
+        return verified
+
+    def _make_room(self, store: Directory, package: IndexedPackage) -> None:
+        """Remove the least recently used packages until ``package`` fits; nothing when it cannot fit."""
+        files = []
+        for entry in store.entries():
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(entry.name, dir_fd=store.fileno(), follow_symlinks=False)
+                files.append((status.st_mtime_ns, entry.name, status.st_size))
+        excess = sum(size for _, _, size in files) + package.size - self.max_bytes
+        for _, name, size in sorted(files):
+            if excess <= 0 or package.size > self.max_bytes:
+                break
+            if name.endswith(_SUFFIX) and _remove_unused(store, name):
+                excess -= size
+        if excess > 0:
+            raise HostError(
+                f"no room for {package.pin} ({package.size} bytes) in the store of packages",
+                hint="raise package_store_bytes: all packages of one birth must fit, and those in use",
+                where=str(self.folder),
+            )
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Directory]:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot make the store {self.folder}: {error.strerror}") from error
+        with Directory.open(self.folder) as store:
+            yield store
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with Directory.open(self.folder) as guard:
+            guard.lock()
+            yield
+
+
+def _told(
+    pieces: Generator[bytes, None, None], package: IndexedPackage, progress: Progress | None
+) -> Generator[bytes, None, None]:
+    received = 0
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            yield piece
+            received += len(piece)
+            if progress is not None:
+                progress(package, received)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Lock the open file without waiting; return whether that worked. The lock ends with its last descriptor."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _reserve(store: Directory, size: int) -> tuple[str, int]:
+    """Return a new, locked, empty file that counts as ``size`` bytes: two downloads see each other's need."""
+    temporary = temporary_name()
+    with os_errors("begin a download", f"{store.label}/{temporary}"):
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o600, dir_fd=store.fileno())
+        try:
+            _lock(descriptor, fcntl.LOCK_EX)
+            os.ftruncate(descriptor, size)
+        except BaseException:
+            os.close(descriptor)
+            os.unlink(temporary, dir_fd=store.fileno())
+            raise
+    return temporary, descriptor
+
+
+def _write(descriptor: int, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    os.fchmod(descriptor, 0o400)
+    os.fsync(descriptor)
+
+
+def _sweep(store: Directory) -> None:
+    """Remove what killed downloads left: whoever still downloads holds the lock of the file."""
+    for entry in store.entries():
+        if entry.name.startswith(TEMPORARY_PREFIX):
+            _remove_unused(store, entry.name)
+
+
+def _remove_unused(store: Directory, name: str) -> bool:
+    try:
+        descriptor = open_file(store, name)
+    except MissingPathError:
+        return True
+    except UnsafePathError:
+        store.remove_tree(name)
+        return True
+    try:
+        if not _lock(descriptor, fcntl.LOCK_EX):
+            return False
+        _drop(store, name, descriptor)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _drop(store: Directory, name: str, descriptor: int) -> None:
+    """Remove ``name`` if it still is the file behind ``descriptor``, and not one that replaced it."""
+    with contextlib.suppress(FileNotFoundError):
+        there = os.stat(name, dir_fd=store.fileno(), follow_symlinks=False)
+        if os.path.samestat(there, os.fstat(descriptor)):
+            store.remove_tree(name)

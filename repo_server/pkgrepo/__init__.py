@@ -1,0 +1,1 @@
+"""Package repositories: read and verified, written and signed, published and served."""

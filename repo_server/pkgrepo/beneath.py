@@ -1,0 +1,86 @@
+"""Opening files below a folder that is held open (edge): by handles, one name after the other, and never through a link.
+
+Poudriere removes and renames whole trees while others read them. What was opened once stays the same folder.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from signing.errors import FormatError, HostError, NotFoundError
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def open_beneath(folder: int, path: str) -> int:
+    """Return a descriptor of the regular file ``path`` below ``folder``; the caller closes it.
+
+    Raises:
+        NotFoundError: there is none. FormatError: a link, a device, or a way out of the folder. HostError: unreadable.
+    """
+    names = path.split("/")
+    if not path or not {"", ".", ".."}.isdisjoint(names) or "\0" in path:
+        raise FormatError("not a plain path", where=ascii(path[:80]))
+    current = os.dup(folder)
+    try:
+        for name in names[:-1]:
+            following = _open(name, _FOLDER, current, path)
+            os.close(current)
+            current = following
+        descriptor = _open(names[-1], _FILE, current, path)
+    finally:
+        os.close(current)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FormatError("is not a file", where=path)
+    return descriptor
+
+
+def read_beneath(folder: int, path: str, *, max_bytes: int) -> bytes:
+    """Return what the file ``path`` below ``folder`` holds.
+
+    Raises:
+        FormatError: larger than ``max_bytes``. NotFoundError, HostError: see `open_beneath`.
+    """
+    with os.fdopen(open_beneath(folder, path), "rb") as stream:
+        try:
+            data = stream.read(max_bytes + 1)
+        except OSError as error:
+            raise HostError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > max_bytes:
+        raise FormatError(f"larger than {max_bytes} bytes", where=path)
+    return data
+
+
+def open_folder(path: Path) -> int:
+    """Return a handle of the folder ``path``, whichever it is at this moment.
+
+    Raises:
+        NotFoundError: there is none. HostError: it cannot be opened.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"there is no folder {path}") from error
+    except OSError as error:
+        raise HostError(f"cannot open {path}: {error.strerror}") from error
+
+
+def _open(name: str, flags: int, folder: int, path: str) -> int:
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}") from error
+    except OSError as error:
+        if stat.S_ISLNK(_mode(name, folder)):
+            raise FormatError("lies behind a link", where=path) from error
+        raise HostError(f"cannot open {path}: {error.strerror}") from error
+
+
+def _mode(name: str, folder: int) -> int:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except OSError:
+        return 0

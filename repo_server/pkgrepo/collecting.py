@@ -1,0 +1,274 @@
+"""Removing what no retained serial of a package repository needs: `skillrepo pkg gc` (edge).
+
+Retained are the serial that is served, the newest ones, and all that are younger than some weeks; what a retained
+serial lists or keeps stays, with its bytes. Everything else of packages goes: folders of old serials, names by digest,
+and the blobs that old lists name and nothing else does. Blobs are shared with skills, candidates, reviews and profiles,
+so a blob goes only when no row of any other table holds its digest, in whatever column.
+
+Order: folders and names first, blobs, the old list itself, its row last. Killed in the middle, the rows still say what
+is garbage, and the next run ends it. Nothing that is served is touched, and whoever is just reading a removed file
+reads it to its end.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import LargeBinary, String, delete, select
+from sqlalchemy.orm import Session
+
+from repo_server.db import log
+from repo_server.db.models import Base, MetadataRow, PackageDigestRow, PackageSerialRow, TargetRow
+from repo_server.db.session import snapshot, transaction
+from repo_server.pkgrepo.places import BY_SHA256, NEW, OLD, SERIALS, served_serial
+from repo_server.pkgrepo.serials import rows_of
+from repo_server.repository import Repository
+from signing.errors import HostError, NotFoundError
+from signing.format.digest import Sha256
+from signing.format.names import TargetPath
+from signing.format.pkg.index import RepoIndex
+from signing.format.pkg.names import PackageRepo
+from signing.roles import SNAPSHOT, TIMESTAMP, hashed_path, is_pkg
+
+RETAIN: Final = timedelta(days=30)
+RETAIN_AT_LEAST: Final = 5
+_MAX_LIST: Final = 64 << 20
+_HEX: Final = re.compile(rb"[0-9a-f]{64}")
+# What tells of packages by themselves (their rows are judged here), and what only tells what happened once.
+_OWN_TABLES: Final = frozenset({"package_serials", "package_digests", "log", "tokens", "metadata", "targets"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What no retained serial needs. ``serials`` are rows; folders may be there without one."""
+
+    serials: tuple[tuple[PackageRepo, int], ...]
+    folders: tuple[Path, ...]
+    names: tuple[Path, ...]
+    blobs: tuple[tuple[Sha256, int], ...]
+    indexes: tuple[tuple[Sha256, int], ...]
+    targets: tuple[tuple[TargetPath, Sha256], ...]
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the blobs take. Folders and names are links to them."""
+        return sum(size for _, size in (*self.blobs, *self.indexes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes, as ``--json`` answers it and the log keeps it."""
+        return {
+            "serials": [{"repository": str(repo), "serial": serial} for repo, serial in self.serials],
+            "folders": len(self.folders),
+            "names": len(self.names),
+            "blobs": len(self.blobs) + len(self.indexes),
+            "bytes": self.bytes,
+        }
+
+
+def plan_collection(
+    repository: Repository,
+    session: Session,
+    *,
+    retain: timedelta = RETAIN,
+    at_least: int = RETAIN_AT_LEAST,
+    now: datetime,
+) -> Garbage:
+    """Return what no retained serial needs.
+
+    Raises:
+        NotFoundError, FormatError, DigestMismatchError: the list of a retained serial cannot be read, so nobody knows
+            what it needs.
+    """
+    rows = rows_of(session)
+    dropped = _dropped(rows, retain=retain, at_least=at_least, now=now)
+    kept_rows = [row for row in rows if row not in dropped]
+    needed = _elsewhere(repository, session) if dropped else set()
+    by_name, known = set[Sha256](), set[Sha256]()
+    for row in kept_rows:
+        index = RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))
+        by_name.update(package.sha256 for package in index.all_packages())
+        needed.update(_digests_of(index), [Sha256(row.index_sha256)])
+    for row in dropped:
+        # Its list goes last: where it is gone, so is what only it names.
+        with contextlib.suppress(NotFoundError):
+            known.update(_digests_of(RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))))
+    needed |= by_name
+    sizes: dict[Sha256, int] = {}
+    lists = {Sha256(row.index_sha256) for row in dropped} - needed
+    for digest in (known - needed) | lists:
+        if (size := repository.package_blobs.size_of(digest)) is not None:
+            sizes[digest] = size
+    return Garbage(
+        serials=tuple((PackageRepo.parse(row.repo), row.serial) for row in dropped),
+        folders=tuple(_folders(repository.pkg_root, kept_rows)),
+        names=tuple(_names(repository.pkg_root / BY_SHA256, by_name)),
+        blobs=tuple((digest, size) for digest, size in sorted(sizes.items()) if digest not in lists),
+        indexes=tuple((digest, size) for digest, size in sorted(sizes.items()) if digest in lists),
+        targets=tuple(
+            (PackageRepo.parse(row.repo).index_path, Sha256(row.index_sha256))
+            for row in dropped
+            if row.index_sha256 in lists
+        ),
+    )
+
+
+def collect(
+    repository: Repository,
+    *,
+    retain: timedelta = RETAIN,
+    at_least: int = RETAIN_AT_LEAST,
+    now: datetime,
+    dry_run: bool = False,
+) -> Garbage:
+    """Remove what no retained serial needs, and return it; with ``dry_run``, only return it.
+
+    Raises:
+        NotFoundError, FormatError, DigestMismatchError: see `plan_collection`; nothing was removed.
+        HostError: something cannot be removed; run it again.
+    """
+    options: dict[str, Any] = {"retain": retain, "at_least": at_least, "now": now}
+    if dry_run:
+        with snapshot(repository.engine) as session:
+            return plan_collection(repository, session, **options)
+    with transaction(repository.engine) as session:
+        begun = plan_collection(repository, session, **options)
+        if begun.serials:
+            log.append(session, event="packages.collecting", facts=begun.to_json(), now=now)
+    # Planned again in the transaction that does it: what was published in between is needed. Publishers wait.
+    with transaction(repository.engine) as session:
+        garbage = plan_collection(repository, session, **options)
+        try:
+            _remove_files(repository, garbage)
+            _remove_rows(session, garbage)
+        except OSError as error:
+            raise HostError(
+                f"cannot remove {error.filename}: {error.strerror}", hint="run it again"
+            ) from error
+        if garbage != Garbage(serials=(), folders=(), names=(), blobs=(), indexes=(), targets=()):
+            log.append(session, event="packages.collected", facts=garbage.to_json(), now=now)
+    return garbage
+
+
+def _dropped(
+    rows: list[PackageSerialRow], *, retain: timedelta, at_least: int, now: datetime
+) -> list[PackageSerialRow]:
+    """Return the rows that are not retained; ``rows`` of one repository stand together, the newest first."""
+    dropped, rank, repo = [], 0, ""
+    for row in rows:
+        rank, repo = (rank + 1 if row.repo == repo else 0), row.repo
+        if rank >= max(1, at_least) and now - row.published_at > retain:
+            dropped.append(row)
+    return dropped
+
+
+def _digests_of(index: RepoIndex) -> Iterator[Sha256]:
+    yield from (package.sha256 for package in index.all_packages())
+    yield from (file.sha256 for file in index.catalogue)
+
+
+def _elsewhere(repository: Repository, session: Session) -> set[Sha256]:
+    """Return whatever looks like a digest in any row that is not about packages, and in the lists that those name.
+
+    A candidate's row names the list of its files, and only the list names the files: so what is named is read in turn.
+    """
+    found: set[Sha256] = set()
+    waiting = set(_in_rows(session))
+    while waiting:
+        found |= waiting
+        waiting = {inner for digest in waiting for inner in _in_list(repository, digest)} - found
+    return found
+
+
+def _in_list(repository: Repository, digest: Sha256) -> Iterator[Sha256]:
+    """Yield what looks like a digest in a blob, if that is a list: JSON, and not too long for one."""
+    size = repository.package_blobs.size_of(digest)
+    if size is not None and size <= _MAX_LIST:
+        with repository.package_blobs.open(digest) as stream:
+            if stream.read(1) in {b"{", b"["}:
+                yield from _in_values([stream.read(_MAX_LIST)])
+
+
+def _in_rows(session: Session) -> Iterator[Sha256]:
+    for table in Base.metadata.sorted_tables:
+        if table.name in _OWN_TABLES:
+            continue
+        columns = [column for column in table.columns if isinstance(column.type, String | LargeBinary)]
+        for row in session.execute(select(*columns)) if columns else ():
+            yield from _in_values(row)
+    for path, digest in session.execute(select(TargetRow.path, TargetRow.sha256)):
+        if not _is_index_path(path):
+            yield Sha256(digest)
+    metadata = select(MetadataRow.role, MetadataRow.content).where(
+        MetadataRow.role.not_in([SNAPSHOT, TIMESTAMP])
+    )
+    for role, content in session.execute(metadata):
+        if not is_pkg(role):
+            yield from _in_values([content])
+
+
+def _in_values(values: Iterable[object]) -> Iterator[Sha256]:
+    for value in values:
+        data = value.encode() if isinstance(value, str) else value
+        if isinstance(data, bytes):
+            yield from (Sha256(found.decode()) for found in _HEX.findall(data))
+
+
+def _is_index_path(path: str) -> bool:
+    return path.startswith("pkg/") and path.endswith("/repo.json")
+
+
+def _folders(root: Path, rows: list[PackageSerialRow]) -> Iterator[Path]:
+    """Yield folders of serials that are neither retained nor served, leftovers of killed processes among them."""
+    retained = {(row.repo, str(row.serial)) for row in rows}
+    for channel in sorted((root / SERIALS).glob("*/*")):
+        repo = PackageRepo.parse(f"{channel.parent.name}/{channel.name}")
+        served = served_serial(root, repo)
+        for folder in sorted(channel.iterdir()):
+            if folder.name.startswith(NEW):
+                continue  # perhaps somebody is writing it; the next publication removes it
+            if (str(repo), folder.name) not in retained and folder.name != str(served):
+                yield folder
+
+
+def _names(folder: Path, needed: set[Sha256]) -> Iterator[Path]:
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.suffix == ".pkg" and path.stem not in needed:
+                yield path
+
+
+def _remove_files(repository: Repository, garbage: Garbage) -> None:
+    for folder in garbage.folders:
+        gone = folder if folder.name.startswith(OLD) else folder.with_name(f"{OLD}{folder.name}")
+        if gone != folder:
+            shutil.rmtree(gone, ignore_errors=True)  # of a run that was killed
+            folder.rename(gone)  # at once: nobody finds half of it
+        shutil.rmtree(gone)
+    for name in garbage.names:
+        name.unlink(missing_ok=True)
+    for digest, _ in garbage.blobs:
+        repository.package_blobs.remove(digest)
+    for path, digest in garbage.targets:
+        (repository.skills_root / "targets" / hashed_path(path, digest)).unlink(missing_ok=True)
+    os.sync()  # the lists are what tells what is garbage: they go when the rest is gone for good
+    for digest, _ in garbage.indexes:
+        repository.package_blobs.remove(digest)
+
+
+def _remove_rows(session: Session, garbage: Garbage) -> None:
+    for digest, _ in garbage.blobs:
+        session.execute(delete(PackageDigestRow).where(PackageDigestRow.sha256 == digest))
+    for path, digest in garbage.targets:
+        session.execute(delete(TargetRow).where(TargetRow.path == path, TargetRow.sha256 == digest))
+    for repo, serial in garbage.serials:
+        session.execute(
+            delete(PackageSerialRow).where(
+                PackageSerialRow.repo == str(repo), PackageSerialRow.serial == serial
+            )
+        )

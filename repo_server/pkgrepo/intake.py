@@ -1,0 +1,43 @@
+"""Bytes on their way in: hashed while they are copied, and what they hashed to, kept (edge).
+
+pkg's catalogues know a package by another digest than we do. It is computed while the file comes in, so that
+accepting a build does not read everything once more.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
+
+from sqlalchemy.orm import Session
+
+from repo_server.db.models import PackageDigestRow
+from signing.errors import HostError
+from signing.format.digest import Sha256
+from signing.format.pkg.sums import Hasher
+
+_PIECE: Final = 1 << 20
+
+
+def hashed(stream: BinaryIO | io.RawIOBase, hasher: Hasher) -> Iterator[bytes]:
+    """Yield what ``stream`` holds, and hash it by the way.
+
+    Raises:
+        HostError: it cannot be read.
+    """
+    try:
+        while piece := stream.read(_PIECE):
+            hasher.update(piece)
+            yield piece
+    except OSError as error:
+        raise HostError(f"cannot read a package: {error.strerror}") from error
+
+
+def digest_row(digest: Sha256, size: int, hasher: Hasher) -> PackageDigestRow:
+    """Return what is kept about a file that came in as ``digest`` and was hashed by ``hasher``."""
+    return PackageDigestRow(sha256=digest, blake2b=hasher.digests().blake2b, size=size)
+
+
+def record_digests(session: Session, rows: Sequence[PackageDigestRow]) -> None:
+    """Keep what files hashed to; call it when they are here, compared with their sha256."""
+    for row in rows:
+        session.merge(row)

@@ -1,0 +1,68 @@
+"""A scene with packages: demo-base and demo-agent at serial 1, pinned by base==2, and the paid tenant ``boat``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.attacks.scene import Refusal, Scene, open_scene
+from tests.support.packages import AGENT, BASE, Shelf
+from tests.support.world import PACKAGES, World, jail_files
+
+
+@dataclass
+class Harbour:
+    scene: Scene
+    shelf: Shelf
+
+    @property
+    def root(self) -> Path:
+        return self.scene.mother.state / "jails/boat/root"
+
+    @property
+    def store(self) -> Path:
+        return self.scene.mother.state / "packages"
+
+    def born(self) -> dict[str, Any]:
+        return self.scene.born("boat")
+
+    def refused(self, *expected: Any, **how: Any) -> Refusal:
+        """The birth of ``boat`` is refused, and no file of a package stands in any jail."""
+        refusal = self.scene.refused(*expected, name="boat", **how)
+        assert not [path for path in jail_files(self.scene.mother) if "demo" in path]
+        assert open_packages() == []
+        return refusal
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        return [record.facts for record in self.scene.events("boat") if record.event == event]
+
+
+def open_packages() -> list[str]:
+    """Every package that this process holds open: after a birth there is none."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").exists() else []:
+        try:
+            target = str(entry.readlink())
+        except OSError:
+            continue
+        if ".pkg" in target:
+            found.append(target)
+    return found
+
+
+def stock(scene: Scene) -> Shelf:
+    shelf = Shelf(scene)
+    shelf.publish([BASE, AGENT])
+    shelf.advise()
+    shelf.pin("base==2", [BASE, AGENT])
+    return shelf
+
+
+@contextmanager
+def open_harbour(world: World, state: Path) -> Iterator[Harbour]:
+    with open_scene(world, state) as scene:
+        scene.mother = replace(scene.mother, abi=PACKAGES.abi)
+        shelf = stock(scene)
+        scene.register("boat", profile="base==2")
+        yield Harbour(scene, shelf)
