@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hurry import in_a_hurry
 from tests.support.harbour import Harbour, open_harbour
+from tests.support.hurry import in_a_hurry
 from tests.support.world import World
 
 
