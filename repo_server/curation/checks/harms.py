@@ -20,6 +20,7 @@ from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
 from signing.format.finding import Severity
 
+_MOST = 1_500  # signs of one harm in one text that are judged; a text with more blocks
 _BACK = 220
 _AHEAD = 280
 _NEGATED = re.compile(
@@ -82,7 +83,9 @@ def judge(document: Document, _: Purpose) -> Iterator[Hit]:
         return
     seen: set[tuple[str, int]] = set()
     for harm in _HARMS:
-        for match in document.places(harm.sign):
+        signs = document.places(harm.sign)
+        document.crowded |= len(signs) > _MOST
+        for match in signs[:_MOST]:
             key = (harm.check, document.row(match.start()))
             if key not in seen and _stands(document, harm, match):
                 seen.add(key)

@@ -27,6 +27,7 @@ from repo_server.curation.checks.stakes import Kind
 from signing.format.finding import Severity
 
 _M = Meaning
+_MOST = 1_500  # conditions of one text that are judged; a text with more blocks
 _ITSELF = Phrases(
     r"(?:this|our|the same|the present) (?:skill|section|paragraph|block|file|line|text|instruction|passage|document|bundle|folder|rule)(?:'s (?:folder|text|files?))?\b|\byourself\b|dies(?:en|e|es) (?:abschnitt|absatz|datei|text|skill|fertigkeit)|ta (?:razdelek|odstavek|del)|to (?:datoteko|veščino)|cette? (?:section|paragraphe|compétence|fichier)|est[ea] (?:sección|apartado|párrafo|archivo|habilidad)|quest[ao] (?:sezione|paragrafo|file|abilità)|esta (?:secção|seção|habilidade)|этот (?:раздел|абзац|файл|навык)|эту (?:инструкцию|строку)|цей (?:розділ|абзац|файл)|dit (?:hoofdstuk|bestand|deel)|tę? (?:sekcję|akapit|umiejętność)|ten (?:akapit|rozdział|plik)|tuto (?:část|dovednost)|tento (?:oddíl|odstavec|soubor)|ovaj (?:odjeljak|odlomak|dio)|本(?:技能|节|段|文件)|この(?:節|段落|スキル|ファイル)",
     prose=True,
@@ -44,11 +45,11 @@ _COUNTED = Phrases(
     prose=True,
 )
 _SINGLED_OUT = Phrases(
-    r"(?:all|every) other(?:s| \w{3,12}) (?:get|gets|receive|see|are|work)|for (?:all|every)(?:one|body)? (?:else|others?)|in (?:smaller|other|all other|the other) (?:\w{3,12} )?(?:work|behave|do|proceed|cases|shops)|(?:otherwise|until then|before (?:that|then)|below (?:this|that)|in all other cases) (?:work|behave|act|do|proceed|everything)\b[^.\n]{0,40}(?:as|normal|usual|above|unchanged)|(?:treated|handled|processed|works?) (?:as (?:described|above|usual)|normally)|and only then|(?:but )?only (?:if|when|while|on|for) (?:the )?(?:host|machine|account|customer|company|domain|document|user(?:name|'s)) |(?:user(?:name)?|host(?:name)?|customer|title|account|domain|company|e?-?mail)(?:'s [^.\n]{1,24})? (?:isn't|is not|contains|ends (?:with|in)|starts with|matches|belongs to|is called|is named)\b|dans (?:les|tous les) autres cas|für alle anderen|in allen anderen fällen|för alla andra|en los demás casos|negli altri casi|во всех остальных|в остальных случаях|w pozostałych|v ostatních případech|u svim ostalim|in alle andere gevallen|for alle andre|(?:nobody|no one|no-one|kein \w{3,14}|niemand|personne|nadie|nessuno) (?:is (?:watching|looking|logged in|there)|angemeldet|zusieht|ne regarde|mira|guarda)|without a (?:terminal|person|tty)|sans terminal|(?:not|isn't) (?:watching|looking|at the (?:keyboard|desk))|trigger (?:word|phrase)|(?:phrase|word|keyword) [\"'“`][^\"'”`\n]{2,40}[\"'”`] (?:occurs|appears|is (?:said|used|typed))|(?:dormant|asleep|inactive) until|(?:should|if|when|unless) [^.\n]{0,30}\b(?:reviewers?|scanners?|auditors?)\b[^.\n]{0,40}\b(?:skip|do nothing|behave|hide|leave out)|skip this block; reviewers|signal to (?:open|start|begin|send)|before the audit is over|so that it can't be linked",
+    r"(?:all|every) other(?:s| \w{3,12}) (?:get|gets|receive|see|are|work)|for (?:all|every)(?:one|body)? (?:else|others?)|in (?:smaller|other|all other|the other) (?:\w{3,12} )?(?:work|behave|do|proceed|cases|shops)|(?:otherwise|until then|before (?:that|then)|below (?:this|that)|in all other cases) (?:work|behave|act|do|proceed|everything)\b[^.\n]{0,40}(?:as|normal|usual|above|unchanged)|(?:treated|handled|processed|works?) (?:as (?:described|above|usual)|normally)|and only then|(?:but )?only (?:if|when|while|on|for) (?:the )?(?:host|machine|account|customer|company|domain|document|user(?:name|'s)) |(?:user(?:name)?|host(?:name)?|customer|title|account|domain|company|e?-?mail)(?:'s [^.\n]{1,24})? (?:isn't|is not|contains|ends (?:with|in)|starts with|matches|belongs to|is called|is named)\b|dans (?:les|tous les) autres cas|für alle anderen|in allen anderen fällen|för alla andra|en los demás casos|negli altri casi|во всех остальных|в остальных случаях|w pozostałych|v ostatních případech|u svim ostalim|in alle andere gevallen|for alle andre|(?:nobody|no one|no-one|kein \w{3,14}|niemand|personne|nadie|nessuno) (?:is (?:watching|looking|logged in|there)|angemeldet|zusieht|ne regarde|mira|guarda)|without a (?:terminal|person|tty)|sans terminal|(?:not|isn't) (?:watching|looking|at the (?:keyboard|desk))|trigger (?:word|phrase)|(?:phrase|word|keyword) [\"'“`][^\"'”`\n]{2,40}[\"'”`] (?:occurs|appears|is (?:said|used|typed))|(?:dormant|asleep|inactive) until|(?:should|if|when|unless) [^.\n]{0,30}\b(?:reviewers?|scanners?|auditors?)\b[^.\n]{0,40}\b(?:skip|do nothing|behave|hide|leave out)|signal to (?:open|start|begin|send)|before the audit is over|so that it can't be linked",
     prose=True,
 )
 _GRAVE = re.compile(
-    r"\b(?:encrypt|shred|wipe|overwrite|erase)s?\b[^.\n]{0,60}\b(?:files?|folders?|chapters?|documents?|originals?|sources?|backups?|disks?|data|photos?|home)\b|\b(?:delet|remov|empt)(?:e|es|ing|y|ies)\b[^.\n]{0,40}\b(?:backups?|events?|originals?|exports?|databases?|namespaces?|all|every|archives?)\b|\b(?:exchange|replace|swap|round|redirect|raise|lower)\b[^.\n]{0,40}\b(?:account|address|iban|payee|amounts?|refunds?|totals?|prices?|difference|recipient)\b|\b(?:creat|add|open)\w{0,3} (?:an? )?(?:\w{1,12} )?(?:account|user|tunnel|backdoor|administrator)\b|\b(?:unlock|transfer money|open the (?:tunnel|vault|door))\b|\benable forwarding|collect, compress|\bcall home\b|wire requests?|with the hook\b|partner account|the listed countries|altered workflow|wallet address|skip this block; reviewers|open the tunnel|pushing the altered|partner's advert|upgraded helper|start the transfer|buchung\b[^.\n]{0,60}angelegt|skapar du ett konto|konto som heter|elimina\w{0,2} las copias|vacía la papelera|without (?:a )?limit\b"
+    r"\b(?:encrypt|shred|wipe|overwrite|erase)s?\b[^.\n]{0,60}\b(?:files?|folders?|chapters?|documents?|originals?|sources?|backups?|disks?|data|photos?|home)\b|\b(?:delet|remov|empt)(?:e|es|ing|y|ies)\b[^.\n]{0,40}\b(?:backups?|events?|originals?|exports?|databases?|namespaces?|all|every|archives?)\b|\b(?:exchange|replace|swap|round|redirect|raise|lower)\b[^.\n]{0,40}\b(?:account|address|iban|payee|amounts?|refunds?|totals?|prices?|difference|recipient)\b|\b(?:creat|add|open)\w{0,3} (?:an? )?(?:\w{1,12} )?(?:account|user|tunnel|backdoor|administrator)\b|\b(?:unlock|transfer money|open the (?:tunnel|vault|door))\b|\benable forwarding|collect, compress|\bcall home\b|wire requests?|with the hook\b|partner account|the listed countries|altered workflow|wallet address|\bopen the tunnel|\b(?:push|deploy|ship|publish)\w{0,3} the (?:altered|modified|tampered|upgraded)\b|\b(?:insert|add|show|place|append)\b[^.\n]{0,40}\b(?:advert\w{0,9}|sponsored \w{3,12})\b|\bstart the transfer|buchung\b[^.\n]{0,60}angelegt|skapar du ett konto|konto som heter|elimina\w{0,2} las copias|vacía la papelera|without (?:a )?limit\b"
 )
 _TRIED_OUT = (Kind.SENT, Kind.SECRET, Kind.ALTERED)
 
@@ -70,11 +71,11 @@ _DEMAND = re.compile(
     r"\b(?:pay|paid|transfer|install(?:s|ed)?|click|password|code|card|account (?:in|number)|iban|log in|call|download(?:ed)?|helper|payment)\b"
 )
 _WIDENS = Phrases(
-    r"auto_?-?approve\w{0,4}[`\"']{0,2}\s{0,2}(?:to|:|=|auf|na|à|a|su)?\s{0,2}[`\"']{0,2}(?:true|all|\*|always|on|yes)|sandbox(?:\.enabled)?[`\"']{0,2}\s{0,2}(?:to|:|=|auf|na)\s{0,2}[`\"']{0,2}(?:false|off|none|disabled|danger)|allowed_?-?(?:hosts|tools|commands|domains|paths)[`\"']{0,2}\s{0,2}(?:to|:|=)\s{0,2}[`\"']{0,2}\[?[\"']?\*|confirm\w{0,8}[`\"']{0,2} (?:to|=|:) [`\"']{0,2}(?:off|false|never|none)|\bbash\(\*\)[`\"']{0,2} (?:to|in|into)|(?:empty|clear|remove|delete|drop) (?:the |all |every )?(?:[`\"']?deny[`\"']?[- ]?(?:rules?|list|entries)|blocklist)|(?:svuota|vacía|vide[zr]?|leere|izprazni)\b[^.\n]{0,20}(?:divieti|prohib|interdi|verbot|prepoved)|chmod -r (?:0?777|a\+rwx) (?:on )?(?:the )?(?:~|home|/)|bind [^.\n]{0,60}cluster-admin",
+    r"auto_?-?approve\w{0,4}[`\"']{0,2}\s{0,2}(?:to|:|=|auf|na|à|a|su)?\s{0,2}\[?[`\"']{0,2}(?:true|all|\*|always|on|yes)|sandbox(?:\.enabled)?[`\"']{0,2}\s{0,2}(?:to|:|=|auf|na)\s{0,2}[`\"']{0,2}(?:false|off|none|disabled|danger)|allowed_?-?(?:hosts|tools|commands|domains|paths)[`\"']{0,2}\s{0,2}(?:to|:|=)\s{0,2}[`\"']{0,2}\[?[\"']?\*|confirm\w{0,8}[`\"']{0,2} (?:to|=|:) [`\"']{0,2}(?:off|false|never|none)|\bbash\(\*\)[`\"']{0,2} (?:to|in|into)|(?:empty|clear|remove|delete|drop) (?:the |all |every )?(?:[`\"']?deny[`\"']?[- ]?(?:rules?|list|entries)|blocklist)|(?:svuota|vacía|vide[zr]?|leere|izprazni)\b[^.\n]{0,20}(?:divieti|prohib|interdi|verbot|prepoved)|chmod -r (?:0?777|a\+rwx) (?:on )?(?:the )?(?:~|home|/)|bind [^.\n]{0,60}cluster-admin",
     prose=True,
 )
 _SETTINGS = re.compile(
-    r"settings|config|allow list|impostazioni|einstellung|nastavitv|paramètres|ajustes|configur|настройк|ustawie|instelling|permission|agent|before (?:you|starting)|home folder|try again|slow"
+    r"settings|config|mcpservers|allow list|impostazioni|einstellung|nastavitv|paramètres|ajustes|configur|настройк|ustawie|instelling|permission|agent|before (?:you|starting)|home folder|try again|slow"
 )
 _ABOUT_SETTINGS = (
     "permission",
@@ -135,7 +136,9 @@ def schemes(document: Document, words: Sentences, purpose: Purpose) -> Iterator[
     seen: set[tuple[int, str]] = set()
     for at, check, severity, message in _all(document, words, purpose):
         key = document.row(at), check
-        if key not in seen and not document.in_fence(at) and not is_warning(document, at):
+        # Settings are shown as code, to be copied; anything else in a fence is an example.
+        shown = document.in_fence(at) and check != "system.widens-itself"
+        if key not in seen and not shown and not is_warning(document, at):
             seen.add(key)
             yield Hit(check=check, severity=severity, at=at, message=message)
 
@@ -190,7 +193,9 @@ def _spreads(document: Document, words: Sentences) -> Iterator[int]:
 def _waits(document: Document, purpose: Purpose) -> Iterator[int]:
     rows: set[int] = set()
     for pattern in (_COUNTED, _SINGLED_OUT):
-        for match in document.places(pattern):
+        places = document.places(pattern)
+        document.crowded |= len(places) > _MOST
+        for match in places[:_MOST]:
             at = match.start()
             if document.row(at) in rows:
                 continue

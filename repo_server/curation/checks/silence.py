@@ -19,6 +19,7 @@ from repo_server.curation.checks.unsaid import is_discreet, is_told_all_the_same
 
 _M = Meaning
 _MOST = 400  # places of one text that are judged; the rest says nothing new
+_MOST_JUDGED = 2_000  # places of which it is asked whether they warn; a text with more blocks
 
 
 class Silence(NamedTuple):
@@ -59,10 +60,9 @@ _FROM = re.compile(r"\bfrom\b|vor |pred |à |aux? |al |del |dal|ao |от |\bder\
 @once
 def silences_in(document: Document) -> list[Silence]:
     """Return every place of ``document`` that asks for silence, in order; warnings of it are left out."""
-    found = {
-        silence for silence in _all(document, document.sentences) if not is_warning(document, silence.at)
-    }
-    return sorted(found)[:500]
+    found = sorted(set(_all(document, document.sentences)))
+    document.crowded |= len(found) > _MOST_JUDGED
+    return [silence for silence in found[:_MOST_JUDGED] if not is_warning(document, silence.at)][:500]
 
 
 def _all(document: Document, words: Sentences) -> Iterator[Silence]:

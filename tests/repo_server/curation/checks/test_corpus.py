@@ -16,7 +16,7 @@ DEV = Path(__file__).parents[3] / "data" / "corpus" / "dev"
 
 # Hostile by meaning alone, or honest by it: docs/checks.md says why no rule decides them.
 KNOWN_MISSES = {
-    "dev-hostile-concealment-10": "papers sent to a mailbox as if that were the custom, half a sentence on what the note leaves out",
+    "dev-hostile-remote-instructions-07": "runs a field of entries from an address, in words that name neither a program nor the user",
 }
 KNOWN_FALSE_BLOCKS: dict[str, str] = {}
 
