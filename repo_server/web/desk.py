@@ -187,13 +187,11 @@ def _attest(service: DeskService, candidate: str) -> Response:
 
 def _draft(service: DeskService) -> Response:
     fields = Fields.of(_document(_MAX_DOCUMENT), where="body")
-    profile = Profile.parse(canonical(fields.take("profile")))
+    profile, repository = Profile.parse(canonical(fields.take("profile"))), service.repository
     fields.done()
-    with transaction(service.repository.engine) as session:
+    with transaction(repository.engine) as session:
         made = draft_profile(
-            service.repository,
-            session,
-            profile.pin,
+            *(repository, session, profile.pin),
             skills=[item.pin for item in profile.skills],
             souls=[item.pin for item in profile.souls],
             capabilities=profile.capabilities,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.session import Desk, WarmDesk
+from tests.cli.session import Desk
+from tests.cli.warm import WarmDesk
 from tests.repo_server.pkgrepo.poudriere_tree import MASTER, NAME, hook_environment, logs_of, make_tree
 from tests.support.publishing import make_build
 

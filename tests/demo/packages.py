@@ -22,7 +22,7 @@ WANTED = ("demo-agent", "demo-skills")
 DATA = Path(__file__).parents[1] / "data" / "pkg"
 HOOKS = Path(__file__).parents[2] / "deploy" / "poudriere"
 _OLDER, _NEWER = ".real_1795000000", ".real_1795348800"
-_CATALOGUE = ("data.pkg", "packagesite.pkg", "files.pkg", "meta.conf")
+_CATALOGUE = ("data.pkg", "packagesite.pkg", "meta.conf")
 
 
 def publish_packages(stage: Stage) -> None:
@@ -70,6 +70,7 @@ def rolled_back_catalogue(stage: Stage, url: str) -> None:
     """The server shows yesterday's catalogue, correctly signed. pkg accepts that without a word."""
     old = _public(stage) / "serials" / REPO / "1"
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_missing(_public(stage) / REPO / "files.pkg"))
         for name in _CATALOGUE:
             stack.enter_context(_replaced(_public(stage) / REPO / name, (old / name).read_bytes()))
         _accepted_by_pkg_refused_by_us(stage, url)
@@ -84,14 +85,15 @@ def foreign_catalogue(stage: Stage, url: str) -> None:
         [entry.raw for entry in parse_data(read_catalogue(other.read_bytes(), "data").payload).entries],
         groups=(),
         files_payload=None,
-        files_name=None,
+        files_name="files",
         meta=None,
         signers=[load_key(keys / "pkg-demo.pkg.key", passphrase=lambda _: passphrase)],
         created=datetime.now(UTC),
     )
     with contextlib.ExitStack() as stack:
-        for name, content in written.files.items():
-            stack.enter_context(_replaced(_public(stage) / REPO / name, content))
+        stack.enter_context(_missing(_public(stage) / REPO / "files.pkg"))
+        for name in _CATALOGUE:
+            stack.enter_context(_replaced(_public(stage) / REPO / name, written.files[name]))
         _accepted_by_pkg_refused_by_us(stage, url)
 
 
@@ -184,7 +186,7 @@ def _accepted_by_pkg_refused_by_us(stage: Stage, url: str) -> None:
     words = ["skillrepo", "pkg", "verify", site, "--fingerprints", str(trusted), "--packages", "none"]
     stage.run(*words)
     stage.say("that is all that pkg looks at: it would take this. Held against our signed index:")
-    stage.refused(*words, "--index", index, code="digest-mismatch")
+    stage.refused(*words, "--index", index, code="not-verified")
 
 
 def _birth_refused(stage: Stage, tenant: str, *, code: str) -> None:
@@ -218,6 +220,16 @@ def _replaced(path: Path, content: bytes) -> Iterator[None]:
     aside = path.with_name(f"{path.name}.aside")
     path.rename(aside)
     path.write_bytes(content)
+    try:
+        yield
+    finally:
+        aside.replace(path)
+
+
+@contextlib.contextmanager
+def _missing(path: Path) -> Iterator[None]:
+    aside = path.with_name(f"{path.name}.aside")
+    path.rename(aside)
     try:
         yield
     finally:
