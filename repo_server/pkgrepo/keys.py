@@ -16,6 +16,7 @@ import hashlib
 import os
 import stat
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class PkgSigner(Protocol):
         ...
 
 
-class VerifiedSigner:
+class VerifiedSigner(ABC):
     """What every signer shares: it has a certificate, and nothing unverified leaves it."""
 
     def __init__(self, certificate: Certificate) -> None:
@@ -119,8 +120,9 @@ class VerifiedSigner:
         """
         return self.sign_digest(sha256_of(payload))
 
+    @abstractmethod
     def _sign(self, message: bytes) -> bytes:
-        raise NotImplementedError
+        """Return the bare signature over ``message``; whoever holds the key says how."""
 
 
 @final

@@ -171,6 +171,10 @@ _SENDING = Phrases(
     r"|\b(?:scp|rsync)\s[^\n;|]{1,300}?[\w.-]{1,60}@?[\w.-]{3,80}:|\baws\s{1,4}s3\s{1,4}(?:cp|sync|mv)\b|\brclone\s{1,4}(?:copy|sync)\b|\bgh\s{1,4}gist\s{1,4}create\b|\bsftp\s|\bftp\s{1,3}-"
     r"|\bdns(?:\.promises)?\.(?:resolve\w{0,5}|lookup)\s?\(|\b(?:ws|socket|sock|conn|websocket)\.(?:send|write)\s?\(|\bthis\.send\s?\(|\bnew\s+Image\b|\bNet::HTTP\.post|\bHTTParty\.post|\bCURLOPT_POSTFIELDS|\bPost(?:Async|Form)?\s?\(|\b(?:reqwest|client|agent|ureq)[^\n]{0,40}\bpost\s?\(|\bftp_put\s?\(|\bmail\s?\(\s?[\"'][\w.]{1,60}@|\bhttp\.client\.HTTPS?Connection\b|\bhttps?\.request\s{0,3}\(|\b(?:dig|nslookup|host|ping)\s[^\n;|]{0,100}?(?:\$\(|\$\{?\w|`)"
 )
+# Put together from their parts: no address of a package index stands in this project.
+PACKAGE_INDEXES = tuple(
+    f"{name}.{ending}" for name, ending in (("npmjs", "org"), ("npmjs", "com"), ("pypi", "org"))
+)
 # The hosts of services whose keys everybody has: only theirs may be sent there without a word.
 OWNERS: dict[str, tuple[str, ...]] = {
     "openai": ("openai.com", "azure.com", "oaiusercontent.com", "openrouter.ai"),
@@ -179,7 +183,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "gh": ("github.com", "githubusercontent.com", "ghcr.io"),
     "gitlab": ("gitlab.com",),
     "aws": ("amazonaws.com", "amazon.com", "aws.amazon.com"),
-    "npm": ("npmjs.org", "npmjs.com"),
+    "npm": PACKAGE_INDEXES[:2],
     "stripe": ("stripe.com",),
     "hf": ("huggingface.co", "hf.co"),
     "huggingface": ("huggingface.co", "hf.co"),

@@ -204,6 +204,7 @@ def _foreign_host(document: Document, begin: int, end: int, purpose: Purpose) ->
 
 _KNOWN = (
     *egress.FORGES,
+    *egress.PACKAGE_INDEXES,
     "python.org",
     "nodejs.org",
     "docker.com",
@@ -213,8 +214,6 @@ _KNOWN = (
     "brew.sh",
     "rust-lang.org",
     "rustup.rs",
-    "npmjs.com",
-    "pypi.org",
     "debian.org",
     "ubuntu.com",
     "mozilla.org",
