@@ -8,6 +8,13 @@
     abi = "FreeBSD:14:amd64"
     pkg_server = "https://pkg.clawdie.si"
     package_store_bytes = "21474836480"
+    hive_url = "https://hive.internal:8443"
+    jail_host = "bastille"
+    jail_uid = "1001"
+    jail_gid = "1001"
+    vault = "bw"
+    vault_url = "https://vault.clawdie.si"
+    vault_credentials = "/usr/local/etc/hive/vault.toml"
 
 Nothing in here can weaken admission: who is trusted is the anchor, and what a tier may have is code.
 """
@@ -43,6 +50,22 @@ class HiveConfig:
     abi: str | None = None
     pkg_server: str | None = None
     package_store_bytes: str | None = None
+    hive_url: str | None = None
+    listen: str | None = None
+    jail_host: str | None = None
+    bastille: str | None = None
+    bastille_release: str | None = None
+    bastille_network: str | None = None
+    jail_uid: str | None = None
+    jail_gid: str | None = None
+    vault: str | None = None
+    vault_url: str | None = None
+    vault_organization: str | None = None
+    vault_credentials: str | None = None
+    bw: str | None = None
+    policy: str | None = None
+    gates: str | None = None
+    hosts: str | None = None
 
     @classmethod
     def load(cls, path: Path | None, given: Mapping[str, Any]) -> Self:

@@ -27,8 +27,11 @@ class TenantStatus(enum.StrEnum):
 
     REGISTERED = "registered"
     BIRTHING = "birthing"
+    BORN = "born"
     ACTIVE = "active"
     FAILED = "failed"
+    QUARANTINED = "quarantined"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from signing.errors import ConflictError, HostError
 
-HEAD: Final = "0003"
+HEAD: Final = "0008"
 _BUSY_SECONDS: Final = 30
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from hive import audit as records
 from hive.db import session as sessions
-from hive.db.models import Base
+from hive.db.all_tables import Base
 from tests.support import databases
 from tests.support.databases import Database
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from hive.db.models import Moment
+from hive.db.base import Moment
 
 revision = "0003"
 down_revision = "0002"

@@ -1,0 +1,1 @@
+"""Agents, their tokens, jobs and leases."""

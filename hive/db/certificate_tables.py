@@ -1,0 +1,1 @@
+"""Birth certificates and signed checkpoints of the log."""

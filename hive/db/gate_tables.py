@@ -1,0 +1,1 @@
+"""Gates before a paying customer, and what hosts cost."""

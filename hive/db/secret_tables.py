@@ -1,0 +1,1 @@
+"""What was provisioned into which jail; never a value."""
