@@ -8,7 +8,8 @@
           BadSignatureError, ThresholdError, DigestMismatchError, ExpiredError, RollbackError,
           RevokedError, WrongSubjectError, CouldNotVerifyError
         PolicyError                     12  vouched for, not allowed here
-          NotFirstPartyError, QuarantinedError, YankedError, NotEntitledError, BlockedError, VulnerableError
+          NotFirstPartyError, QuarantinedError, YankedError, NotEntitledError, BlockedError, VulnerableError,
+          GateError
       NotFoundError                     3
       ConflictError                     4   somebody else was first, or holds the lock
       TransportError                    5   unreachable, too slow, or answers nonsense
@@ -194,6 +195,12 @@ class VulnerableError(PolicyError):
     """A package has a known vulnerability, and nobody answers for it in writing."""
 
     code = "vulnerable-package"
+
+
+class GateError(PolicyError):
+    """Something that has to be proven before a paying customer is not."""
+
+    code = "gate-shut"
 
 
 class NotFoundError(SkillRepoError):
