@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from hive.db.models import AuditRow
@@ -16,8 +16,8 @@ _CLOCK_SLACK: Final = timedelta(minutes=5)
 
 def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
     """Add a record; it stands if and only if the transaction of ``session`` does."""
-    # FOR UPDATE makes writers of other databases queue here; SQLite's are queued by BEGIN IMMEDIATE.
-    newest = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1).with_for_update()
+    _queue(session)
+    newest = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)
     last = session.scalars(newest).first()
     head = Head(sequence=last.sequence, digest=Sha256(last.digest)) if last is not None else Head()
     # Time does not run backwards in the log; so its newest record tells how late it is at least.
@@ -26,6 +26,16 @@ def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime
     session.add(AuditRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
     session.flush()
     return record
+
+
+def _queue(session: Session) -> None:
+    """Let no two transactions append at once. SQLite's are queued by BEGIN IMMEDIATE already.
+
+    FOR UPDATE on the newest record does not do it: whoever waited for it would still see it as the newest, and
+    an empty log has no row to wait for. A lock on the table does, and readers pass it.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def check_clock(session: Session, *, now: datetime) -> None:

@@ -16,6 +16,11 @@ _COMMANDS = {
     "refresh": ("repo_client.cli:refresh", "Bring trusted metadata up to date.", "Trust"),
     "get": ("repo_client.cli:get", "Fetch, verify and unpack NAME==VERSION.", "Skills"),
     "download": ("repo_client.cli:download", "Fetch and verify single target files.", "Skills"),
+    "verify-birth": (
+        "repo_client.cli:verify_birth",
+        "Check a birth certificate, offline, and a jail by it.",
+        "Trust",
+    ),
 }
 
 
@@ -72,6 +77,43 @@ def refresh(ctx: click.Context, console: Console) -> None:
 
     versions = refresh_trust(_metadata_dir(ctx), metadata_url=_url(ctx, "metadata"))
     console.answer({"versions": versions}, "\n".join(f"{role} version {n}" for role, n in versions.items()))
+
+
+@cli.command("verify-birth")
+@click.argument("certificate", type=click.Path(path_type=Path))
+@click.option(
+    "--trust-anchor",
+    required=True,
+    envvar="SKILLREPO_TRUST_ANCHOR",
+    type=click.Path(path_type=Path),
+    help="File with the first root, as you got it from the repository's owner.",
+)
+@click.option(
+    "--host-key",
+    "host_keys",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Public key of a host that you accept (hive audit key prints it); repeatable.",
+)
+@click.option("--root", type=click.Path(path_type=Path), help="Root of the jail: its files are compared too.")
+@click.option(
+    "--bom", type=click.Path(path_type=Path), help="Write the CycloneDX bill of materials to this file."
+)
+@console_option
+def verify_birth(
+    certificate: Path,
+    trust_anchor: Path,
+    host_keys: tuple[Path, ...],
+    root: Path | None,
+    bom: Path | None,
+    console: Console,
+) -> None:
+    """Check CERTIFICATE from the trust anchor on, without any server; with --root the jail's files by it."""
+    from repo_client.births import check_birth
+
+    document, text = check_birth(certificate, trust_anchor, host_keys, root=root, bom=bom)
+    console.answer(document, text)
 
 
 @cli.command()

@@ -9,7 +9,7 @@ A session is one refreshed, locked look at the repository; everything taken from
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -88,6 +88,10 @@ class Session:
             online_sha256=state.online_sha256,
             revocations=revocations.revocations,
         )
+
+    def evidence(self) -> tuple[Sequence[bytes], Mapping[str, bytes]]:
+        """Return the signed metadata of this look, for a certificate that is checked without a server."""
+        return self._update.evidence()
 
     def expect(self, pins: Iterable[Pin]) -> None:
         """Fetch the metadata that decides about all of ``pins`` at once, so that it is checked once."""

@@ -14,7 +14,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -111,6 +111,10 @@ class Update:
             VerificationError, FormatError: see `signing.trusted.verify_metadata`.
         """
         return trusted_in(self._folder, anchor=self._anchor, now=now)
+
+    def evidence(self) -> tuple[Sequence[bytes], Mapping[str, bytes]]:
+        """Return later roots and the metadata at hand: with the anchor, all that is needed to check this again."""
+        return _roots(self._folder), _current(_files(self._folder))
 
     def fetch(self, target: VouchedTarget) -> bytes:
         """Return the bytes served for ``target``: at most its length, and not yet compared with its digest.
