@@ -19,6 +19,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, assert_never, final, overload
 
+from hive.demands import check_demands
 from hive.external import ExternalBundle, OptIn
 from hive.policy import Policy
 from hive.tenants import Tenant, Tier
@@ -26,7 +27,6 @@ from signing.errors import (
     CouldNotVerifyError,
     NotEntitledError,
     NotFirstPartyError,
-    ThresholdError,
     VulnerableError,
     WrongSubjectError,
 )
@@ -177,6 +177,7 @@ def admit(
         raise WrongSubjectError(f"{evidence.pin} is pinned as nothing")
     if isinstance(evidence, VerifiedRelease):
         _check_pinned(evidence, kind, profile)
+        check_demands(evidence, policy, [profile.profile.caps])
         bundle = evidence.bundle.bundle
     else:
         bundle = evidence.bundle
@@ -215,7 +216,10 @@ def judge(
     _check_fresh(revocations.target.checked_at, policy, now, "the list of revocations")
     match evidence:
         case VerifiedRelease():
-            reasons = {**_identity(evidence.bundle.bundle), **_first_party(evidence, policy, now)}
+            reasons = {
+                **_identity(evidence.bundle.bundle),
+                **_first_party(evidence, tenant.tier, policy, now),
+            }
         case ExternalBundle():
             reasons = {**_identity(evidence.bundle), **_external(evidence, tenant, opt_ins, now)}
         case VerifiedPackage():
@@ -282,12 +286,11 @@ def _deny(evidence: object) -> NoReturn:
     )
 
 
-def _first_party(release: VerifiedRelease, policy: Policy, now: datetime) -> dict[str, Any]:
+def _first_party(release: VerifiedRelease, tier: str, policy: Policy, now: datetime) -> dict[str, Any]:
     target, review = release.bundle.target, release.review
     _check_fresh(target.checked_at, policy, now, str(release.pin))
     _check_fresh(review.target.checked_at, policy, now, f"the review of {release.pin}")
-    if len(set(review.reviewer_keyids)) < policy.reviewers:
-        raise ThresholdError("review", signed=len(review.reviewer_keyids), threshold=policy.reviewers)
+    check_demands(release, policy, [policy.caps_of(tier)])
     return {
         "source": "first-party",
         "bundle_sha256": target.sha256,

@@ -1,14 +1,17 @@
-"""What admission demands. There is no setting in here: a paid tenant's rule is code, not configuration.
+"""What admission demands of first-party evidence. A host can demand more than this, and never less.
 
-paid   first-party only. No flag, variable, file, empty list, outage or exception weakens this.
+paid   first-party only. No flag, variable, file, empty list, outage or exception weakens this: it is code.
 free   first-party, or an external bundle that the operator opted in to by digest, with owner, reason and end.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from signing.format.canonical import canonical
+from signing.format.caps import Caps
 from signing.format.digest import Sha256, sha256_of
 
 SCHEMA: Final = "https://skills.clawdie.si/schema/admission-policy/v1"
@@ -16,20 +19,41 @@ SCHEMA: Final = "https://skills.clawdie.si/schema/admission-policy/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The demands on first-party evidence; both tiers' rules above them are fixed."""
+    """The demands on first-party evidence; both tiers' rules above them are fixed.
+
+    Attributes:
+        reviewers: how many curators must have signed the review.
+        evidence_life: evidence is about "now": what was verified longer ago has to be verified again.
+        engines: each of these ran to its end, and its findings stand in the review.
+        review_policies: where there are any, the curators held the candidate to one of these (by digest); that is
+            how a host demands the identities of continuous integration that such a policy names.
+        caps: what a skill's signed surface may hold, by tier.
+    """
 
     reviewers: int = 1
-    # Evidence is about "now": what was verified longer ago has to be verified again.
     evidence_life: timedelta = timedelta(minutes=15)
+    engines: tuple[str, ...] = ()
+    review_policies: tuple[Sha256, ...] = ()
+    caps: Mapping[str, Caps] = field(default_factory=lambda: MappingProxyType({}))
+
+    def caps_of(self, tier: str) -> Caps:
+        """Return the caps for a tier."""
+        return self.caps.get(tier, Caps.none())
 
     def to_json(self) -> dict[str, Any]:
         """Return the policy as audit records name it."""
+        more: dict[str, Any] = {
+            "engines": list(self.engines),
+            "review_policies": list(self.review_policies),
+            "caps": {tier: caps.to_json() for tier, caps in sorted(self.caps.items()) if caps},
+        }
         return {
             "schema": SCHEMA,
             "paid": "first-party only",
             "free": "first-party, or external by recorded opt-in",
             "reviewers": self.reviewers,
             "evidence_seconds": int(self.evidence_life.total_seconds()),
+            **{key: value for key, value in more.items() if value},
         }
 
     @property
@@ -38,4 +62,5 @@ class Policy:
         return sha256_of(canonical(self.to_json()))
 
 
+# The floor: what every host demands.
 POLICY: Final = Policy()

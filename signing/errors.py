@@ -9,7 +9,7 @@
           RevokedError, WrongSubjectError, CouldNotVerifyError
         PolicyError                     12  vouched for, not allowed here
           NotFirstPartyError, QuarantinedError, YankedError, NotEntitledError, BlockedError, VulnerableError,
-          GateError
+          GateError, DemandError, ExceedsCapError
       NotFoundError                     3
       ConflictError                     4   somebody else was first, or holds the lock
       TransportError                    5   unreachable, too slow, or answers nonsense
@@ -201,6 +201,18 @@ class GateError(PolicyError):
     """Something that has to be proven before a paying customer is not."""
 
     code = "gate-shut"
+
+
+class DemandError(PolicyError):
+    """The review is not what this host's policy demands of one."""
+
+    code = "demand-not-met"
+
+
+class ExceedsCapError(PolicyError):
+    """A skill's signed surface holds more than policy or profile allow."""
+
+    code = "exceeds-cap"
 
 
 class NotFoundError(SkillRepoError):

@@ -8,7 +8,8 @@
      "version":"3"}
 
 It may pin ``packages`` for machines of several ABIs, and carry ``waivers`` for those that are known to be vulnerable
-(`signing.format.pkg.pins`); a profile without them does not have these keys.
+(`signing.format.pkg.pins`), and ``caps`` on what its skills may touch (`signing.format.caps`); a profile without them
+does not have these keys.
 
 Operators sign it (role ``profiles``). It pins digests, not only versions: a curator who could publish other
 bytes under the same version (they cannot, but suppose) would still not get them into a jail.
@@ -20,11 +21,12 @@ bytes.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from signing.errors import FormatError, NotEntitledError
 from signing.format.canonical import canonical, parse_canonical
+from signing.format.caps import Caps
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.fields import Fields
 from signing.format.manifest import Kind
@@ -88,6 +90,7 @@ class Profile:
     capabilities: tuple[str, ...]
     packages: tuple[PackagePins, ...] = ()
     waivers: tuple[VulnerabilityWaiver, ...] = ()
+    caps: Caps = field(default_factory=Caps.none)
 
     def __post_init__(self) -> None:
         if not self.skills:
@@ -126,6 +129,7 @@ class Profile:
                 "capabilities": list(self.capabilities),
                 **({"packages": [pins.to_json() for pins in self.packages]} if self.packages else {}),
                 **({"waivers": [waiver.to_json() for waiver in self.waivers]} if self.waivers else {}),
+                **({"caps": self.caps.to_json()} if self.caps else {}),
             }
         )
 
@@ -165,6 +169,7 @@ class Profile:
             capabilities=fields.items("capabilities", parse_capability, maximum=MAX_ITEMS),
             packages=_if_there(value, fields, "packages", PackagePins.from_json, MAX_ABIS),
             waivers=_if_there(value, fields, "waivers", VulnerabilityWaiver.from_json, MAX_WAIVERS),
+            caps=_caps_if_there(value, fields),
         )
         fields.done()
         return profile
@@ -228,6 +233,15 @@ def _if_there(
     if not found:
         raise FormatError("is empty: then it is left out", where=fields.place(key))
     return found
+
+
+def _caps_if_there(value: dict[str, Any], fields: Fields) -> Caps:
+    if "caps" not in value:
+        return Caps.none()
+    caps = Caps.parse(fields.take("caps"), fields.place("caps"))
+    if not caps:
+        raise FormatError("is empty: then it is left out", where=fields.place("caps"))
+    return caps
 
 
 def parse_capability(text: object, where: str = "capability") -> str:

@@ -11,7 +11,7 @@ from hive.admission import Admission, admit
 from hive.external import ExternalBundle, OptIn, read_external
 from hive.policy import POLICY, Policy
 from hive.tenants import Tenant, TenantStatus, Tier
-from signing.errors import RejectedError
+from signing.errors import DemandError, ExceedsCapError, RejectedError
 from signing.evidence import (
     VerifiedProfile,
     VerifiedRelease,
@@ -23,6 +23,8 @@ from signing.evidence import (
     verify_revocations,
 )
 from signing.format.canonical import canonical
+from signing.format.caps import Caps
+from signing.format.digest import sha256_of
 from signing.format.manifest import Kind
 from signing.format.names import REVOCATIONS_PATH, Pin, parse_tenant_id
 from signing.format.profile import PinnedBundle
@@ -339,3 +341,41 @@ def test_a_refusal_says_what_to_do_next(facts: Facts) -> None:
         with pytest.raises(RejectedError) as caught:
             facts.decide(facts.external, **given)
         assert "skillrepo import" in caught.value.hint
+
+
+def test_a_host_that_demands_an_engine_refuses_a_review_without_it(facts: Facts) -> None:
+    with pytest.raises(DemandError) as refused:
+        facts.decide(facts.release, policy=replace(POLICY, engines=("no-such-engine",)))
+    assert refused.value.code == "demand-not-met"
+    assert refused.value.facts["engines"] == ["no-such-engine"]
+
+
+def test_the_engines_that_ran_are_enough(facts: Facts) -> None:
+    ran = tuple(engine.name for engine in facts.release.review.review.engines)
+    assert ran
+    policy = replace(POLICY, engines=ran)
+    assert facts.decide(facts.release, policy=policy).record["policy_sha256"] == policy.sha256
+
+
+def test_a_review_under_another_policy_of_the_curators_is_refused(facts: Facts) -> None:
+    with pytest.raises(DemandError):
+        facts.decide(facts.release, policy=replace(POLICY, review_policies=(sha256_of(b"another"),)))
+
+
+@pytest.mark.parametrize("tier", [Tier.PAID, Tier.FREE])
+def test_what_exceeds_the_hosts_cap_is_refused_and_named(facts: Facts, tier: Tier) -> None:
+    policy = replace(POLICY, caps={tier.value: Caps.parse({"runtimes": ["python"]}, "caps")})
+    with pytest.raises(ExceedsCapError) as refused:
+        facts.decide(facts.release, tier=tier, policy=policy)
+    assert refused.value.code == "exceeds-cap"
+    assert refused.value.facts["excess"] == ["runtimes: shell"]
+
+
+def test_a_cap_of_one_tier_is_not_the_others(facts: Facts) -> None:
+    policy = replace(POLICY, caps={"free": Caps.parse({"runtimes": []}, "caps")})
+    assert facts.decide(facts.release, tier=Tier.PAID, policy=policy).first_party
+
+
+def test_what_a_cap_allows_is_admitted(facts: Facts) -> None:
+    policy = replace(POLICY, caps={"paid": Caps.parse({"hosts": [], "runtimes": ["shell"]}, "caps")})
+    assert facts.decide(facts.release, policy=policy).record["policy_sha256"] == policy.sha256
