@@ -20,6 +20,7 @@ from repo_server.cli.signing import (
 )
 from signing.console import Console, console_option
 from signing.errors import KeyAccessError, UsageError
+from signing.format.caps import Caps, sorted_caps
 from signing.format.moment import parse_moment
 from signing.format.names import Pin
 from signing.format.pkg.names import PackageName, PackagePin, PackageRepo, parse_package_name
@@ -54,6 +55,13 @@ def profile() -> None:
 @click.option("--waive-owner", default="", help="Who answers for what is waived.")
 @click.option("--waive-reason", default="", help="Why the vulnerability does no harm here.")
 @click.option("--waive-until", default="", metavar="TIME", help="When the waiver ends: 2026-12-01T00:00:00Z")
+@click.option(
+    "--cap",
+    "caps",
+    multiple=True,
+    metavar="KIND=ENTRY",
+    help="What its skills may touch at most: hosts=*.clawdie.si; KIND= allows nothing of that kind.",
+)
 @console_option
 @click.pass_context
 def new(
@@ -67,6 +75,7 @@ def new(
     waive_owner: str,
     waive_reason: str,
     waive_until: str,
+    caps: Sequence[str],
     console: Console,
 ) -> None:
     """Draft the profile NAME==VERSION from published releases, pinned to their digests."""
@@ -90,6 +99,7 @@ def new(
             capabilities=[parse_capability(text, "--capability") for text in capabilities],
             packages=pin_packages(repository, session, wanted),
             waivers=waivers,
+            caps=_caps(caps),
             now=clock(),
         )
     desk.hand_in_profile(made.pin)
@@ -106,9 +116,20 @@ def new(
             "waivers": [waiver.to_json() for waiver in made.waivers],
             "items": [{"kind": kind.value, **item.to_json()} for kind, item in made.items()],
             "capabilities": list(made.capabilities),
+            "caps": made.caps.to_json(),
         },
         "\n".join([f"drafted {made.pin}", *lines, f"next: skillrepo profile sign {made.pin} --as OPERATOR"]),
     )
+
+
+def _caps(words: Sequence[str]) -> Caps:
+    given: dict[str, list[str]] = {}
+    for word in words:
+        kind, equals, entry = word.partition("=")
+        if not equals:
+            raise UsageError("--cap wants KIND=ENTRY", hint="--cap hosts=*.clawdie.si --cap tools=")
+        given.setdefault(kind, []).extend([entry] if entry else [])
+    return Caps.parse(sorted_caps(given), where="--cap")
 
 
 def _wanted_packages(words: Sequence[str]) -> dict[PackageRepo, list[PackageName]]:

@@ -16,6 +16,7 @@ from repo_server.publishing.standing import check_takes_up
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
 from signing.errors import ConflictError, NotFoundError, WrongSubjectError
+from signing.format.caps import Caps
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.moment import render_moment
@@ -41,6 +42,7 @@ def draft_profile(
     now: datetime,
     packages: Sequence[PackagePins] = (),
     waivers: Sequence[VulnerabilityWaiver] = (),
+    caps: Caps | None = None,
 ) -> Profile:
     """Return the new profile ``pin``, kept as a draft; drafting the same again changes nothing.
 
@@ -56,6 +58,7 @@ def draft_profile(
         skills=tuple(_pinned(session, item, Kind.SKILL) for item in sorted(skills)),
         souls=tuple(_pinned(session, item, Kind.SOUL) for item in souls),
         capabilities=tuple(sorted(set(capabilities))),
+        caps=caps if caps is not None else Caps.none(),
         packages=tuple(sorted(packages, key=lambda pins: pins.repo)),
         waivers=tuple(sorted(waivers, key=lambda waiver: waiver.key)),
     )
@@ -120,6 +123,8 @@ def render_profile(profile: Profile) -> str:
             f" says {waiver.owner}: {waiver.reason}"
         )
     lines.append(f"    capabilities: {', '.join(profile.capabilities) or 'none'}")
+    for kind, allowed in profile.caps.allowed.items():
+        lines.append(f"    its skills may touch these {kind} at most: {', '.join(allowed) or 'none'}")
     return "\n".join(lines)
 
 
