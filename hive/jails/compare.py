@@ -1,0 +1,94 @@
+"""Comparing a jail with what was let into it: by handles, to the byte, following nothing (edge).
+
+Used at the end of a birth, when nothing else may stand beside it, and by sweeps, when the tenant has lived there: its home
+is its own then, but the folder of skills and the host's records are not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from hive.jails.contained import JailRoot
+from hive.jails.materialise import LOCK_PATH, RECORDS, SKILLS
+from repo_client.entries import MissingPathError, UnsafePathError
+from signing.errors import FormatError
+from signing.format.archive import Bundle
+from signing.format.manifest import MAX_FILE_BYTES
+
+_HOST_FOLDER: Final = LOCK_PATH.rpartition("/")[0]
+_MAX_NAMES: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What has to stand in a jail: trees of skills by name, files by path, and names of package records."""
+
+    skills: Mapping[str, Bundle]
+    files: Mapping[str, bytes]
+    records: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Difference:
+    """One thing in a jail that is not as it was let in."""
+
+    path: str
+    what: str
+
+
+def differences(root: JailRoot, expected: Expected) -> tuple[Difference, ...]:
+    """Return every difference; none means that all of it stands there, and nothing beside it.
+
+    Raises:
+        HostError: the jail cannot be read.
+    """
+    found = [
+        Difference(path=f"{SKILLS}/{name}", what="is not the tree that was admitted")
+        for name, bundle in expected.skills.items()
+        if not _tree_stands(root, name, bundle)
+    ]
+    found += [
+        Difference(path=path, what=what)
+        for path, content in expected.files.items()
+        if (what := _file_differs(root, path, content))
+    ]
+    found += _beside(root, SKILLS, frozenset(expected.skills))
+    inside = {path.removeprefix(f"{_HOST_FOLDER}/").partition("/")[0] for path in _ours(expected)}
+    found += _beside(root, _HOST_FOLDER, frozenset(inside))
+    if expected.records:
+        found += _beside(root, RECORDS, frozenset(f"{name}.json" for name in expected.records))
+    return tuple(sorted(found))
+
+
+def _ours(expected: Expected) -> list[str]:
+    paths = [path for path in expected.files if path.startswith(f"{_HOST_FOLDER}/")]
+    return [*paths, *([RECORDS] if expected.records else [])]
+
+
+def _tree_stands(root: JailRoot, name: str, bundle: Bundle) -> bool:
+    try:
+        return root.tree_matches(SKILLS, name, bundle)
+    except UnsafePathError:
+        return False
+
+
+def _file_differs(root: JailRoot, path: str, content: bytes) -> str:
+    try:
+        found = root.read_file(path, MAX_FILE_BYTES)
+    except MissingPathError:
+        return "is gone"
+    except (UnsafePathError, FormatError) as error:
+        return f"is not the file that was written ({error.message})"
+    return "" if found == content else "was changed"
+
+
+def _beside(root: JailRoot, folder: str, names: frozenset[str]) -> list[Difference]:
+    """Return what stands in ``folder`` and is not one of ``names``."""
+    try:
+        with root.enter(folder) as place:
+            odd = sorted({entry.name for entry in place.entries()} - names)
+    except MissingPathError:
+        return []  # that something is missing is said by what should stand there
+    except UnsafePathError as error:
+        return [Difference(path=folder, what=f"cannot be trusted: {error.message}")]
+    return [Difference(path=f"{folder}/{name}", what="was not let in") for name in odd[:_MAX_NAMES]]
