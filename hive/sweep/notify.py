@@ -24,7 +24,8 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: Any, headers: Any, newurl: Any) -> NoReturn:
+    def redirect_request(self, req: Any, fp: Any, code: int, *others: Any) -> NoReturn:
+        headers = others[1]
         raise urllib.error.HTTPError(req.full_url, code, "redirects are not followed", headers, fp)
 
 
