@@ -16,6 +16,7 @@ from hive import audit
 from hive.bom import bill_of_materials
 from hive.db.certificate_tables import BirthEvidenceRow, CertificateRow
 from hive.host_key import HostKey
+from hive.jails.materialise import LOCK_PATH, SOUL_PATH
 from hive.tenants import Tenant
 from signing.errors import CouldNotVerifyError, NotFoundError
 from signing.format.birth import MAX_CERTIFICATE_BYTES, BirthStatement, CertificateFile
@@ -32,7 +33,10 @@ _SCHEMA: Final = "https://skills.clawdie.si/schema/birth-evidence/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BirthEvidence:
-    """What a birth was admitted on. ``looked_at`` is the moment for which the metadata was judged."""
+    """What a birth was admitted on, and what it put into the jail: digests of trees by skill, and of files by path.
+
+    ``looked_at`` is the moment for which the metadata was judged.
+    """
 
     looked_at: datetime
     anchor_sha256: Sha256
@@ -40,8 +44,8 @@ class BirthEvidence:
     roots: Sequence[bytes]
     files: Mapping[str, bytes]
     profile: bytes
-    jail_lock_sha256: Sha256
-    soul_sha256: Sha256
+    skills: Mapping[str, Sha256]
+    written: Mapping[str, Sha256]
 
     def render(self) -> bytes:
         """Return the canonical bytes."""
@@ -54,8 +58,8 @@ class BirthEvidence:
                 "roots": [_encode(root) for root in self.roots],
                 "files": {role: _encode(data) for role, data in self.files.items()},
                 "profile": _encode(self.profile),
-                "jail_lock_sha256": self.jail_lock_sha256,
-                "soul_sha256": self.soul_sha256,
+                "skills": dict(self.skills),
+                "written": dict(self.written),
             }
         )
 
@@ -79,8 +83,8 @@ class BirthEvidence:
             roots=fields.items("roots", lambda text, _: base64.b64decode(text)),
             files={role: base64.b64decode(text) for role, text in fields.mapping("files").items()},
             profile=base64.b64decode(fields.text("profile", max_length=MAX_CERTIFICATE_BYTES)),
-            jail_lock_sha256=parse_sha256(fields.take("jail_lock_sha256")),
-            soul_sha256=parse_sha256(fields.take("soul_sha256")),
+            skills={name: parse_sha256(digest) for name, digest in fields.mapping("skills").items()},
+            written={path: parse_sha256(digest) for path, digest in fields.mapping("written").items()},
         )
         fields.done()
         return found
@@ -95,6 +99,15 @@ def keep(
     )
 
 
+def kept(session: Session, tenant_id: TenantId) -> BirthEvidence:
+    """Return what was kept of the birth of a tenant.
+
+    Raises:
+        CouldNotVerifyError: nothing was. FormatError: the database was tampered with.
+    """
+    return BirthEvidence.parse(_row(session, tenant_id).evidence)
+
+
 def issue(session: Session, tenant: Tenant, key: HostKey, *, now: datetime) -> Sha256:
     """Sign the certificate of ``tenant``'s birth, keep it, and return its digest.
 
@@ -102,9 +115,7 @@ def issue(session: Session, tenant: Tenant, key: HostKey, *, now: datetime) -> S
         CouldNotVerifyError: nothing was kept, or the log does not hold the admissions: nothing can be certified.
         BrokenChainError: the audit log was altered.
     """
-    row = session.get(BirthEvidenceRow, tenant.tenant_id)
-    if row is None:
-        raise CouldNotVerifyError(f"nothing is kept of the birth of {tenant.tenant_id}", hint="birth again")
+    row = _row(session, tenant.tenant_id)
     evidence = BirthEvidence.parse(row.evidence)
     head = audit.check(session)
     decisions = [
@@ -131,8 +142,8 @@ def issue(session: Session, tenant: Tenant, key: HostKey, *, now: datetime) -> S
         profile=profile.pin,
         profile_sha256=sha256_of(evidence.profile),
         lock_sha256=Sha256(row.lock_sha256),
-        jail_lock_sha256=evidence.jail_lock_sha256,
-        soul_sha256=evidence.soul_sha256,
+        jail_lock_sha256=evidence.written[LOCK_PATH],
+        soul_sha256=evidence.written[SOUL_PATH],
         bom_sha256=sha256_of(bom),
         capabilities=profile.capabilities,
         decisions=tuple(decisions),
@@ -167,6 +178,13 @@ def load(session: Session, tenant_id: TenantId) -> bytes:
             hint="it is issued when the agent becomes active: hive show-tenant",
         )
     return row.certificate
+
+
+def _row(session: Session, tenant_id: TenantId) -> BirthEvidenceRow:
+    row = session.get(BirthEvidenceRow, tenant_id)
+    if row is None:
+        raise CouldNotVerifyError(f"nothing is kept of the birth of {tenant_id}", hint="birth it again")
+    return row
 
 
 def _admissions(records: Sequence[Record], lock_sha256: str) -> list[Record]:

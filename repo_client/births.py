@@ -15,13 +15,11 @@ from typing import Any, Final
 
 from repo_client.anchor import load_anchor
 from repo_client.handles import Directory
-from repo_client.trees import tree_matches
+from repo_client.trees import tree_problem
 from signing.birth import VerifiedBirth, verify_birth
 from signing.errors import DigestMismatchError, FormatError, NotFoundError, SkillRepoError
-from signing.format.archive import Bundle
 from signing.format.birth import MAX_CERTIFICATE_BYTES
 from signing.format.digest import Sha256, sha256_of
-from signing.format.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from signing.format.moment import render_moment
 from signing.format.names import Pin
 from signing.keys import HeldKey
@@ -122,29 +120,8 @@ def _check_names(jail: Directory, names: set[str]) -> None:
 
 def _check_tree(jail: Directory, pin: Pin, digest: Sha256) -> None:
     with jail.descend(SKILLS) as skills:
-        with skills.descend(pin.name) as tree:
-            listed = tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES, single_link=True)
-            if sha256_of(listed) != digest:
-                raise DigestMismatchError("another tree")
-            manifest = Manifest.parse(listed)
-            contents = {}
-            for entry in manifest.files:
-                content = _read(tree, str(entry.path), entry.size)
-                if sha256_of(content) != entry.sha256:
-                    raise DigestMismatchError(f"{entry.path} was changed")
-                contents[entry.path] = content
-        if manifest.pin != pin or not tree_matches(
-            skills, pin.name, Bundle(manifest=manifest, contents=contents)
-        ):
-            raise DigestMismatchError("a file too many, a link, or another mode")
-
-
-def _read(tree: Directory, path: str, size: int) -> bytes:
-    folder, _, name = path.rpartition("/")
-    if not folder:
-        return tree.read_file(name, max_bytes=size, single_link=True)
-    with tree.descend(folder) as place:
-        return place.read_file(name, max_bytes=size, single_link=True)
+        if problem := tree_problem(skills, pin.name, digest):
+            raise DigestMismatchError(problem)
 
 
 def _read_file(path: Path, max_bytes: int) -> bytes:

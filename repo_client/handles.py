@@ -31,6 +31,7 @@ from repo_client.entries import (
     os_errors,
     temporary_name,
 )
+from repo_client.mounts import mount_of
 from signing.errors import ConflictError, FormatError, HostError
 
 MAX_ENTRIES: Final = 100_000
@@ -425,8 +426,10 @@ class Directory:
 
     def _open_up(self, parent: "Directory") -> None:
         status = self.status()
-        # Jails have host folders mounted inside (nullfs); what is below them is not the jail's to lose.
-        if status.st_dev != parent.status().st_dev:
+        # Jails have host folders mounted inside (nullfs, bind); what is below them is not the jail's to lose.
+        with os_errors("look at the folder", self.label):
+            mounted = mount_of(self._descriptor) != mount_of(parent.fileno())
+        if mounted:
             raise HostError("a file system is mounted here", hint="unmount it first", where=self.label)
         if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
             self.set_mode(stat.S_IRWXU)

@@ -16,7 +16,8 @@ from repo_client.handles import Directory
 from repo_client.syncing import sync_tree
 from signing.errors import ConflictError, FormatError, SkillRepoError
 from signing.format.archive import Bundle
-from signing.format.manifest import MANIFEST_NAME, Mode
+from signing.format.digest import Sha256, sha256_of
+from signing.format.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Mode
 
 _EXECUTABLE: Final = 0o111
 # Also setuid, setgid and sticky: a manifest cannot ask for them, so their presence is a difference.
@@ -77,6 +78,46 @@ def tree_matches(parent: Directory, name: str, bundle: Bundle) -> bool:
             return _matches(tree, _wanted_files(bundle))
     except (MissingPathError, UnsafePathError, FormatError):
         return False  # absent, a link or a device, one more name than wanted, or a longer file
+
+
+def tree_problem(parent: Directory, name: str, tree_sha256: Sha256) -> str:
+    """Return how the folder ``name`` differs from the tree of that digest; empty when it is exactly that tree.
+
+    Needs no bundle: the manifest that stands in the folder is the tree's if it has the digest, and lists the rest.
+
+    Raises:
+        UnsafePathError: ``name`` is not a plain name.
+        HostError: cannot be read.
+    """
+    check_component(name, where=parent.label)
+    try:
+        with parent.descend(name) as tree:
+            listed = tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES, single_link=True)
+            if sha256_of(listed) != tree_sha256:
+                return "is another tree"
+            manifest = Manifest.parse(listed)
+            contents = {
+                entry.path: _read_below(tree, str(entry.path), entry.size) for entry in manifest.files
+            }
+    except MissingPathError:
+        return "is gone, or a part of it"
+    except (UnsafePathError, FormatError) as error:
+        return f"is not the tree that was let in ({error.message})"
+    for entry in manifest.files:
+        if sha256_of(contents[entry.path]) != entry.sha256:
+            return f"was changed: {entry.path}"
+    same = manifest.pin.name == name and tree_matches(
+        parent, name, Bundle(manifest=manifest, contents=contents)
+    )
+    return "" if same else "has a file too many, or another mode"
+
+
+def _read_below(tree: Directory, path: str, size: int) -> bytes:
+    folder, _, name = path.rpartition("/")
+    if not folder:
+        return tree.read_file(name, max_bytes=size, single_link=True)
+    with tree.descend(folder) as place:
+        return place.read_file(name, max_bytes=size, single_link=True)
 
 
 def _wanted_files(bundle: Bundle) -> dict[str, _Wanted]:

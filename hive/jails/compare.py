@@ -11,8 +11,9 @@ from typing import Final
 from hive.jails.contained import JailRoot
 from hive.jails.materialise import LOCK_PATH, RECORDS, SKILLS
 from repo_client.entries import MissingPathError, UnsafePathError
+from repo_client.trees import tree_problem
 from signing.errors import FormatError
-from signing.format.archive import Bundle
+from signing.format.digest import Sha256, sha256_of
 from signing.format.manifest import MAX_FILE_BYTES
 
 _HOST_FOLDER: Final = LOCK_PATH.rpartition("/")[0]
@@ -21,10 +22,10 @@ _MAX_NAMES: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What has to stand in a jail: trees of skills by name, files by path, and names of package records."""
+    """What has to stand in a jail: digests of trees by skill, and of files by path; names of package records."""
 
-    skills: Mapping[str, Bundle]
-    files: Mapping[str, bytes]
+    skills: Mapping[str, Sha256]
+    files: Mapping[str, Sha256]
     records: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -43,14 +44,14 @@ def differences(root: JailRoot, expected: Expected) -> tuple[Difference, ...]:
         HostError: the jail cannot be read.
     """
     found = [
-        Difference(path=f"{SKILLS}/{name}", what="is not the tree that was admitted")
-        for name, bundle in expected.skills.items()
-        if not _tree_stands(root, name, bundle)
+        Difference(path=f"{SKILLS}/{name}", what=what)
+        for name, digest in expected.skills.items()
+        if (what := _tree_differs(root, name, digest))
     ]
     found += [
         Difference(path=path, what=what)
-        for path, content in expected.files.items()
-        if (what := _file_differs(root, path, content))
+        for path, digest in expected.files.items()
+        if (what := _file_differs(root, path, digest))
     ]
     found += _beside(root, SKILLS, frozenset(expected.skills))
     inside = {path.removeprefix(f"{_HOST_FOLDER}/").partition("/")[0] for path in _ours(expected)}
@@ -65,21 +66,24 @@ def _ours(expected: Expected) -> list[str]:
     return [*paths, *([RECORDS] if expected.records else [])]
 
 
-def _tree_stands(root: JailRoot, name: str, bundle: Bundle) -> bool:
+def _tree_differs(root: JailRoot, name: str, digest: Sha256) -> str:
     try:
-        return root.tree_matches(SKILLS, name, bundle)
-    except UnsafePathError:
-        return False
+        with root.enter(SKILLS) as skills:
+            return tree_problem(skills, name, digest)
+    except MissingPathError:
+        return "is gone"
+    except UnsafePathError as error:
+        return f"cannot be trusted: {error.message}"
 
 
-def _file_differs(root: JailRoot, path: str, content: bytes) -> str:
+def _file_differs(root: JailRoot, path: str, digest: Sha256) -> str:
     try:
         found = root.read_file(path, MAX_FILE_BYTES)
     except MissingPathError:
         return "is gone"
     except (UnsafePathError, FormatError) as error:
         return f"is not the file that was written ({error.message})"
-    return "" if found == content else "was changed"
+    return "" if sha256_of(found) == digest else "was changed"
 
 
 def _beside(root: JailRoot, folder: str, names: frozenset[str]) -> list[Difference]:

@@ -8,6 +8,7 @@ from hive.jails.compare import Difference, Expected, differences
 from hive.jails.contained import JailRoot
 from hive.jails.materialise import LOCK_PATH, RECORDS, SKILLS, SOUL_PATH
 from signing.format.archive import Bundle, SourceFile
+from signing.format.digest import sha256_of
 from signing.format.manifest import Kind, MemberPath, Mode
 from signing.format.names import Pin
 
@@ -20,8 +21,8 @@ BUNDLE = Bundle.build(
     },
 )
 EXPECTED = Expected(
-    skills={"web-search": BUNDLE},
-    files={SOUL_PATH: b"soul", LOCK_PATH: b"lock"},
+    skills={"web-search": BUNDLE.manifest.tree_digest},
+    files={SOUL_PATH: sha256_of(b"soul"), LOCK_PATH: sha256_of(b"lock")},
     records=frozenset({"demo"}),
 )
 TREE = f"{SKILLS}/web-search"
