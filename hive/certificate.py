@@ -119,7 +119,8 @@ def issue(session: Session, tenant: Tenant, key: HostKey, *, now: datetime) -> S
     evidence = BirthEvidence.parse(row.evidence)
     head = audit.check(session)
     decisions = [
-        record.facts for record in _admissions(audit.read(session, tenant=tenant.tenant_id), row.lock_sha256)
+        record.facts
+        for record in admissions_of(audit.read(session, tenant=tenant.tenant_id), row.lock_sha256)
     ]
     if not decisions:
         raise CouldNotVerifyError(
@@ -187,7 +188,7 @@ def _row(session: Session, tenant_id: TenantId) -> BirthEvidenceRow:
     return row
 
 
-def _admissions(records: Sequence[Record], lock_sha256: str) -> list[Record]:
+def admissions_of(records: Sequence[Record], lock_sha256: str) -> list[Record]:
     """Return the admissions of the newest birth: a killed birth that was continued admitted everything anew."""
     begun = [n for n, record in enumerate(records) if record.event in {"birth.begun", "birth.continued"}]
     newest = records[begun[-1] :] if begun else []

@@ -111,6 +111,11 @@ class HiveConfig:
         return abi_of(platform.system(), platform.release(), platform.machine())
 
     @property
+    def policy_path(self) -> Path | None:
+        """The host's policy file, if it has one. Only the settings file names it: no option, no variable."""
+        return Path(self.policy) if self.policy is not None else None
+
+    @property
     def store_bytes(self) -> int:
         """How large the store of packages may become.
 

@@ -1,0 +1,100 @@
+"""`hive sweep`: once, or every so often."""
+
+import re
+import time
+from datetime import timedelta
+from typing import Final
+
+import click
+
+from hive.cli.context import clock, open_client, open_database, settings
+from hive.cli.gates import open_gates
+from hive.config import HiveConfig
+from hive.jails.choose import open_host
+from hive.policy_file import load_policy
+from hive.sweep.actions import parse_actions
+from hive.sweep.notify import Notifier
+from hive.sweep.sweeping import Sweeper, Swept
+from hive.sweep.sweeping import sweep as sweep_all
+from hive.vault.owner import owner_of
+from hive.vault.provision import Provisioner
+from signing.console import Console, console_option
+from signing.errors import FormatError, PolicyError, SkillRepoError, UsageError
+
+_EVERY: Final = re.compile(r"([1-9][0-9]{0,3})([smh])", re.ASCII)
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
+_SHORTEST: Final = timedelta(seconds=10)
+
+
+@click.command()
+@click.option("--every", metavar="5m", help="Go on for ever, with this pause (s, m, h).")
+@click.option("--jail-root-base", envvar="HIVE_JAIL_ROOT_BASE", help="Folder of the jails.")
+@click.option("--strict", is_flag=True, help="End with 12 when anything was found.")
+@console_option
+@click.pass_context
+def sweep(
+    ctx: click.Context, every: str | None, jail_root_base: str | None, strict: bool, console: Console
+) -> None:
+    """Refresh trust, compare every living jail with its lock and with what is revoked by now, and act."""
+    config = settings(ctx, jail_root_base=jail_root_base)
+    if every is None:
+        found = sweep_all(open_sweeper(config))
+        console.answer({"tenants": [item.to_json() for item in found]}, _text(found))
+        if strict and any(item.findings for item in found):
+            raise PolicyError("something was found", hint="it is listed above; hive status shows it too")
+        return
+    pause = _pause(every)
+    while True:
+        try:
+            found = sweep_all(open_sweeper(config))
+            console.note(_text(found))
+        except SkillRepoError as error:
+            console.note(f"this sweep failed: {error.code}: {error}")  # the next one may not
+        time.sleep(pause.total_seconds())
+
+
+def open_sweeper(config: HiveConfig) -> Sweeper:
+    """Return what sweeps this host.
+
+    Raises:
+        UsageError, FormatError, NotFoundError: a setting is missing or wrong.
+    """
+    host_policy = load_policy(config.policy_path)
+    engine, host = open_database(config), open_host(config)
+    where = str(config.policy_path)
+    return Sweeper(
+        engine=engine,
+        client=open_client(config),
+        host=host,
+        provisioner=Provisioner(
+            engine=engine, host=host, state=config.state_dir, owner=owner_of(config), clock=clock
+        )
+        if config.jail_uid is not None
+        else None,
+        gates=open_gates(config),
+        policy=host_policy.policy,
+        actions=parse_actions(host_policy.sweep, where=where),
+        notifier=Notifier.parse(host_policy.notify, where=where),
+        clock=clock,
+    )
+
+
+def _pause(text: str) -> timedelta:
+    match = _EVERY.fullmatch(text)
+    if match is None:
+        raise FormatError("not a pause like 30s, 5m or 1h", where="--every")
+    pause = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if pause < _SHORTEST:
+        raise UsageError(f"at least {_SHORTEST.total_seconds():.0f}s", hint="--every 5m")
+    return pause
+
+
+def _text(found: list[Swept]) -> str:
+    lines = []
+    for item in found:
+        lines.append(f"{item.tenant.tenant_id:15} {item.tenant.status:11} {len(item.findings)} findings")
+        lines += [f"    {'new ' if finding in item.new else ''}{finding}" for finding in item.findings]
+        if item.done:
+            lines.append(f"    done: {', '.join(item.done)}")
+        lines += [f"    COULD NOT {problem}" for problem in item.failed]
+    return "\n".join(lines) or "no living jails"

@@ -1,0 +1,75 @@
+"""Looking at one jail: does it stand, does it run, is it as it was born, are its secrets as they were written (edge)."""
+
+from sqlalchemy import Engine
+
+from hive.birth.journal import receipts_of
+from hive.certificate import kept
+from hive.db.models import BirthRow
+from hive.db.session import snapshot
+from hive.jails.compare import Expected, differences
+from hive.jails.host import JailHost
+from hive.packages.receipts import UNPACKED
+from hive.sweep.findings import Finding, Found
+from hive.tenants import Tenant, TenantStatus
+from hive.vault.provision import Provisioner, Standing
+from signing.errors import SkillRepoError
+
+_HARMLESS = frozenset({Standing.AS_WRITTEN, Standing.NONE})
+
+
+def jail_findings(
+    tenant: Tenant, engine: Engine, host: JailHost, provisioner: Provisioner | None
+) -> list[Finding]:
+    """Return everything about the jail of ``tenant`` that is not as it should be; "cannot be read" is a finding."""
+    try:
+        found = _standing(tenant, engine, host)
+        if found:
+            return found  # what is in another birth's jail is not held against this one
+        found = _drift(tenant, engine, host)
+        if provisioner is not None:
+            found += _secrets(tenant, provisioner)
+    except SkillRepoError as error:
+        return [Finding(kind=Found.UNKNOWN, subject="jail", detail=error.message)]
+    return found
+
+
+def _standing(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
+    with snapshot(engine) as session:
+        row = session.get(BirthRow, tenant.tenant_id)
+        mark = row.mark if row is not None else None
+    if not host.exists(tenant.tenant_id):
+        return [Finding(kind=Found.STRANGE, subject="jail", detail="there is none")]
+    if mark is None or host.mark_of(tenant.tenant_id) != mark:
+        return [Finding(kind=Found.STRANGE, subject="jail", detail="it is not the one of this birth")]
+    if tenant.status is not TenantStatus.QUARANTINED and not host.is_running(tenant.tenant_id):
+        return [Finding(kind=Found.STRANGE, subject="jail", detail="it does not run")]
+    return []
+
+
+def _drift(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
+    with snapshot(engine) as session:
+        evidence = kept(session, tenant.tenant_id)
+        receipts = receipts_of(session, tenant.tenant_id)
+    records = frozenset(receipt.pin.name for receipt in receipts if receipt.placed.way == UNPACKED)
+    expected = Expected(skills=evidence.skills, files=evidence.written, records=records)
+    with host.open_root(tenant.tenant_id) as root:
+        found = [
+            Finding(kind=Found.DRIFT, subject=item.path, detail=item.what)
+            for item in differences(root, expected)
+        ]
+    for receipt in receipts:
+        try:
+            host.check_package(tenant.tenant_id, receipt)
+        except SkillRepoError as error:
+            where = f" ({error.where})" if error.where else ""
+            found.append(
+                Finding(kind=Found.DRIFT, subject=str(receipt.pin), detail=f"{error.message}{where}")
+            )
+    return found
+
+
+def _secrets(tenant: Tenant, provisioner: Provisioner) -> list[Finding]:
+    standing = provisioner.standing(tenant.tenant_id)
+    if standing in _HARMLESS:
+        return []
+    return [Finding(kind=Found.SECRETS, subject="usr/home/agent/.env", detail=standing.value)]
