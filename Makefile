@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format lock skills-cli engine-cisco bench clean help
+.PHONY: demo test test-slow lint format lock skills-cli bw-cli engine-cisco bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -37,6 +37,9 @@ format: $(STAMP)  ## rewrite the code in the project's format
 
 skills-cli: $(STAMP)  ## npm's skills, which ordinary agents install by, for tests/agents
 	npm install --prefix $(VENV)/share/skills-cli --no-save --no-package-lock --ignore-scripts --no-audit --no-fund skills@1.5.18
+
+bw-cli: $(STAMP)  ## npm's client of Bitwarden, which hive drives, for tests/attacks/test_vault_traps.py
+	npm install --prefix $(VENV)/share/bw --no-save --no-package-lock --ignore-scripts --no-audit --no-fund @bitwarden/cli@2026.6.0
 
 engine-cisco: $(STAMP)  ## the scanner of others that a slow test runs for real
 	SKILLREPO_ENGINES=$(VENV)/share/engines $(BIN)/skillrepo engine install cisco

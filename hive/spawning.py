@@ -72,9 +72,8 @@ def spawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, n
             host.start(tenant_id, mark=mark)
         if created or started:
             with transaction(engine) as session:
-                facts: dict[str, Any] = {"tenant": tenant_id, "jail_root": where}
-                facts |= {"created": created, "started": started}
-                audit.append(session, event=_SPAWNED, facts=facts, now=now)
+                done = {"tenant": tenant_id, "jail_root": where, "created": created, "started": started}
+                audit.append(session, event=_SPAWNED, facts=done, now=now)
         return Spawned(tenant_id=tenant_id, jail_root=where, created=created, started=started)
 
 

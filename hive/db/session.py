@@ -2,7 +2,7 @@
 
 SQLite runs in WAL mode with synchronous=FULL: with NORMAL a power cut lost every acknowledged row
 (reference/storage-serving-performance §3). A writing transaction begins IMMEDIATE, so two writers queue
-instead of one failing at commit.
+instead of one failing at commit. PostgreSQL is given the same patience, as limits on each statement and each lock.
 """
 
 import contextlib
@@ -18,6 +18,9 @@ from signing.errors import ConflictError, HostError
 
 HEAD: Final = "0008"
 _BUSY_SECONDS: Final = 30
+_CONNECT_SECONDS: Final = 10
+# PostgreSQL's names for "somebody else was in the way": nothing is broken, and the same again may succeed.
+_IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 
 
 def open_engine(url: str) -> Engine:
@@ -27,9 +30,7 @@ def open_engine(url: str) -> Engine:
         HostError: the database cannot be opened or is of a newer version.
     """
     try:
-        engine = create_engine(
-            url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {}
-        )
+        engine = create_engine(url, connect_args=_arguments(url), pool_pre_ping=not url.startswith("sqlite"))
         if engine.dialect.name == "sqlite":
             _make_private(engine.url.database)
             _prepare_sqlite(engine)
@@ -55,7 +56,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except OperationalError as error:
-        if "locked" in str(error.orig):
+        if "locked" in str(error.orig) or getattr(error.orig, "sqlstate", None) in _IN_THE_WAY:
             raise ConflictError("the database is busy", hint="try again") from error
         raise HostError(f"the database failed: {error.orig}") from error
     except DatabaseError as error:  # a damaged file, for one
@@ -71,12 +72,33 @@ def snapshot(engine: Engine) -> Iterator[Session]:
     """
     try:
         with (
-            Session(engine.execution_options(read_only=True), expire_on_commit=False) as session,
+            Session(engine.execution_options(**_reading(engine)), expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
     except DatabaseError as error:
         raise HostError(f"the database failed: {error.orig}") from error
+
+
+def _arguments(url: str) -> dict[str, Any]:
+    """Return what the driver is told: how long to wait for other writers, and for the database itself."""
+    if url.startswith("sqlite"):
+        return {"timeout": _BUSY_SECONDS}
+    if url.startswith("postgresql"):
+        limit = _BUSY_SECONDS * 1000
+        return {
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": f"-c lock_timeout={limit} -c statement_timeout={limit} "
+            f"-c idle_in_transaction_session_timeout={2 * limit}",
+        }
+    return {}
+
+
+def _reading(engine: Engine) -> dict[str, Any]:
+    """Return what makes a connection read one state of the database, and nothing but read."""
+    if engine.dialect.name == "postgresql":
+        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return {"read_only": True}
 
 
 def _make_private(path: str | None) -> None:

@@ -30,20 +30,7 @@ from signing.errors import HostError, SkillRepoError
 # What decides whether a write stays inside; a test of other bytes than these does not count.
 _DECISIVE: Final = ("hive.jails.contained", "repo_client.entries", "repo_client.handles", "repo_client.trees")
 _HOME: Final = "usr/home/agent"
-_SWAPPER: Final = """
-import ctypes, os, sys
-first, second, parent = os.fsencode(sys.argv[1]), os.fsencode(sys.argv[2]), int(sys.argv[3])
-aside = first + b".aside"
-exchange = getattr(ctypes.CDLL(None), "renameat2", None)
-print("ready", flush=True)
-while os.getppid() == parent:
-    for _ in range(200):
-        if exchange is not None:
-            exchange(-100, first, -100, second, 2)
-        else:
-            os.rename(first, aside); os.rename(second, first)
-            os.rename(first, second); os.rename(aside, first)
-"""
+_SWAPPER: Final = Path(__file__).with_name("swapper.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +178,7 @@ def _race(
     decoy = root / "usr/home/.decoy"
     decoy.symlink_to(outside)
     seen: Counter[str] = Counter(tries=0, written=0, refused=0, escaped=0)
-    argv = [sys.executable, "-I", "-c", _SWAPPER, str(root / _HOME), str(decoy), str(os.getpid())]
+    argv = [sys.executable, "-I", str(_SWAPPER), str(root / _HOME), str(decoy), str(os.getpid())]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env={}) as swapper:
         try:
             if swapper.stdout is None or swapper.stdout.readline() != b"ready\n":

@@ -4,17 +4,22 @@ The tenant may be root in its jail and rename, link and mount there at any momen
 reference/containment-and-admission): one handle of the root per operation, opened by a way that only the host
 can change (3.1); a walk from handle to handle that refuses every link (3.2); new files beside their place,
 complete before they get their name (3.3); after that a second walk that notices a folder that was moved away
-meanwhile (3.4). Nothing outside the root is ever opened, written, or changed in mode or owner.
+meanwhile (3.4). Nothing outside the root is ever opened, written, or changed in mode or owner; and what is mounted
+inside counts as outside (`hive.jails.mounts`).
 """
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, final
 
+from hive.jails.digests import Read, ReadBounds, Reading
+from hive.jails.mounts import check_same_mount, mount_of
 from repo_client.entries import EntryKind, MissingPathError, UnsafePathError, check_component
 from repo_client.handles import MAX_ENTRIES, Directory
+from repo_client.mounts import Mount
 from repo_client.trees import tree_matches, write_tree
 from signing.errors import ConflictError, FormatError, UsageError
 from signing.format.archive import Bundle
@@ -25,7 +30,7 @@ _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Listed(NamedTuple):
-    """One entry of a jail: its path below the root, and what lstat says of it."""
+    """One entry of a jail: its path below the root, and what lstat says of it; a mount point is of kind ``other``."""
 
     path: str
     kind: EntryKind
@@ -43,6 +48,7 @@ class JailRoot:
 
     def __init__(self, root: Directory) -> None:
         self._root = root
+        self._mount = mount_of(root)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -88,7 +94,7 @@ class JailRoot:
             HostError: cannot be written.
         """
         check_component(name, where=folder)
-        with self._root.descend(folder, create=True) as place:
+        with self._descend(folder, create=True) as place:
             if tree_matches(place, name, bundle):
                 return
             if place.find(name) is not None:
@@ -104,11 +110,11 @@ class JailRoot:
 
     def install_file(
         self, path: str, content: bytes, *, mode: int, owner: tuple[int, int] | None = None
-    ) -> None:
+    ) -> bool:
         """Put ``content`` at ``path`` with ``mode`` and ``owner``; a file that is already right is left alone.
 
-        A link, FIFO or other file in its place is replaced, and whatever it led to stays as it was. Missing
-        folders are made, 0755.
+        Returns whether it was written. A link, FIFO or other file in its place is replaced, and whatever it led
+        to stays as it was. Missing folders are made, 0755.
 
         Args:
             path: below the root.
@@ -126,11 +132,12 @@ class JailRoot:
         if owner is not None and owner[0] == 0:
             raise UsageError("the owner of a file in a jail cannot be uid 0", hint="configure the jail user")
         folder, name = _parted(path)
-        with self._folder(folder, create=True) as place:
+        with self._walk(folder, create=True) as place:
             if _is_right(place, name, content, mode=mode, owner=owner):
-                return
+                return False
             place.write_file(name, content, mode=mode, owner=owner)
             self._check_not_moved(folder, place)
+            return True
 
     def read_file(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of the regular file ``path``.
@@ -141,7 +148,7 @@ class JailRoot:
             HostError: cannot be read; MissingPathError when it is not there.
         """
         folder, name = _parted(path)
-        with self._folder(folder) as place:
+        with self._walk(folder) as place:
             return place.read_file(name, max_bytes=max_bytes, single_link=True)
 
     def tree_matches(self, folder: str, name: str, bundle: Bundle) -> bool:
@@ -152,21 +159,42 @@ class JailRoot:
             HostError: cannot be read.
         """
         try:
-            with self._root.descend(folder) as place:
+            with self._descend(folder) as place:
                 return tree_matches(place, name, bundle)
         except MissingPathError:
             return False
 
     def listing(self) -> tuple[Listed, ...]:
-        """Return everything below the root, sorted by path; links are listed and not followed.
+        """Return everything below the root, sorted by path; links and mount points are listed and not followed.
 
         Raises:
             UnsafePathError: more than MAX_ENTRIES entries, nested too deep, or a folder became a link.
             HostError: cannot be read.
         """
         found: list[Listed] = []
-        _list(self._root, "", _MAX_DEPTH, found)
+        _list(self._root, "", self._mount, found)
         return tuple(sorted(found))
+
+    def digests(self, folders: Sequence[str], *, bounds: ReadBounds | None = None) -> tuple[Read, ...]:
+        """Return everything below ``folders``, sorted by path, with the digest of every file. Nothing is followed.
+
+        Args:
+            folders: below the root; an empty one is the root itself. One that is not there has nothing below it.
+            bounds: how much is read of a jail that may be anything.
+
+        Raises:
+            UnsafePathError: more than ``bounds`` allow, or a link, a mount point or a bad component on the way to a
+                folder.
+            HostError: cannot be read.
+        """
+        reading = Reading(self._mount, bounds or ReadBounds())
+        for path in folders:
+            try:
+                with self._walk(path) as folder:
+                    reading.folder(folder, path)
+            except MissingPathError:
+                continue
+        return tuple(sorted(reading.found))
 
     def remove_tree(self, path: str) -> None:
         """Remove ``path`` and all below it, following nothing; absent is fine.
@@ -177,7 +205,7 @@ class JailRoot:
         """
         folder, name = _parted(path)
         try:
-            with self._folder(folder) as place:
+            with self._walk(folder) as place:
                 place.remove_tree(name)
                 place.sync()
         except MissingPathError:
@@ -194,15 +222,32 @@ class JailRoot:
             UnsafePathError: a link or a bad component on the way.
             HostError: cannot be opened; MissingPathError when it is not there.
         """
-        return self._root.descend(path, create=create, sync=False) if path else self._root.duplicate()
+        return self._walk(path, create=create, sync=False)
 
-    def _folder(self, path: str, *, create: bool = False) -> Directory:
-        return self._root.descend(path, create=create) if path else self._root.duplicate()
+    def _walk(self, path: str, *, create: bool = False, sync: bool = True) -> Directory:
+        """Return a handle of the folder ``path``; an empty one is the root itself."""
+        return self._descend(path, create=create, sync=sync) if path else self._root.duplicate()
+
+    def _descend(self, path: str, *, create: bool = False, sync: bool = True) -> Directory:
+        """Return a handle of the folder ``path``, one component after the other, none of them a link or a mount."""
+        components = path.split("/")
+        for component in components:
+            check_component(component, where=f"{self._root.label}/{ascii(path)[1:-1]}")
+        current = self._root.duplicate()
+        for component in components:
+            with current as folder:
+                current = folder.descend(component, create=create, sync=sync)
+            try:
+                check_same_mount(current, self._mount)
+            except BaseException:
+                current.close()
+                raise
+        return current
 
     def _check_not_moved(self, path: str, place: Directory) -> None:
         # 3.4: the handle stays valid when the tenant renames the folder; what was written is inside the jail
         # then, but not where the agent and the next check will look.
-        with self._folder(path) as again:
+        with self._walk(path) as again:
             if not again.same_as(place):
                 raise UnsafePathError(
                     "the folder was moved away while it was written to",
@@ -246,16 +291,20 @@ def _is_right(
     return owned and found.mode == mode and found.content == content
 
 
-def _list(folder: Directory, prefix: str, depth: int, found: list[Listed]) -> None:
+def _list(folder: Directory, prefix: str, mount: Mount, found: list[Listed], depth: int = _MAX_DEPTH) -> None:
     if depth == 0:
         raise UnsafePathError(f"nested deeper than {_MAX_DEPTH}", where=folder.label)
     for entry in folder.entries(limit=MAX_ENTRIES - len(found)):
         path = prefix + entry.name
-        found.append(Listed(path, entry.kind, entry.mode, entry.size))
-        if entry.kind == "folder":
-            try:
-                child = folder.descend(entry.name)
-            except MissingPathError:
-                continue  # removed since it was listed; jails live while we look
-            with child:
-                _list(child, f"{path}/", depth - 1, found)
+        if entry.kind != "folder":
+            found.append(Listed(path, entry.kind, entry.mode, entry.size))
+            continue
+        try:
+            child = folder.descend(entry.name)
+        except MissingPathError:
+            continue  # removed since it was listed; jails live while we look
+        with child:
+            mounted = mount_of(child) != mount
+            found.append(Listed(path, "other" if mounted else "folder", entry.mode, entry.size))
+            if not mounted:
+                _list(child, f"{path}/", mount, found, depth - 1)

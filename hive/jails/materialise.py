@@ -1,6 +1,7 @@
 """Putting admitted bytes into a jail. The functions here take an `Admission` and nothing less.
 
-usr/home/agent/skills/<name>/…     one read-only tree per skill, MANIFEST.json included
+usr/home/agent/skills/<name>/…     one read-only tree per skill, MANIFEST.json included; shown from outside where the
+                                   host can mount (`JailHost.open_shelf`), never a hard link to the store
 usr/home/agent/SOUL.md             the resolved identity
 var/db/clawdie/lock.json           who this is and what it was born with, for the mother skill and auditors
 var/db/clawdie/packages/           what each package installed, where the host itself unpacked them
@@ -12,10 +13,12 @@ from typing import Any, Final
 from hive.admission import Admission, PackageAdmission
 from hive.identity import SOUL_NAME, resolve_identity
 from hive.jails.contained import JailRoot
+from hive.jails.host import JailHost
 from signing.errors import WrongSubjectError
 from signing.format.canonical import canonical
 from signing.format.digest import sha256_of
 from signing.format.manifest import Kind
+from signing.format.names import TenantId
 from signing.format.profile import Lock
 
 HOME: Final = "usr/home/agent"
@@ -39,6 +42,19 @@ def install_skill(root: JailRoot, admission: Admission) -> None:
     if admission.kind is not Kind.SKILL:
         raise WrongSubjectError(f"{admission.pin} is a {admission.kind}, not a skill")
     root.install_tree(SKILLS, admission.pin.name, admission.bundle, replace=True)
+
+
+def show_skills(host: JailHost, tenant: TenantId) -> None:
+    """Let the tenant see the skills on its shelf, read-only, from the next start on; copied ones it has already.
+
+    Raises:
+        ConflictError: the jail runs, or something else stands where they are to be seen.
+        NotFoundError, UnsafePathError, HostError: see `JailHost.mount_read_only`.
+    """
+    if host.can_mount:
+        with host.open_shelf(tenant) as shelf:
+            shelf.enter(SKILLS, create=True).close()
+        host.mount_read_only(tenant, host.shelf(tenant) / SKILLS, SKILLS)
 
 
 def install_identity(root: JailRoot, layers: Sequence[Admission]) -> None:

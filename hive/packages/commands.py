@@ -2,7 +2,8 @@
 
 Never a shell, never our environment. Its input is fed piece by piece; when a piece cannot be had, the command is killed
 before it sees the end of its input. Every byte must be taken out of the pipe before the command has ended. Whatever way
-out is taken, the command and all that it started in its session are dead then.
+out is taken, the command and all that it started in its session are dead then; except for a command whose purpose is to
+start something that stays.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import termios
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -51,27 +52,45 @@ class CommandLimits:
 
 
 def run_command(
-    command: Sequence[str], pieces: Iterator[bytes] | None = None, *, limits: CommandLimits | None = None
+    command: Sequence[str],
+    pieces: Iterator[bytes] | None = None,
+    *,
+    limits: CommandLimits | None = None,
+    stays: bool = False,
+    started: Callable[[int], None] | None = None,
 ) -> bytes:
     """Run ``command`` with ``pieces`` as its input and return what it printed, errors included.
+
+    Args:
+        command: the words, the program's absolute path first.
+        pieces: its input; none is an empty one.
+        limits: on its time and its output.
+        stays: what a command that ended by itself has started lives on: the processes of a jail, for one.
+        started: is told the number of its process group, in which it lives on when this process is killed.
 
     Raises:
         HostError: it cannot be started, failed, read not all of its input, took too long, or printed too much.
         SkillRepoError: whatever ``pieces`` raises; the command was killed before the end of its input.
     """
-    return _Feeding(command, pieces if pieces is not None else iter(()), limits or CommandLimits()).run()
+    feeding = _Feeding(
+        command, pieces if pieces is not None else iter(()), limits or CommandLimits(), stays=stays
+    )
+    return feeding.run(started)
 
 
 class _Feeding:
     """One run of the command: its input is fed, its output bounded, and it is killed before any way out."""
 
-    def __init__(self, command: Sequence[str], pieces: Iterator[bytes], limits: CommandLimits) -> None:
+    def __init__(
+        self, command: Sequence[str], pieces: Iterator[bytes], limits: CommandLimits, *, stays: bool
+    ) -> None:
         self._command, self._pieces, self._limits = list(command), pieces, limits
+        self._stays = stays
         self._said = bytearray()
         self._piece = memoryview(b"")
         self._fed = False
 
-    def run(self) -> bytes:
+    def run(self, started: Callable[[int], None] | None = None) -> bytes:
         with contextlib.ExitStack() as stack:
             # The reading end stays open here too: what was not read is counted there when the command has ended,
             # and closing it early is no way to get rid of the bytes unnoticed.
@@ -83,8 +102,10 @@ class _Feeding:
             stack.callback(_close, process)
             # Callbacks run backwards: first it is killed, then its input ends. What is cut off never ends for it.
             stack.callback(_kill, process)
+            if started is not None:
+                started(process.pid)
             self._feed(process, writing, ends)
-            status = _kill(process)
+            status = process.wait() if self._stays else _kill(process)
             said = ascii(self._said[-_SHOWN:].decode("utf-8", "replace"))[1:-1]
             if status != 0:
                 raise HostError(f"the command failed with status {status}: {said}", where=self._command[0])

@@ -1,0 +1,1 @@
+"""Agents, their capabilities, and the routing of jobs to them."""

@@ -1,0 +1,1 @@
+"""Secrets: from a tenant's bucket in the vault to the one file in its jail."""

@@ -1,0 +1,248 @@
+"""A tenant's agent (or whoever took its jail over) tries to see, claim, answer or forge another tenant's work."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hive.agents.rules import Rules
+from hive.db.session import open_engine
+from tests.hive.agents.caller import Api
+from tests.hive.agents.hall import Hall
+
+SECRET = "letter-to-the-board"
+VERBS = {
+    "heartbeat": {"fence": 1},
+    "complete": {"fence": 1, "result": {"text": "forged"}},
+    "fail": {"fence": 1, "reason": "forged", "retry": False},
+    "refuse": {"fence": 1, "reason": "forged"},
+    "show": {"agent": "mallory"},
+    "cancel": {"agent": "mallory"},
+}
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'hive.db'}")
+    yield Api(Hall(engine))
+    engine.dispose()
+
+
+@pytest.fixture
+def tokens(api: Api) -> dict[str, str]:
+    """Two tenants with the same capability, and a lane."""
+    for name in ("acme", "mallory"):
+        api.hall.tenant(name)
+    return {
+        "acme": api.hall.agent("acme", "mail"),
+        "mallory": api.hall.agent("mallory", "mail"),
+        "lane": api.hall.lane("lane", "render"),
+    }
+
+
+@pytest.mark.parametrize("state", ["ready", "leased", "done", "dead"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_on_anothers_job_finds_nothing(
+    api: Api, tokens: dict[str, str], verb: str, state: str
+) -> None:
+    job = api.hall.submit("mail", tenant="acme", payload={"text": SECRET})
+    if state != "ready":
+        fence = api.hall.given("acme", "mail").fence
+        if state == "done":
+            api.hall.say("complete", "acme", job, fence, json.dumps({"text": SECRET}))
+        if state == "dead":
+            api.hall.say("fail", "acme", job, fence, reason=SECRET, retry=False)
+    before = api.hall.job(job)
+    real = api.raw(f"/v1/jobs/{job}/{verb}", json.dumps(VERBS[verb]).encode(), tokens["mallory"])
+    none = api.raw(f"/v1/jobs/j-{'0' * 20}/{verb}", json.dumps(VERBS[verb]).encode(), tokens["mallory"])
+    assert real == none  # not even that it exists
+    assert real[0] == 404
+    assert SECRET.encode() not in real[1]
+    after = api.hall.job(job)
+    assert (after.state, after.owner, after.fence, after.result, after.reason, after.lease_until) == (
+        before.state,
+        before.owner,
+        before.fence,
+        before.result,
+        before.reason,
+        before.lease_until,
+    )
+
+
+def test_anothers_job_is_never_claimed(api: Api, tokens: dict[str, str]) -> None:
+    job = api.hall.submit("mail", tenant="acme", payload={"text": SECRET})
+    assert api.claim(tokens["mallory"], "mallory", "mail") == (204, None)
+    api.hall.given("acme", "mail")
+    api.hall.age(job, 1000)  # nor when its lease ran out
+    assert api.claim(tokens["mallory"], "mallory", "mail") == (204, None)
+    assert api.hall.outcomes(job) == [None]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/agents/register", {"agent": "acme", "tenant": "acme", "capabilities": ["mail"], "skills": []}),
+        (
+            "/v1/agents/register",
+            {"agent": "mallory", "tenant": "acme", "capabilities": ["mail"], "skills": []},
+        ),
+        ("/v1/agents/register", {"agent": "mallory", "capabilities": ["mail"], "skills": []}),
+        ("/v1/agents/heartbeat", {"agent": "acme"}),
+        ("/v1/agents/capabilities", {"agent": "acme"}),
+        ("/v1/jobs/claim", {"agent": "acme", "capabilities": ["mail"], "wait_seconds": 0.01}),
+        ("/v1/jobs/submit", {"agent": "acme", "kind": "send", "needs": ["mail"], "payload": 1}),
+    ],
+    ids=["register", "tenant", "as-lane", "heartbeat", "capabilities", "claim", "submit"],
+)
+def test_speaking_for_another_is_refused(
+    api: Api, tokens: dict[str, str], path: str, body: dict[str, object]
+) -> None:
+    job = api.hall.submit("mail", tenant="acme")
+    events = [event for event in api.hall.events() if event != "agent.refused"]
+    status, answer = api.ask(path, tokens["mallory"], **body)
+    assert (status, answer["error"]["code"]) == (403, "not-entitled")
+    assert api.hall.job(job).state == "ready"
+    assert [event for event in api.hall.events() if event != "agent.refused"] == events
+
+
+def test_a_job_cannot_be_submitted_for_another(api: Api, tokens: dict[str, str]) -> None:
+    new = {"agent": "mallory", "kind": "send", "needs": ["mail"], "payload": 1}
+    assert api.ask("/v1/jobs/submit", tokens["mallory"], **new, tenant="acme")[0] == 400
+    status, answer = api.ask("/v1/jobs/submit", tokens["mallory"], **new)
+    assert status == 200
+    assert api.hall.job(answer["job"]["id"]).tenant_id == "mallory"
+    assert api.claim(tokens["acme"], "acme", "mail") == (204, None)
+
+
+def test_a_lane_sees_of_a_tenant_what_it_was_given_and_no_more(api: Api, tokens: dict[str, str]) -> None:
+    mail = api.hall.submit("mail", tenant="acme", payload=SECRET)
+    render = api.hall.submit("render", tenant="acme")
+    assert api.claim(tokens["lane"], "lane", "render")[1]["job"]["id"] == render
+    for name in (mail, render):
+        assert api.ask(f"/v1/jobs/{name}/show", tokens["lane"], agent="lane")[0] == 404
+        assert api.ask(f"/v1/jobs/{name}/cancel", tokens["lane"], agent="lane")[0] == 404
+    assert api.ask(f"/v1/jobs/{mail}/complete", tokens["lane"], fence=1, result={})[0] == 404
+    new = {"agent": "lane", "kind": "send", "needs": ["mail"], "payload": 1}
+    assert api.ask("/v1/jobs/submit", tokens["lane"], **new)[0] == 403
+
+
+def test_the_token_of_a_retired_agent_opens_nothing(api: Api, tokens: dict[str, str]) -> None:
+    from hive.agents import registry
+    from hive.agents.names import AgentId
+    from hive.db.session import transaction
+    from tests.hive.agents.hall import now
+
+    job = api.hall.submit("mail", tenant="mallory")
+    api.claim(tokens["mallory"], "mallory", "mail")
+    with transaction(api.hall.engine) as session:
+        registry.retire(session, AgentId("mallory"), reason="gone", now=now())
+    body = {"agent": "mallory", "tenant": "mallory", "capabilities": ["mail"], "skills": []}
+    for path, asked in (
+        ("/v1/agents/register", body),
+        ("/v1/agents/heartbeat", {"agent": "mallory"}),
+        (f"/v1/jobs/{job}/complete", {"fence": 1, "result": {}}),
+        (f"/v1/jobs/{job}/show", {"agent": "mallory"}),
+    ):
+        assert api.ask(path, tokens["mallory"], **asked)[0] == 401
+    assert api.hall.job(job).state == "ready"
+
+
+def test_births_are_refused_by_default_and_nothing_is_queued(api: Api, tokens: dict[str, str]) -> None:
+    api.hall.tenant("spawn", status="registered")
+    new = {"agent": "mallory", "kind": "birth", "needs": ["womb"], "payload": {"tenant": "spawn"}}
+    status, answer = api.ask("/v1/jobs/submit", tokens["mallory"], **new)
+    assert (status, answer["error"]["code"]) == (403, "not-entitled")
+    api.hall.lane("host", "womb")
+    assert api.hall.claim("host", "womb") is None
+    assert api.hall.facts("agent.refused")["agent"] == "mallory"
+    assert "births of depth 1" in api.hall.facts("agent.refused")["reason"]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("birth", 403), ("render", 400)])
+def test_the_capability_of_hosts_is_never_a_tenants(
+    api: Api, tokens: dict[str, str], kind: str, expected: int
+) -> None:
+    """Not by registering it, and not by calling a birth something else: a host does births only."""
+    body = {"agent": "mallory", "tenant": "mallory", "capabilities": ["womb"], "skills": []}
+    assert api.ask("/v1/agents/register", tokens["mallory"], **body)[0] == 403
+    new = {"agent": "mallory", "kind": kind, "needs": ["womb"], "payload": {"tenant": "acme"}}
+    assert api.ask("/v1/jobs/submit", tokens["mallory"], **new)[0] == expected
+    api.hall.run("DELETE FROM agent_capabilities")
+    api.hall.lane("host", "womb")
+    assert api.hall.claim("host", "womb") is None
+
+
+class TestWhereBirthsAreAllowed:
+    @pytest.fixture
+    def open_api(self, api: Api) -> Api:
+        return Api(api.hall, rules=Rules(birth_depth=1, birth_budget=1))
+
+    def request(self, api: Api, token: str, agent: str, child: str) -> tuple[int, dict[str, dict[str, str]]]:
+        new = {"agent": agent, "kind": "birth", "needs": ["womb"], "payload": {"tenant": child}}
+        return api.ask("/v1/jobs/submit", token, **new)
+
+    def approve(self, api: Api, job: str) -> None:
+        from hive.agents import jobs
+        from hive.agents.names import JobId
+        from hive.db.session import transaction
+        from tests.hive.agents.hall import now
+
+        with transaction(api.hall.engine) as session:
+            jobs.approve(session, jobs.load(session, JobId(job)), by="olga", now=now())
+
+    def test_a_birth_waits_for_an_operator(self, open_api: Api, tokens: dict[str, str]) -> None:
+        open_api.hall.tenant("spawn", status="registered")
+        open_api.hall.lane("host", "womb")
+        status, answer = self.request(open_api, tokens["mallory"], "mallory", "spawn")
+        assert (status, answer["job"]["state"]) == (200, "held")
+        job = answer["job"]["id"]
+        assert open_api.hall.claim("host", "womb") is None
+        open_api.hall.run("UPDATE jobs SET state = 'ready'")  # however it became ready
+        assert open_api.hall.claim("host", "womb") is None
+        open_api.hall.run("UPDATE jobs SET state = 'held'")
+        self.approve(open_api, job)
+        assert open_api.hall.given("host", "womb").job_id == job
+        assert open_api.hall.facts("job.approved")["by"] == "olga"
+
+    def test_cancelling_and_retrying_is_no_approval(self, open_api: Api, tokens: dict[str, str]) -> None:
+        from hive.agents import jobs
+        from hive.agents.names import JobId
+        from hive.db.session import transaction
+        from tests.hive.agents.hall import now
+
+        open_api.hall.tenant("spawn", status="registered")
+        open_api.hall.lane("host", "womb")
+        job = self.request(open_api, tokens["mallory"], "mallory", "spawn")[1]["job"]["id"]
+        assert open_api.ask(f"/v1/jobs/{job}/cancel", tokens["mallory"], agent="mallory")[0] == 200
+        with transaction(open_api.hall.engine) as session:
+            jobs.retry(session, jobs.load(session, JobId(job)), by="olga", now=now())
+        assert open_api.hall.job(job).state == "held"
+        assert open_api.hall.claim("host", "womb") is None
+
+    def test_the_budget_is_for_ever(self, open_api: Api, tokens: dict[str, str]) -> None:
+        for name in ("one", "two"):
+            open_api.hall.tenant(name, status="registered")
+        job = self.request(open_api, tokens["mallory"], "mallory", "one")[1]["job"]["id"]
+        open_api.ask(f"/v1/jobs/{job}/cancel", tokens["mallory"], agent="mallory")
+        assert self.request(open_api, tokens["mallory"], "mallory", "two")[0] == 403
+
+    def test_a_child_has_no_children(self, open_api: Api, tokens: dict[str, str]) -> None:
+        for name in ("child", "other"):
+            open_api.hall.tenant(name, status="registered")
+        job = self.request(open_api, tokens["mallory"], "mallory", "child")[1]["job"]["id"]
+        self.approve(open_api, job)
+        open_api.hall.status("child", "active")
+        token = open_api.hall.agent("child", "mail")
+        status, answer = self.request(open_api, token, "child", "other")
+        assert status == 403
+        assert "depth 2" in answer["error"]["message"]
+
+    @pytest.mark.parametrize("child", ["acme", "mallory", "nobody"])
+    def test_only_who_waits_for_a_birth_is_born(
+        self, open_api: Api, tokens: dict[str, str], child: str
+    ) -> None:
+        """And the answer does not tell which tenants there are."""
+        status, answer = self.request(open_api, tokens["mallory"], "mallory", child)
+        assert status == 403
+        assert "waiting for its birth" in answer["error"]["message"]
