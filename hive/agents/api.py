@@ -91,7 +91,7 @@ def _small(view: Callable[..., Response]) -> Callable[..., Response]:
     """Read no large body where none is needed."""
 
     def bounded(**given: str) -> Response:
-        if request.content_length is None or request.content_length > _SMALL:
+        if (request.content_length or 0) > _SMALL:  # without a length, no body is read
             raise TooLargeError(f"larger than {_SMALL} bytes")
         return view(**given)
 
@@ -102,7 +102,7 @@ def _few_large(view: Callable[..., Response], large: threading.BoundedSemaphore)
     """Let few large bodies in at once: a megabyte of small lists is a hundred of memory."""
 
     def bounded(**given: str) -> Response:
-        if request.content_length is not None and request.content_length <= _SMALL:
+        if (request.content_length or 0) <= _SMALL:
             return view(**given)
         if not large.acquire(timeout=_LARGE_SECONDS):
             raise NotNowError("too many large requests at once", seconds=_LARGE_SECONDS)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hive.admission import PackageAdmission
 from hive.jails.bastille_commands import JAIL_CONF, Bastille, check_name
 from hive.jails.bastille_notes import GOING, MAKING, Notes, mark_in
 from hive.jails.contained import JailRoot
@@ -31,8 +30,9 @@ from hive.jails.host import check_mark, taken
 from hive.jails.limits import Limits, parse_rules
 from hive.jails.mounts import is_mounted
 from hive.jails.network import JailNetwork
+from hive.packages.admitted_bytes import AdmittedBytes, check_admitted
 from hive.packages.commands import CommandLimits
-from hive.packages.receipts import STREAMED, Counted, Placed, Receipt
+from hive.packages.receipts import STREAMED, Placed, Receipt
 from hive.packages.running import NamedJail, Way
 from hive.packages.stream import stream_package
 from repo_client.entries import MissingPathError, UnsafePathError
@@ -239,14 +239,15 @@ class BastilleHost:
             rules = _read(folder, _RULES, _MAX_RULES)
         return parse_rules(rules.decode("ascii", "replace"), tenant, where=f"{folder.label}/{_RULES}")
 
-    def install_package(self, tenant: TenantId, admission: PackageAdmission, pieces: Counted) -> Placed:
+    def install_package(self, given: AdmittedBytes) -> Placed:
         """Stream the package into the jail, which is started for it and runs on; see `JailHost.install_package`."""
-        del admission  # what was admitted is what `pieces` are counted against
+        check_admitted(given)
+        tenant = given.admission.tenant.tenant_id
         with self._locked(tenant):
             self._check_exists(tenant)
             self._start(tenant)
             jail = NamedJail(tenant_id=tenant, way=self.way, programs=self.bastille.programs)
-            return stream_package(jail, pieces, limits=self.installing)
+            return stream_package(jail, given, limits=self.installing)
 
     def check_package(self, tenant: TenantId, receipt: Receipt) -> None:
         """Check that it was streamed into a jail that stands; what the jail says of it is no evidence."""

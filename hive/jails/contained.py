@@ -164,15 +164,18 @@ class JailRoot:
         except MissingPathError:
             return False
 
-    def listing(self) -> tuple[Listed, ...]:
-        """Return everything below the root, sorted by path; links and mount points are listed and not followed.
+    def listing(self, below: str = "") -> tuple[Listed, ...]:
+        """Return everything below the root, or below a folder in it, sorted by path.
+
+        Links and mount points are listed and not followed.
 
         Raises:
             UnsafePathError: more than MAX_ENTRIES entries, nested too deep, or a folder became a link.
-            HostError: cannot be read.
+            HostError: cannot be read; MissingPathError when ``below`` is not there.
         """
         found: list[Listed] = []
-        _list(self._root, "", self._mount, found)
+        with self._walk(below) as folder:
+            _list(folder, f"{below}/" if below else "", self._mount, found)
         return tuple(sorted(found))
 
     def digests(self, folders: Sequence[str], *, bounds: ReadBounds | None = None) -> tuple[Read, ...]:

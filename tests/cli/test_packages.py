@@ -101,7 +101,7 @@ def _far_away(desk: Desk, host: dict[str, str], key: str) -> None:
         older = make_build(desk.folder / "older", {"demo-agent": "1.0", "demo-base": "9.0"})
         back = ("pkg", "publish", "--packages", str(older), *WHERE, "--key", key)
         refused = desk.json(*far, *back, status=12, env=host)
-        assert "older than what is published" in refused["error"]["message"]
+        assert "older than what was published" in refused["error"]["message"]
         done = desk.json(*far, *back, "--allow-downgrade", "9.0 does not start", env=host)
         assert done["gate"]["changes"]["downgraded"] == ["demo-agent-9.0 -> 1.0"]
         assert desk.json(*far, "pkg", "renew", REPO, env=host)["serial"] == 3
