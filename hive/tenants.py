@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -32,6 +32,10 @@ class TenantStatus(enum.StrEnum):
     FAILED = "failed"
     QUARANTINED = "quarantined"
     RETIRED = "retired"
+
+
+# Who has a jail that was born, and may live in it.
+STANDING: Final = frozenset({TenantStatus.BORN, TenantStatus.ACTIVE, TenantStatus.QUARANTINED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The API that agents speak, over the rules of this package (edge; loaded by `hive serve` only).
+"""The API that agents speak, over the rules of this package (edge). Loaded by `hive serve` only.
 
 Every request is a POST with a strict JSON object and the agent's own token. The token says who asks; whatever the body
 says about that must agree. One tenant's agent can name another's jobs as it likes: to it they do not exist.

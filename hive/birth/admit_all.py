@@ -9,17 +9,16 @@ a birth goes on, by a new look at the repository; what was withdrawn meanwhile i
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from hive.admission import Admission, PackageAdmission, admit
 from hive.external import OptIn
 from hive.optins import load_bundle
 from hive.packages.bringing import Pantry, PinnedSet, admit_packages, bring, look
-from hive.policy import POLICY
+from hive.policy import POLICY, Policy
 from hive.tenants import Tenant
 from repo_client.client import RepoClient, Session, Standing
 from signing.errors import ConflictError, CouldNotVerifyError, NotFirstPartyError
@@ -27,9 +26,6 @@ from signing.evidence import VerifiedProfile, VerifiedRevocations
 from signing.format.manifest import Kind
 from signing.format.profile import Lock
 from signing.package_evidence import VerifiedPackage, VerifiedPackageSet
-
-# Early enough that a server which is away for a moment does not end a birth of hours.
-_DUE_AFTER: Final = POLICY.evidence_life / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +42,9 @@ class Admitted:
     capabilities: tuple[str, ...]
     standing: Standing
     decided_at: datetime
+    policy: Policy
+    profile: bytes
+    metadata: tuple[Sequence[bytes], Mapping[str, bytes]] = field(repr=False)
     _again: "Callable[[], Admitted]" = field(repr=False)
 
     def again(self) -> "Admitted":
@@ -60,11 +59,13 @@ class Admitted:
 
     def is_due(self, now: datetime) -> bool:
         """Return whether it is time to look again."""
-        return not -_DUE_AFTER <= now - self.decided_at <= _DUE_AFTER
+        # Early enough that a server which is away for a moment does not end a birth of hours.
+        due_after = self.policy.evidence_life / 3
+        return not -due_after <= now - self.decided_at <= due_after
 
     def is_fresh(self, now: datetime) -> bool:
         """Return whether the admissions are recent enough to act on."""
-        return -POLICY.evidence_life <= now - self.decided_at <= POLICY.evidence_life
+        return -self.policy.evidence_life <= now - self.decided_at <= self.policy.evidence_life
 
     def check_fresh(self, now: datetime) -> None:
         """Return None while the admissions are recent enough to act on.
@@ -87,6 +88,7 @@ def admit_all(
     external_dir: Path,
     pantry: Pantry,
     clock: Callable[[], datetime],
+    policy: Policy = POLICY,
 ) -> Iterator[Admitted]:
     """Yield everything that the tenant's profile pins, admitted now; packages are open until the end.
 
@@ -97,11 +99,11 @@ def admit_all(
         VerificationError, PolicyError, FormatError: something is not acceptable.
         NotFoundError, TransportError, ConflictError: something cannot be had, or changed meanwhile.
     """
-    asking = _Asking(tenant, client, tuple(opt_ins), external_dir, pantry, clock)
+    asking = _Asking(tenant, client, tuple(opt_ins), external_dir, pantry, clock, policy)
     first = asking.look()
     with bring(first.pinned, client, pantry) as held:
         # Bringing may have taken hours: what was seen before is not what is decided by.
-        looked = asking.look_again(first) if clock() - first.at > _DUE_AFTER else first
+        looked = asking.look_again(first) if clock() - first.at > policy.evidence_life / 3 else first
         yield asking.admitted(looked, held)
 
 
@@ -115,6 +117,7 @@ class _Look:
     standing: Standing
     admissions: tuple[Admission, ...]
     pinned: PinnedSet | None
+    metadata: tuple[Sequence[bytes], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class _Asking:
     external_dir: Path
     pantry: Pantry
     clock: Callable[[], datetime]
+    policy: Policy
 
     def look(self) -> _Look:
         begun = self.clock()
@@ -135,13 +139,16 @@ class _Asking:
             revocations = session.revocations()
             profile = session.profile(self.tenant.profile)
             session.expect(item.pin for _, item in profile.profile.items())
+            admissions = self._admit_releases(session, profile, revocations)
+            pinned = look(session, profile, self.pantry.abi)
             return _Look(
                 at=begun,
                 profile=profile,
                 revocations=revocations,
                 standing=standing,
-                admissions=self._admit_releases(session, profile, revocations),
-                pinned=look(session, profile, self.pantry.abi),
+                admissions=admissions,
+                pinned=pinned,
+                metadata=session.evidence(),  # last: with everything that was asked for
             )
 
     def look_again(self, before: _Look) -> _Look:
@@ -167,6 +174,7 @@ class _Asking:
             profile=looked.profile,
             revocations=looked.revocations,
             clock=self.clock,
+            policy=self.policy,
         )
         profile = looked.profile.profile
         external_items = [(item.pin, item.bundle_sha256) for item in self.opt_ins]
@@ -178,6 +186,9 @@ class _Asking:
             capabilities=profile.capabilities,
             standing=looked.standing,
             decided_at=looked.at,
+            policy=self.policy,
+            profile=profile.render(),
+            metadata=looked.metadata,
             _again=lambda: self.admitted(self.look_again(looked), held),
         )
 
@@ -192,7 +203,7 @@ class _Asking:
                 kind=kind,
                 revocations=revocations,
                 opt_ins=(),
-                policy=POLICY,
+                policy=self.policy,
                 now=self.clock(),  # read again each time: a slow server must not stop the clock
             )
             for kind, item in profile.profile.items()
@@ -221,7 +232,7 @@ class _Asking:
                     kind=Kind.SKILL,
                     revocations=looked.revocations,
                     opt_ins=self.opt_ins,
-                    policy=POLICY,
+                    policy=self.policy,
                     now=self.clock(),
                 )
             )

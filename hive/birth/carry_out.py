@@ -1,6 +1,7 @@
 """Carrying out a birth (edge).
 
-    lock ─► journal ─► admit everything ─► create jail ─► packages ─► materialise ─► verify ─► active
+    lock ─► journal ─► gates ─► admit everything ─► create jail ─► packages ─► skills, identity ─► secrets ─► verify
+         ─► start ─► born;  the agent's first heartbeat makes it active (hive.activation)
 
 Everything is admitted before the jail exists, so a refused birth leaves nothing but its audit record. A killed
 birth is continued by the same command: trust is asked for anew, what was revoked meanwhile is refused, and the
@@ -12,99 +13,61 @@ is, and a revocation that arrives in the middle of it stops it. It looks at most
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_never
 
 from sqlalchemy import Engine
 
 from hive import audit, optins, trust
+from hive.agents.registry import enrol_tenant
 from hive.birth.admit_all import Admitted, admit_all
 from hive.birth.journal import Begun, Journal, receipts_of
+from hive.birth.mother import Mother
 from hive.birth.plan import (
+    BringSecrets,
     ConfigurePackages,
     CreateJail,
     InstallIdentity,
     InstallLock,
     InstallPackage,
     InstallSkill,
+    StartJail,
     Step,
     Verify,
     plan_birth,
 )
-from hive.config import DEFAULT_STORE_BYTES
+from hive.birth.verifying import check_born, expected_of
+from hive.certificate import BirthEvidence
 from hive.db.models import BirthRow
 from hive.db.session import transaction
 from hive.external import OptIn
-from hive.identity import resolve_identity
+from hive.jails.compare import Expected
 from hive.jails.contained import JailRoot
-from hive.jails.host import JailHost
 from hive.jails.materialise import (
-    HOME,
-    LOCK_PATH,
-    SKILLS,
-    SOUL_PATH,
     install_identity,
     install_lock,
     install_skill,
     lock_record,
+    show_skills,
 )
-from hive.packages.bringing import Pantry
 from hive.packages.install import install_package
-from hive.packages.jail_config import install_jail_files, jail_files
+from hive.packages.jail_config import install_jail_files
 from hive.packages.receipts import UNPACKED, Receipt
-from hive.packages.records import record_path
-from hive.tenants import Tenant, TenantStatus, load_row
-from repo_client.client import RepoClient
-from repo_client.packages import PackageStore, Progress, package_server
+from hive.tenants import STANDING, Tenant, load_row
 from repo_client.syncing import sync_tree
 from repo_client.updater import locked
 from signing.errors import (
     ConflictError,
-    DigestMismatchError,
     HostError,
     RejectedError,
     SkillRepoError,
     TransportError,
+    UsageError,
 )
-from signing.format.canonical import canonical
-from signing.format.manifest import MAX_FILE_BYTES, Kind
+from signing.format.manifest import Kind
 from signing.format.names import TenantId
-from signing.format.pkg.names import Abi
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mother:
-    """The host routine that births: everything it needs from the world. ``abi`` is that of the jails here."""
-
-    engine: Engine
-    client: RepoClient
-    host: JailHost
-    state: Path
-    clock: Callable[[], datetime]
-    abi: Abi | None = None
-    store_bytes: int = DEFAULT_STORE_BYTES
-    progress: Progress | None = None
-
-    @property
-    def external_dir(self) -> Path:
-        """Where external bundles of the free tier are kept."""
-        return self.state / "external"
-
-    @property
-    def pantry(self) -> Pantry:
-        """Where packages are kept."""
-        store = PackageStore(folder=self.state / "packages", max_bytes=self.store_bytes)
-        return Pantry(store=store, abi=self.abi, progress=self.progress)
-
-    def jail_files(self, admitted: Admitted) -> Mapping[str, bytes]:
-        """Return pkg's configuration for a jail with these packages."""
-        if admitted.package_set is None:
-            return {}
-        server = self.client.pkg_server or package_server(self.client.server)
-        return jail_files(admitted.package_set, server.base)
 
 
 def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
@@ -118,7 +81,7 @@ def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
     """
     with _one_at_a_time(mother.state, tenant_id):
         tenant = _load(mother.engine, tenant_id)
-        if tenant.status is TenantStatus.ACTIVE:
+        if tenant.status in STANDING:
             return _already(mother, tenant)
         journal = Journal(mother.engine, tenant_id)
         begun = journal.begin(jail_root=mother.host.describe(tenant_id), now=mother.clock())
@@ -153,6 +116,7 @@ def plan(mother: Mother, tenant_id: TenantId) -> tuple[Admitted, tuple[Step, ...
 def _birth(mother: Mother, tenant: Tenant, journal: Journal, begun: Begun) -> dict[str, Any]:
     with transaction(mother.engine) as session:
         audit.check_clock(session, now=mother.clock())
+        mother.gates.require(session, tenant, mother.clock())
         trust.check_anchor(session, mother.client.anchor_sha256)
         opt_ins = optins.load(session, tenant.tenant_id)
     with _admitted(mother, tenant, opt_ins) as admitted:
@@ -197,13 +161,14 @@ def _carry_all_out(
         "souls": [str(item.pin) for item in admitted.admissions if item.kind is Kind.SOUL],
         **({"packages": [str(item.pin) for item in admitted.packages]} if admitted.packages else {}),
     }
-    journal.finish(tenant, facts, now=mother.clock())
+    journal.finish(tenant, facts, work.evidence(), now=mother.clock())
     return {
         **_load(mother.engine, tenant.tenant_id).to_json(),
         **facts,
         "jail_root": mother.host.describe(tenant.tenant_id),
         "own_risk": [str(item.pin) for item in admitted.admissions if not item.first_party],
         "packages": [receipt.to_json() for receipt in work.receipts],
+        "secrets": list(work.secrets),
     }
 
 
@@ -217,6 +182,7 @@ def _admitted(
         external_dir=mother.external_dir,
         pantry=mother.pantry,
         clock=mother.clock,
+        policy=mother.policy,
     )
 
 
@@ -233,6 +199,7 @@ class _Work:
     record: dict[str, Any]
     configured: Mapping[str, bytes] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
+    secrets: tuple[str, ...] = ()
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of the plan, each with evidence that is fresh; and look once more behind the last.
@@ -249,6 +216,57 @@ class _Work:
                 return
             yield steps[number]
             number += 1
+
+    def bring_secrets(self) -> None:
+        """Enrol the agent with what its lock grants, and bring its environment file.
+
+        Raises:
+            UsageError: the tenant has a bucket, and this host no user to give secrets to.
+        """
+        tenant_id = self.tenant.tenant_id
+        with transaction(self.mother.engine) as session:
+            enrol_tenant(session, tenant_id, self.admitted.capabilities, now=self.mother.clock())
+        if self.mother.secrets is not None:
+            self.secrets = tuple(self.mother.secrets(tenant_id))
+        elif self.tenant.collection_id is not None:
+            raise UsageError(
+                f"{tenant_id} has a bucket, and no user for agents is configured",
+                hint="set jail_uid and jail_gid, and where the vault is (docs/vault.md)",
+            )
+
+    def verify(self) -> None:
+        """Read everything back through handles and compare; then let the disk have it."""
+        host, tenant_id = self.mother.host, self.tenant.tenant_id
+        for receipt in self.receipts:
+            host.check_package(tenant_id, receipt)
+        with host.open_root(tenant_id) as root, host.open_shelf(tenant_id) as shelf:
+            check_born(root, shelf, self.expected())
+            if any(item.placed.way == UNPACKED for item in self.receipts):
+                with root.enter(
+                    ""
+                ) as whole:  # once: a birth that is cut off before is made anew from its beginning
+                    sync_tree(whole, links=True)
+
+    def expected(self) -> Expected:
+        """Return what has to stand in the jail now."""
+        return expected_of(
+            self.admitted, self.record, self.configured, self.receipts, secrets=bool(self.secrets)
+        )
+
+    def evidence(self) -> BirthEvidence:
+        """Return what this birth was admitted on, to be kept for its certificate and for sweeps."""
+        admitted, standing, expected = self.admitted, self.admitted.standing, self.expected()
+        roots, files = admitted.metadata
+        return BirthEvidence(
+            looked_at=admitted.decided_at,
+            anchor_sha256=standing.anchor_sha256,
+            versions={"root": standing.root, "timestamp": standing.timestamp, "snapshot": standing.snapshot},
+            roots=roots,
+            files=files,
+            profile=admitted.profile,
+            skills=expected.skills,
+            written=expected.files,
+        )
 
     def note_admitted(self, *, again: bool = False) -> None:
         """Record the evidence by which the birth goes on."""
@@ -283,69 +301,45 @@ class _Work:
 
 def _carry_out(step: Step, work: _Work) -> None:
     host, tenant_id = work.mother.host, work.tenant.tenant_id
-    if isinstance(step, CreateJail):
-        # What a killed birth left is not continued file by file: the jail is made anew, so that nothing stands
-        # in it that this birth did not put there. With another mark it is not ours, and `create` refuses.
-        if host.mark_of(tenant_id) == work.mark:
-            host.destroy(tenant_id, mark=work.mark)
-        host.create(tenant_id, mark=work.mark)
-        return
-    if isinstance(step, Verify):
-        for receipt in work.receipts:
-            host.check_package(tenant_id, receipt)
-    with host.open_root(tenant_id) as root:
-        match step:
-            case ConfigurePackages():
-                work.configured = work.mother.jail_files(work.admitted)
-                install_jail_files(root, work.configured)
-            case InstallSkill():
-                install_skill(root, step.admission)
-            case InstallIdentity():
-                install_identity(root, step.layers)
-            case InstallLock():
-                install_lock(root, work.record)
-            case Verify():
-                _verify(root, work)
-            case InstallPackage():
-                raise HostError("a package is installed by the host, not through its root")
-            case _:
-                assert_never(step)
+    match step:
+        case CreateJail():
+            # What a killed birth left is not continued file by file: the jail is made anew, so that nothing stands
+            # in it that this birth did not put there. With another mark it is not ours, and `create` refuses.
+            if host.mark_of(tenant_id) == work.mark:
+                host.destroy(tenant_id, mark=work.mark)
+            host.create(tenant_id, mark=work.mark)
+        case InstallSkill():
+            if host.is_running(tenant_id):  # packages were streamed into it; nobody but us was there
+                host.stop(tenant_id, mark=work.mark)
+            with host.open_shelf(tenant_id) as shelf:
+                install_skill(shelf, step.admission)
+        case BringSecrets():
+            work.bring_secrets()
+        case StartJail():
+            show_skills(host, tenant_id)
+            host.start(tenant_id, mark=work.mark)
+        case Verify():
+            work.verify()
+        case InstallPackage():
+            raise HostError("a package is installed by the host, which counts what it takes")
+        case ConfigurePackages() | InstallIdentity() | InstallLock():
+            with host.open_root(tenant_id) as root:
+                _write(step, root, work)
+        case _:
+            assert_never(step)
 
 
-def _verify(root: JailRoot, work: _Work) -> None:
-    """Compare the jail with what was admitted: every tree, both files, and no other name beside them; then sync."""
-    admitted = work.admitted
-    skills = [item for item in admitted.admissions if item.kind is Kind.SKILL]
-    layers = [item for item in admitted.admissions if item.kind is Kind.SOUL]
-    for item in skills:
-        if not root.tree_matches(SKILLS, item.pin.name, item.bundle):
-            raise DigestMismatchError(f"{item.pin} in the jail is not what was admitted", hint="birth again")
-    ours = {SOUL_PATH: resolve_identity(layers), LOCK_PATH: canonical(work.record), **work.configured}
-    for path, content in ours.items():
-        if root.read_file(path, MAX_FILE_BYTES) != content:
-            raise DigestMismatchError(f"{path} in the jail is not what was written", hint="birth again")
-    expected = {SOUL_PATH, LOCK_PATH, *(f"{SKILLS}/{item.pin.name}" for item in skills)}
-    expected |= {record_path(item.pin.name) for item in work.receipts if item.placed.way == UNPACKED}
-    _check_nothing_else(root, expected)
-    if any(item.placed.way == UNPACKED for item in work.receipts):
-        with root.enter("") as whole:  # once: a birth that is cut off before is made anew from its beginning
-            sync_tree(whole, links=True)
-
-
-def _check_nothing_else(root: JailRoot, expected: set[str]) -> None:
-    """Look at our own places only: packages may bring more files than anybody should list."""
-    above = {parent for path in expected for parent in _parents(path)}
-    for listed in (*root.listing(HOME), *root.listing(LOCK_PATH.rpartition("/")[0])):
-        if listed.path not in above and expected.isdisjoint({listed.path, *_parents(listed.path)}):
-            raise DigestMismatchError(
-                f"{listed.path} stands in the jail and was not admitted", hint="birth again"
-            )
-
-
-def _parents(path: str) -> Iterator[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
+def _write(step: ConfigurePackages | InstallIdentity | InstallLock, root: JailRoot, work: _Work) -> None:
+    match step:
+        case ConfigurePackages():
+            work.configured = work.mother.jail_files(work.admitted)
+            install_jail_files(root, work.configured)
+        case InstallIdentity():
+            install_identity(root, step.layers)
+        case InstallLock():
+            install_lock(root, work.record)
+        case _:
+            assert_never(step)
 
 
 def _fail(mother: Mother, journal: Journal, begun: Begun, tenant_id: TenantId, error: SkillRepoError) -> None:
@@ -362,19 +356,19 @@ def _fail(mother: Mother, journal: Journal, begun: Begun, tenant_id: TenantId, e
 
 
 def _already(mother: Mother, tenant: Tenant) -> dict[str, Any]:
-    """Return the receipt of a tenant that is active: where it was born, and that its jail still stands."""
+    """Return the receipt of a tenant that was born: where, and that its jail still stands."""
     with transaction(mother.engine) as session:
         row = session.get_one(BirthRow, tenant.tenant_id)
         jail_root, mark = row.jail_root, row.mark
         receipts = receipts_of(session, tenant.tenant_id)
     if jail_root != mother.host.describe(tenant.tenant_id):
         raise ConflictError(
-            f"{tenant.tenant_id} is active at {jail_root}",
+            f"{tenant.tenant_id} was born at {jail_root}",
             hint="give the --jail-root-base that it was born with",
         )
     if mother.host.mark_of(tenant.tenant_id) != mark:
         raise HostError(
-            f"{tenant.tenant_id} is called active, and its jail at {jail_root} is gone or not the one it was born in",
+            f"{tenant.tenant_id} is called {tenant.status}, and its jail at {jail_root} is gone or not the one it was born in",
             hint="look at the host before anything else",
         )
     packages = [receipt.to_json() for receipt in receipts]

@@ -15,12 +15,13 @@ from typing import Any, Final
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from hive import audit, optins, trust
+from hive import audit, certificate, optins, trust
+from hive.certificate import BirthEvidence
 from hive.db.models import BirthRow, ReceiptRow, StepRow, StepState
 from hive.db.session import transaction
 from hive.external import OptIn
 from hive.packages.receipts import Placed, Receipt
-from hive.tenants import Tenant, TenantStatus, load_row
+from hive.tenants import STANDING, Tenant, TenantStatus, load_row
 from repo_client.client import Standing
 from signing.errors import ConflictError, RejectedError, SkillRepoError
 from signing.format.digest import Sha256
@@ -94,8 +95,13 @@ class Journal:
         with transaction(self._engine) as session:
             row = session.get(BirthRow, self._tenant_id)
             tenant = load_row(session, self._tenant_id)
-            if tenant.status == TenantStatus.ACTIVE:
-                raise ConflictError(f"{self._tenant_id} became active meanwhile", hint="hive show-tenant")
+            if tenant.status in STANDING:
+                raise ConflictError(f"{self._tenant_id} was born meanwhile", hint="hive show-tenant")
+            if tenant.status == TenantStatus.RETIRED:
+                raise ConflictError(
+                    f"{self._tenant_id} is retired, and names are never reused",
+                    hint="register another tenant",
+                )
             if row is not None and row.jail_root != jail_root:
                 raise ConflictError(
                     f"the unfinished birth of {self._tenant_id} is at {row.jail_root}, not at {jail_root}",
@@ -199,14 +205,21 @@ class Journal:
             facts = {"tenant": self._tenant_id, **receipt.to_json()}
             audit.append(session, event="package.installed", facts=facts, now=now)
 
-    def finish(self, tenant: Tenant, facts: Mapping[str, Any], *, now: datetime) -> None:
-        """Call the tenant active; the one place that does."""
+    def finish(
+        self, tenant: Tenant, facts: Mapping[str, Any], evidence: BirthEvidence, *, now: datetime
+    ) -> None:
+        """Call the tenant born, the one place that does, and keep what it was admitted on.
+
+        It is active when its agent lives: `hive.activation`.
+        """
         with self._mine() as session:
             row = load_row(session, self._tenant_id)
-            row.status, row.reason = TenantStatus.ACTIVE.value, ""
-            session.get_one(BirthRow, self._tenant_id).finished_at = now
+            row.status, row.reason = TenantStatus.BORN.value, ""
+            born = session.get_one(BirthRow, self._tenant_id)
+            born.finished_at = now
+            certificate.keep(session, self._tenant_id, Sha256(born.lock_sha256 or ""), evidence, now=now)
             facts = {"tenant": tenant.tenant_id, "tier": tenant.tier.value, **facts}
-            audit.append(session, event=BORN, facts=facts, now=now)
+            audit.append(session, event="birth.born", facts=facts, now=now)
 
     def failed(self, error: SkillRepoError, *, now: datetime) -> None:
         """Record the failure where operator and auditor see it.

@@ -67,19 +67,44 @@ class Verify:
     name: str = "verify"
 
 
-Step = CreateJail | InstallPackage | ConfigurePackages | InstallSkill | InstallIdentity | InstallLock | Verify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringSecrets:
+    """Enrol the agent and bring its environment file: the last thing that is written."""
+
+    name: str = "secrets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartJail:
+    """Show what may only be read, and start the jail."""
+
+    name: str = "start"
+
+
+Step = (
+    CreateJail
+    | InstallPackage
+    | ConfigurePackages
+    | InstallSkill
+    | InstallIdentity
+    | InstallLock
+    | BringSecrets
+    | Verify
+    | StartJail
+)
 
 
 def plan_birth(
     admissions: Sequence[Admission], packages: Sequence[PackageAdmission] = ()
 ) -> tuple[Step, ...]:
-    """Return the steps that bring ``packages`` and ``admissions`` into a new jail; activation follows the last.
+    """Return the steps that bring ``packages`` and ``admissions`` into a new jail; the first heartbeat follows.
 
-    Packages come first, in the profile's order, which is that of their dependencies.
+    Packages come first, in the profile's order, which is that of their dependencies; secrets last of all that is written.
     """
     installed: list[Step] = [InstallPackage(admission=item) for item in packages]
     if installed:
         installed.append(ConfigurePackages())
     skills = [InstallSkill(admission=item) for item in admissions if item.kind is Kind.SKILL]
     layers = tuple(item for item in admissions if item.kind is Kind.SOUL)
-    return (CreateJail(), *installed, *skills, InstallIdentity(layers=layers), InstallLock(), Verify())
+    last = (InstallIdentity(layers=layers), InstallLock(), BringSecrets(), Verify(), StartJail())
+    return (CreateJail(), *installed, *skills, *last)

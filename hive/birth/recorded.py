@@ -14,7 +14,7 @@ from hive import audit
 from hive.admission import PACKAGE
 from hive.birth.journal import BORN, receipts_of
 from hive.db.models import BirthRow
-from hive.tenants import Tenant, TenantStatus, list_all
+from hive.tenants import STANDING, Tenant, TenantStatus, list_all
 from signing.errors import CouldNotVerifyError
 from signing.format.chain import Record
 from signing.format.digest import Sha256, parse_sha256
@@ -110,7 +110,7 @@ def _package(pin: object, sha256: object, record: Record) -> BornPackage:
 def _birth(session: Session, tenant: Tenant, admitted: _Admitted, told: _Told | None) -> RecordedBirth:
     row = session.get(BirthRow, tenant.tenant_id)
     if row is None:
-        active = tenant.status is TenantStatus.ACTIVE
+        active = tenant.status in STANDING
         problem = "is called active, and no birth is recorded" if active else _contradiction(tenant, told)
         return RecordedBirth(tenant=tenant, begun=False, lock_sha256=None, packages=(), problem=problem)
     packages, count = admitted.get((tenant.tenant_id, row.lock_sha256 or ""), (set(), 0))
@@ -144,7 +144,7 @@ def _contradiction(tenant: Tenant, told: _Told | None) -> str:
 def _problem(
     tenant: Tenant, row: BirthRow, packages: set[BornPackage], received: set[BornPackage], count: int
 ) -> str:
-    active = tenant.status is TenantStatus.ACTIVE
+    active = tenant.status in STANDING
     if row.lock_sha256 is None:
         return "has no lock, and is called active or holds packages" if active or received else ""
     if not count:

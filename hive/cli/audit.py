@@ -15,7 +15,7 @@ from hive.cli.vulns import vulns
 from hive.db.session import transaction
 from hive.host_key import HostKey
 from hive.jails.choose import open_host
-from hive.tenants import TenantStatus, list_all, load_row
+from hive.tenants import STANDING, list_all, load_row
 from hive.why import answer_why
 from repo_client.handles import Directory
 from signing.console import Console, console_option
@@ -183,11 +183,13 @@ def _check_complete(session: Session, written: list[Record]) -> None:
     """Raise BrokenChainError when the registry knows of something that the log does not: its end was cut off."""
     said = {(record.event, record.facts.get("tenant")) for record in written}
     for tenant in list_all(session):
-        events = ["tenant.registered", *(["birth.active"] if tenant.status is TenantStatus.ACTIVE else [])]
-        for event in events:
-            if (event, tenant.tenant_id) not in said:
+        wanted = [{"tenant.registered"}]
+        if tenant.status in STANDING:
+            wanted.append({"birth.born", "birth.active"})
+        for events in wanted:
+            if not any((event, tenant.tenant_id) in said for event in events):
                 raise BrokenChainError(
-                    f"the log has no {event} of {tenant.tenant_id}",
+                    f"the log has no {' or '.join(sorted(events))} of {tenant.tenant_id}",
                     hint="records were cut off; compare with a backup",
                 )
 

@@ -1,21 +1,34 @@
 """`hive birth`."""
 
-from pathlib import Path
+import contextlib
+import time
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import click
 
-from hive.birth.carry_out import Mother
 from hive.birth.carry_out import birth as carry_out
 from hive.birth.carry_out import plan as plan_only
+from hive.birth.mother import Mother
 from hive.cli.context import clock, open_client, open_database, settings
-from hive.jails.directory import DirectoryHost
+from hive.cli.gates import open_gates
+from hive.config import HiveConfig
+from hive.db.session import snapshot
+from hive.jails.choose import open_host
+from hive.policy_file import load_policy
+from hive.tenants import Tenant, TenantStatus, load_row
+from hive.vault.choose import open_vault
+from hive.vault.own import own_variables
+from hive.vault.owner import owner_of
+from hive.vault.provision import WHILE_BIRTHING, Provisioner
 from repo_client.packages import Progress
 from signing.console import Console, console_option
-from signing.format.names import parse_tenant_id
+from signing.format.names import TenantId, parse_tenant_id
 from signing.format.pkg.index import IndexedPackage
 
 _SAID_EVERY: Final = 64 << 20
+_LOOK_EVERY: Final = 0.5
 
 
 @click.command()
@@ -26,25 +39,31 @@ _SAID_EVERY: Final = 64 << 20
     help="Folder of the jails; this one's root is BASE/ID/root.",
 )
 @click.option("--plan", "plan", is_flag=True, help="Check everything and print the steps; change nothing.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait for the first heartbeat.",
+)
 @console_option
 @click.pass_context
 def birth(
-    ctx: click.Context, tenant_id: str, jail_root_base: str | None, plan: bool, console: Console
+    ctx: click.Context,
+    tenant_id: str,
+    jail_root_base: str | None,
+    plan: bool,
+    wait: float,
+    console: Console,
 ) -> None:
     """Birth the agent of tenant ID: verify, admit, materialise. A killed birth is continued by the same command."""
     config = settings(ctx, jail_root_base=jail_root_base)
     tenant = parse_tenant_id(tenant_id)
-    base = Path(config.need("jail_root_base", "--jail-root-base DIR or HIVE_JAIL_ROOT_BASE"))
-    mother = Mother(
-        engine=open_database(config),
-        client=open_client(config),
-        host=DirectoryHost(base.resolve()),
-        state=config.state_dir,
-        clock=clock,
-        abi=config.host_abi,
-        store_bytes=config.store_bytes,
-        progress=_told(console),
-    )
+    with open_mother(config, console) as mother:
+        _birth(mother, tenant, console, plan=plan, wait=wait)
+
+
+def _birth(mother: Mother, tenant: TenantId, console: Console, *, plan: bool, wait: float) -> None:
     if plan:
         admitted, steps = plan_only(mother, tenant)
         console.answer(
@@ -61,15 +80,69 @@ def birth(
         return
     receipt = carry_out(mother, tenant)
     if receipt["already"]:
-        console.answer(receipt, f"{tenant} is active already; nothing was changed\n{receipt['jail_root']}")
+        console.answer(receipt, f"{tenant} was born already; nothing was changed\n{receipt['jail_root']}")
         return
     lines = [f"{'continued and ' if receipt['continued'] else ''}born: {tenant} ({receipt['tier']} tier)"]
     lines += [f"  pkg   {item['package']}  sha256 {item['sha256'][:12]}" for item in receipt["packages"]]
     lines += [f"  skill {item}" for item in receipt["skills"]]
     lines += [f"  soul  {item}" for item in receipt["souls"]]
     lines += [f"  AT OWN RISK: {item} is external" for item in receipt["own_risk"]]
+    lines += [f"  secrets {', '.join(receipt['secrets'])}"] if receipt["secrets"] else []
     lines += [f"  lock  {receipt['lock_sha256']}", f"  jail  {receipt['jail_root']}"]
+    if wait:
+        receipt = {**receipt, "status": wait_for_life(mother, tenant, wait).value}
+    lines.append(
+        "active: its agent lives"
+        if receipt["status"] == "active"
+        else "it is active with its agent's first heartbeat"
+    )
     console.answer(receipt, "\n".join(lines))
+
+
+def wait_for_life(mother: Mother, tenant: TenantId, seconds: float) -> TenantStatus:
+    """Wait until the tenant's agent was heard, at most ``seconds``, and return how the tenant stands then."""
+    end = time.monotonic() + seconds
+    while True:
+        with snapshot(mother.engine) as session:
+            status = Tenant.of(load_row(session, tenant)).status
+        if status is not TenantStatus.BORN or time.monotonic() >= end:
+            return status
+        time.sleep(_LOOK_EVERY)
+
+
+@contextlib.contextmanager
+def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
+    """Yield the host routine of this host; its vault, where it has one, is asked for nothing before the first bucket.
+
+    Raises:
+        UsageError, FormatError, NotFoundError: a setting is missing or wrong.
+    """
+    engine, host = open_database(config), open_host(config)
+    with contextlib.ExitStack() as stack:
+        secrets = None
+        if config.jail_uid is not None:
+            provisioner = Provisioner(
+                engine=engine, host=host, state=config.state_dir, owner=owner_of(config), clock=clock
+            )
+            vault = stack.enter_context(open_vault(config, clock))
+
+            def secrets(tenant: TenantId) -> tuple[str, ...]:
+                own = partial(own_variables, config, engine, now=clock())
+                return provisioner.provision(vault, tenant, own=own, allowed=WHILE_BIRTHING).names
+
+        yield Mother(
+            engine=engine,
+            client=open_client(config),
+            host=host,
+            state=config.state_dir,
+            clock=clock,
+            gates=open_gates(config),
+            policy=load_policy(config.policy_path).policy,
+            secrets=secrets,
+            abi=config.host_abi,
+            store_bytes=config.store_bytes,
+            progress=_told(console),
+        )
 
 
 def _told(console: Console) -> Progress:

@@ -22,11 +22,15 @@ _MAX_NAMES: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What has to stand in a jail: digests of trees by skill, and of files by path; names of package records."""
+    """What has to stand in a jail: digests of trees by skill, and of files by path; names of package records.
+
+    ``others`` are files of ours that are compared elsewhere: secrets.
+    """
 
     skills: Mapping[str, Sha256]
     files: Mapping[str, Sha256]
     records: frozenset[str] = field(default_factory=frozenset)
+    others: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -37,8 +41,10 @@ class Difference:
     what: str
 
 
-def differences(root: JailRoot, expected: Expected) -> tuple[Difference, ...]:
+def differences(root: JailRoot, shelf: JailRoot, expected: Expected) -> tuple[Difference, ...]:
     """Return every difference; none means that all of it stands there, and nothing beside it.
+
+    ``shelf`` is where skills stand (`JailHost.open_shelf`): the root itself, where nothing can be mounted.
 
     Raises:
         HostError: the jail cannot be read.
@@ -46,14 +52,14 @@ def differences(root: JailRoot, expected: Expected) -> tuple[Difference, ...]:
     found = [
         Difference(path=f"{SKILLS}/{name}", what=what)
         for name, digest in expected.skills.items()
-        if (what := _tree_differs(root, name, digest))
+        if (what := _tree_differs(shelf, name, digest))
     ]
     found += [
         Difference(path=path, what=what)
         for path, digest in expected.files.items()
         if (what := _file_differs(root, path, digest))
     ]
-    found += _beside(root, SKILLS, frozenset(expected.skills))
+    found += _beside(shelf, SKILLS, frozenset(expected.skills))
     inside = {path.removeprefix(f"{_HOST_FOLDER}/").partition("/")[0] for path in _ours(expected)}
     found += _beside(root, _HOST_FOLDER, frozenset(inside))
     if expected.records:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from hive.admission import PackageAdmission, admit
-from hive.policy import POLICY
+from hive.policy import POLICY, Policy
 from hive.refusals import about_listed
 from hive.tenants import Tenant
 from repo_client.client import RepoClient, Session
@@ -100,6 +100,7 @@ def admit_packages(
     profile: VerifiedProfile,
     revocations: VerifiedRevocations,
     clock: Callable[[], datetime],
+    policy: Policy = POLICY,
 ) -> tuple[PackageAdmission, ...]:
     """Return the admission of every package that is held, by the index of ``pinned``.
 
@@ -115,7 +116,7 @@ def admit_packages(
             profile=profile,
             revocations=revocations,
             advisories=pinned.advisories,
-            policy=POLICY,
+            policy=policy,
             now=clock(),
         )
         for package in held

@@ -52,10 +52,10 @@ def _drift(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
         receipts = receipts_of(session, tenant.tenant_id)
     records = frozenset(receipt.pin.name for receipt in receipts if receipt.placed.way == UNPACKED)
     expected = Expected(skills=evidence.skills, files=evidence.written, records=records)
-    with host.open_root(tenant.tenant_id) as root:
+    with host.open_root(tenant.tenant_id) as root, host.open_shelf(tenant.tenant_id) as shelf:
         found = [
             Finding(kind=Found.DRIFT, subject=item.path, detail=item.what)
-            for item in differences(root, expected)
+            for item in differences(root, shelf, expected)
         ]
     for receipt in receipts:
         try:

@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 def compare(root: Path) -> list[Difference]:
     with JailRoot.open(root) as jail:
-        return list(differences(jail, EXPECTED))
+        return list(differences(jail, jail, EXPECTED))
 
 
 def paths(root: Path) -> list[str]:
