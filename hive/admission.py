@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn, assert_never, final, overload
 
 from hive.external import ExternalBundle, OptIn
 from hive.policy import Policy
+from hive.refusals import about
 from hive.tenants import Tenant, Tier
 from signing.errors import (
     CouldNotVerifyError,
@@ -156,41 +157,34 @@ def admit(
         VulnerableError: a package with a known vulnerability that nobody waived.
         WrongSubjectError, ThresholdError, CouldNotVerifyError, NotEntitledError.
     """
-    if profile.profile.pin != tenant.profile:
-        raise WrongSubjectError(f"{profile.profile.pin} is not the profile of {tenant.tenant_id}")
-    _check_fresh(profile.target.checked_at, policy, now, f"the profile {profile.profile.pin}")
-    verdict = judge(
-        evidence,
-        tenant=tenant,
-        profile_sha256=profile.target.sha256,
-        revocations=revocations,
-        opt_ins=opt_ins,
-        policy=policy,
-        now=now,
-    )
-    if isinstance(evidence, VerifiedPackage):
-        _check_package_pinned(evidence, profile)
-        waived = _check_vulnerabilities(evidence, profile, advisories, policy, now)
-        record = MappingProxyType({**verdict, **waived})
-        return PackageAdmission(tenant=tenant, package=evidence, record=record, seal=_SEAL)
-    if kind is None:
-        raise WrongSubjectError(f"{evidence.pin} is pinned as nothing")
-    if isinstance(evidence, VerifiedRelease):
-        _check_pinned(evidence, kind, profile)
-        bundle = evidence.bundle.bundle
-    else:
-        bundle = evidence.bundle
-    if bundle.manifest.kind is not kind:
-        raise WrongSubjectError(f"{evidence.pin} is a {bundle.manifest.kind}, pinned as a {kind}")
-    return Admission(
-        tenant=tenant,
-        pin=evidence.pin,
-        kind=kind,
-        bundle=bundle,
-        first_party=isinstance(evidence, VerifiedRelease),
-        record=verdict,
-        seal=_SEAL,
-    )
+    with about(evidence, policy):
+        if profile.profile.pin != tenant.profile:
+            raise WrongSubjectError(f"{profile.profile.pin} is not the profile of {tenant.tenant_id}")
+        _check_fresh(profile.target.checked_at, policy, now, f"the profile {profile.profile.pin}")
+        verdict = judge(
+            evidence,
+            tenant=tenant,
+            profile_sha256=profile.target.sha256,
+            revocations=revocations,
+            opt_ins=opt_ins,
+            policy=policy,
+            now=now,
+        )
+        if isinstance(evidence, VerifiedPackage):
+            _check_package_pinned(evidence, profile)
+            waived = _check_vulnerabilities(evidence, profile, advisories, policy, now)
+            record = MappingProxyType({**verdict, **waived})
+            return PackageAdmission(tenant=tenant, package=evidence, record=record, seal=_SEAL)
+        bundle = _bundle_as_pinned(evidence, kind, profile)
+        return Admission(
+            tenant=tenant,
+            pin=evidence.pin,
+            kind=bundle.manifest.kind,
+            bundle=bundle,
+            first_party=isinstance(evidence, VerifiedRelease),
+            record=verdict,
+            seal=_SEAL,
+        )
 
 
 def judge(
@@ -358,6 +352,21 @@ def _check_vulnerabilities(
             )
     waived = [waivers[pin, advisory.vid].to_json() for advisory in found]
     return {"advisories_sha256": advisories.target.sha256, **({"waived": waived} if waived else {})}
+
+
+def _bundle_as_pinned(
+    evidence: VerifiedRelease | ExternalBundle, kind: Kind | None, profile: VerifiedProfile
+) -> Bundle:
+    if kind is None:
+        raise WrongSubjectError(f"{evidence.pin} is pinned as nothing")
+    if isinstance(evidence, VerifiedRelease):
+        _check_pinned(evidence, kind, profile)
+        bundle = evidence.bundle.bundle
+    else:
+        bundle = evidence.bundle
+    if bundle.manifest.kind is not kind:
+        raise WrongSubjectError(f"{evidence.pin} is a {bundle.manifest.kind}, pinned as a {kind}")
+    return bundle
 
 
 def _check_pinned(release: VerifiedRelease, kind: Kind, profile: VerifiedProfile) -> None:

@@ -44,21 +44,6 @@ def package_server(server: Server) -> Server:
     return Server.parse(f"{server.base}/pkg")
 
 
-def indexed(packages: VerifiedPackageSet, sha256: Sha256) -> IndexedPackage:
-    """Return the package ``sha256`` as ``packages`` lists it.
-
-    Raises:
-        NotFoundError: it is not listed any more, or never was.
-    """
-    package = packages.index.by_sha256().get(sha256)
-    if package is None:
-        raise NotFoundError(
-            f"{packages.repo} names no package with the digest {sha256[:16]}… any more",
-            hint="it was withdrawn, or its grace period ended: draft and sign the profile again",
-        )
-    return package
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSource:
     """A package server. It is not trusted; it only has to answer, at least at `_SLOWEST` bytes a second."""
@@ -120,16 +105,11 @@ class PackageStore:
             DigestMismatchError: the server sends something else.
             TransportError, HostError: it cannot be fetched, or kept.
         """
-        package = indexed(packages, sha256)
+        package = packages.listed(sha256)
         if (found := self.load(sha256, packages=packages)) is not None:
             return found
         with contextlib.closing(_told(source.pieces(package), package, progress)) as pieces:
             return self.add(package, pieces, packages=packages)
-
-    def holds(self, sha256: Sha256) -> bool:
-        """Return whether a file of this name is here; whether it is the package is seen when it is taken."""
-        with self._opened() as store:
-            return store.find(sha256 + _SUFFIX) is not None
 
     def load(self, sha256: Sha256, *, packages: VerifiedPackageSet) -> VerifiedPackage | None:
         """Return the package from the store, verified again; None when it is not here intact.
@@ -150,7 +130,7 @@ class PackageStore:
                 with contextlib.suppress(OSError):
                     os.utime(descriptor)
                 return verify_package(descriptor, sha256=sha256, packages=packages)
-            except DigestMismatchError:
+            except (DigestMismatchError, HostError):  # altered, or on a bad part of the disk
                 with contextlib.suppress(SkillRepoError):
                     _drop(store, name, descriptor)
                 return None
@@ -187,6 +167,7 @@ class PackageStore:
                 with self._locked():  # so that nobody sweeps it between its two locks
                     writing.close()
                     _lock(reader, fcntl.LOCK_SH)  # the evidence's own descriptor shares it
+                    _clear(store, package.sha256 + _SUFFIX)
                     store.rename(temporary, package.sha256 + _SUFFIX, replace=True)
                     store.sync()
             except BaseException:
@@ -281,6 +262,13 @@ def _sweep(store: Directory) -> None:
     for entry in store.entries():
         if entry.name.startswith(TEMPORARY_PREFIX):
             _remove_unused(store, entry.name)
+
+
+def _clear(store: Directory, name: str) -> None:
+    """Remove what is no file from the place of one: a folder there would refuse the package for ever."""
+    found = store.find(name)
+    if found is not None and found.kind != "file":
+        store.remove_tree(name)
 
 
 def _remove_unused(store: Directory, name: str) -> bool:

@@ -8,12 +8,13 @@ import errno
 import hashlib
 import os
 import stat
-from typing import Final
+from typing import Final, NamedTuple
 
 from repo_client.entries import UnsafePathError, check_component, os_errors
 from repo_client.handles import Directory
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_PIECE: Final = 1 << 20
 _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.EOPNOTSUPP})
 
 
@@ -36,15 +37,32 @@ def open_file(folder: Directory, name: str) -> int:
     return descriptor
 
 
-def digest_file(folder: Directory, name: str) -> str:
-    """Return the SHA-256 of the regular file ``name``, in hexadecimal, however large it is.
+class FileDigest(NamedTuple):
+    """What one open file is: its twelve permission bits and the SHA-256 of its bytes, in hexadecimal."""
+
+    mode: int
+    sha256: str
+
+
+def digest_file(folder: Directory, name: str, *, size: int) -> FileDigest:
+    """Return what the regular file ``name`` is, which should be of ``size`` bytes.
+
+    Of a longer one no more is read than tells it apart: whoever owns the folder could make one without an end.
 
     Raises:
         UnsafePathError, HostError, MissingPathError: as for `open_file`.
     """
+    digest, left = hashlib.sha256(), size + 1
     descriptor = open_file(folder, name)
-    with os_errors("read the file", _place(folder, name)), open(descriptor, "rb") as stream:  # noqa: PTH123
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with os_errors("read the file", _place(folder, name)):
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            while left and (piece := os.read(descriptor, min(left, _PIECE))):
+                digest.update(piece)
+                left -= len(piece)
+    finally:
+        os.close(descriptor)
+    return FileDigest(mode, digest.hexdigest())
 
 
 def make_link(folder: Directory, name: str, target: str) -> None:

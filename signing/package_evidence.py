@@ -5,18 +5,20 @@
     VerifiedAdvisories   the anchor vouches for this list of known vulnerabilities, now
 
 A package is too large for the memory, so its evidence holds the handle that was read, never a path. And since bytes
-behind a handle can change, `VerifiedPackage.stream` hashes once more what it hands out, and keeps the last piece
-back until the digest is right: whoever reads to the end has read exactly the bytes that were verified.
+behind a handle can change, the evidence also holds a digest of each piece, taken when the whole was verified:
+`VerifiedPackage.stream` compares every piece before it hands it out. Whoever installs from a stream runs scripts long
+before its end, so a digest that is compared there would come too late.
 """
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator
-from dataclasses import InitVar, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import InitVar, dataclass, field
 from types import TracebackType
 from typing import Final, Self, final
 
-from signing.errors import DigestMismatchError, HostError, NotFoundError, WrongSubjectError
+from signing.errors import DigestMismatchError, FormatError, HostError, NotFoundError, WrongSubjectError
 from signing.evidence import check_target
 from signing.format.digest import Sha256
 from signing.format.pkg.index import IndexedPackage, RepoIndex
@@ -25,7 +27,8 @@ from signing.format.pkg.vuxml import Advisories, parse_vuxml
 from signing.sealed import unchangeable
 from signing.trusted import VouchedTarget
 
-_CHUNK: Final = 1 << 20
+_PIECE: Final = 1 << 20
+_DIGEST: Final = 32
 
 
 class _Seal:
@@ -56,11 +59,30 @@ class VerifiedPackageSet(_Sealed):
     index: RepoIndex
     target: VouchedTarget
     seal: InitVar[_Seal]
+    _by_sha256: Mapping[Sha256, IndexedPackage] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self, seal: _Seal) -> None:
+        _Sealed.__post_init__(self, seal)
+        object.__setattr__(self, "_by_sha256", self.index.by_sha256())
 
     @property
     def repo(self) -> PackageRepo:
         """Which repository this is."""
         return self.index.repo
+
+    def listed(self, sha256: Sha256) -> IndexedPackage:
+        """Return the package ``sha256`` as this index lists it.
+
+        Raises:
+            NotFoundError: it is not listed any more, or never was.
+        """
+        package = self._by_sha256.get(sha256)
+        if package is None:
+            raise NotFoundError(
+                f"{self.repo} names no package with the digest {sha256[:16]}… any more",
+                hint="it was withdrawn, or its grace period ended: draft and sign the profile again",
+            )
+        return package
 
 
 @unchangeable
@@ -74,6 +96,22 @@ class VerifiedAdvisories(_Sealed):
     seal: InitVar[_Seal]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """An open file as it was when all of it was verified: its size, and the digests of its pieces in a row."""
+
+    handle: io.FileIO
+    size: int
+    digests: bytes = field(repr=False)
+
+    def piece(self, number: int) -> bytes | None:
+        """Return a piece, as long as it is the one that was verified; else None."""
+        at = number * _PIECE
+        data = _read(self.handle.fileno(), at, min(_PIECE, self.size - at))
+        wanted = self.digests[number * _DIGEST : (number + 1) * _DIGEST]
+        return data if hashlib.sha256(data).digest() == wanted else None
+
+
 @unchangeable
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +121,7 @@ class VerifiedPackage(_Sealed):
     package: IndexedPackage
     packages: VerifiedPackageSet
     seal: InitVar[_Seal]
-    _descriptor: int
+    _file: _File
 
     def __enter__(self) -> Self:
         return self
@@ -94,17 +132,24 @@ class VerifiedPackage(_Sealed):
         self.close()
 
     def close(self) -> None:
-        """Close the file; call it once."""
-        os.close(self._descriptor)
+        """Close the file, also for evidence that `verify_package_again` made of this; again is harmless."""
+        self._file.handle.close()
 
     def stream(self) -> Iterator[bytes]:
-        """Yield the bytes; the last piece only when all of them are those that were verified.
+        """Yield the bytes, each piece of them after it was seen to be what was verified.
 
         Raises:
-            DigestMismatchError: the file was changed since; what was yielded is not a whole package.
+            DigestMismatchError: the file was changed since; nothing that was changed has been handed out.
             HostError: it cannot be read.
         """
-        yield from _checked(self._descriptor, self.package)
+        for number in range(len(self._file.digests) // _DIGEST):
+            try:
+                piece = self._file.piece(number)
+            except (OSError, ValueError) as error:  # a closed file is a ValueError
+                raise HostError(f"cannot read {self.package.pin}: {error}") from error
+            if piece is None:
+                raise _mismatch(self.package)
+            yield piece
 
 
 def verify_package_set(data: bytes, *, repo: PackageRepo, target: VouchedTarget) -> VerifiedPackageSet:
@@ -126,12 +171,16 @@ def verify_advisories(data: bytes, *, target: VouchedTarget) -> VerifiedAdvisori
     """Return the list of vulnerabilities written as ``data``.
 
     Raises:
-        DigestMismatchError, WrongSubjectError, FormatError: as for `verify_package_set`.
+        DigestMismatchError, WrongSubjectError, FormatError: as for `verify_package_set`; or nothing in it counts.
     """
     check_target(data, target)
     if target.path != ADVISORIES_PATH:
         raise WrongSubjectError("is not the list of vulnerabilities", where=target.path)
-    return VerifiedAdvisories(advisories=parse_vuxml(data), target=target, seal=_SEAL)
+    advisories = parse_vuxml(data)
+    if not advisories.entries:
+        # The vacuous pass: where all is cancelled, nothing would be vulnerable.
+        raise FormatError("holds no advisory that is in force", where=target.path)
+    return VerifiedAdvisories(advisories=advisories, target=target, seal=_SEAL)
 
 
 def verify_package(descriptor: int, *, sha256: Sha256, packages: VerifiedPackageSet) -> VerifiedPackage:
@@ -144,40 +193,47 @@ def verify_package(descriptor: int, *, sha256: Sha256, packages: VerifiedPackage
         DigestMismatchError: the file holds something else.
         HostError: it cannot be read.
     """
-    package = packages.index.by_sha256().get(sha256)
-    if package is None:
-        raise NotFoundError(
-            f"{packages.repo} names no package with the digest {sha256[:16]}… any more",
-            hint="it was withdrawn, or its grace period ended: draft and sign the profile again",
-        )
-    for _ in _checked(descriptor, package):
-        pass
-    return VerifiedPackage(package=package, packages=packages, _descriptor=os.dup(descriptor), seal=_SEAL)
-
-
-def _checked(descriptor: int, package: IndexedPackage) -> Iterator[bytes]:
-    digest, offset, held = hashlib.sha256(), 0, b""
-    while piece := _read(descriptor, offset, package):
-        digest.update(piece)
-        offset += len(piece)
-        if offset > package.size:
-            break
-        if held:
-            yield held
-        held = piece
-    if offset != package.size or digest.hexdigest() != package.sha256:
-        raise DigestMismatchError(
-            f"the file is not {package.pin} with sha256 {package.sha256[:16]}…",
-            where=package.path,
-            hint="fetch it again; if it repeats, treat the server as compromised",
-            expected=package.sha256,
-        )
-    if held:
-        yield held
-
-
-def _read(descriptor: int, offset: int, package: IndexedPackage) -> bytes:
+    package = packages.listed(sha256)
+    whole, digests, size = hashlib.sha256(), bytearray(), 0
     try:
-        return os.pread(descriptor, _CHUNK, offset)
+        while size <= package.size and (piece := _read(descriptor, size, _PIECE)):
+            whole.update(piece)
+            digests += hashlib.sha256(piece).digest()
+            size += len(piece)
     except OSError as error:
         raise HostError(f"cannot read {package.pin}: {error.strerror}") from error
+    if (size, whole.hexdigest()) != (package.size, package.sha256):
+        raise _mismatch(package)
+    file = _File(handle=io.FileIO(os.dup(descriptor), "rb"), size=size, digests=bytes(digests))
+    return VerifiedPackage(package=package, packages=packages, _file=file, seal=_SEAL)
+
+
+def verify_package_again(held: VerifiedPackage, *, packages: VerifiedPackageSet) -> VerifiedPackage:
+    """Return the same file as evidence by a newer index; both share it, and closing either closes it.
+
+    Nothing is read: what the file held was verified, and whatever is handed out of it is compared with that.
+
+    Raises:
+        NotFoundError: the newer index does not list these bytes any more.
+    """
+    package = packages.listed(held.package.sha256)
+    if package.size != held.package.size:
+        raise _mismatch(package)
+    return VerifiedPackage(package=package, packages=packages, _file=held._file, seal=_SEAL)  # noqa: SLF001
+
+
+def _mismatch(package: IndexedPackage) -> DigestMismatchError:
+    return DigestMismatchError(
+        f"the file is not {package.pin} with sha256 {package.sha256[:16]}…",
+        where=package.path,
+        hint="fetch it again; if it repeats, treat the server as compromised",
+        expected=package.sha256,
+    )
+
+
+def _read(descriptor: int, offset: int, count: int) -> bytes:
+    """Return ``count`` bytes; fewer only at the end of the file."""
+    data = b""
+    while len(data) < count and (more := os.pread(descriptor, count - len(data), offset + len(data))):
+        data += more
+    return data

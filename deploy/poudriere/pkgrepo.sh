@@ -29,14 +29,7 @@ testport) exit 0 ;; # somebody tries a port
 bulk) records=${LOG:-} ;;
 *)
 	# pkgclean and repo have no records of their own; the packages are those of the build that is named beside them.
-	BUILDNAME='' records=''
-	if [ -r "${2:-}/.buildname" ]; then
-		IFS= read -r BUILDNAME <"${2:-}/.buildname" || :
-	fi
-	case $BUILDNAME in
-	'' | .* | *[!A-Za-z0-9_.:+-]*) BUILDNAME='' ;;
-	*) records=${POUDRIERE_DATA:-/usr/local/poudriere/data}/logs/bulk/${MASTERNAME:-}/$BUILDNAME ;;
-	esac
+	find_records "${2:-}"
 	;;
 esac
 publish "${2:-}" "$records" ''

@@ -6,6 +6,9 @@ Everything is admitted before the jail exists, so a refused birth leaves nothing
 birth is continued by the same command: trust is asked for anew, what was revoked meanwhile is refused, and the
 unfinished jail is removed. Nothing has run in it, and a step that was killed half-way may have left a temporary
 or a folder without its mode; so it is made again, and equals one that was never disturbed.
+
+A birth that takes long asks for trust again between its steps and admits everything anew, so it ends however large it
+is, and a revocation that arrives in the middle of it stops it. It looks at most once a step: there is no end to wait for.
 """
 
 import contextlib
@@ -52,12 +55,20 @@ from hive.packages.bringing import Pantry
 from hive.packages.install import install_package
 from hive.packages.jail_config import install_jail_files, jail_files
 from hive.packages.receipts import UNPACKED, Receipt
-from hive.packages.unpack import record_path
+from hive.packages.records import record_path
 from hive.tenants import Tenant, TenantStatus, load_row
 from repo_client.client import RepoClient
 from repo_client.packages import PackageStore, Progress, package_server
+from repo_client.syncing import sync_tree
 from repo_client.updater import locked
-from signing.errors import ConflictError, DigestMismatchError, HostError, RejectedError, SkillRepoError
+from signing.errors import (
+    ConflictError,
+    DigestMismatchError,
+    HostError,
+    RejectedError,
+    SkillRepoError,
+    TransportError,
+)
 from signing.format.canonical import canonical
 from signing.format.manifest import MAX_FILE_BYTES, Kind
 from signing.format.names import TenantId
@@ -90,10 +101,10 @@ class Mother:
 
     def jail_files(self, admitted: Admitted) -> Mapping[str, bytes]:
         """Return pkg's configuration for a jail with these packages."""
-        if admitted.index is None:
+        if admitted.package_set is None:
             return {}
         server = self.client.pkg_server or package_server(self.client.server)
-        return jail_files(admitted.index, server.base)
+        return jail_files(admitted.package_set, server.base)
 
 
 def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
@@ -157,23 +168,20 @@ def _carry_all_out(
     admitted: Admitted,
     opt_ins: Sequence[OptIn],
 ) -> dict[str, Any]:
-    journal.admitted(
-        admitted.lock.sha256,
-        admitted.standing,
-        [
-            *(item.record for item in admitted.packages),
-            *(item.record for item in admitted.admissions),
-        ],
-        opt_ins=opt_ins,
-        now=mother.clock(),
-        index=admitted.index,
-    )
     record = lock_record(
         tenant.tenant_id, admitted.lock, admitted.admissions, admitted.capabilities, admitted.packages
     )
-    work = _Work(mother=mother, tenant_id=tenant.tenant_id, mark=begun.mark, admitted=admitted, record=record)
-    for step in plan_birth(admitted.admissions, admitted.packages):
-        admitted.check_fresh(mother.clock())
+    work = _Work(
+        mother=mother,
+        tenant=tenant,
+        opt_ins=opt_ins,
+        journal=journal,
+        mark=begun.mark,
+        admitted=admitted,
+        record=record,
+    )
+    work.note_admitted()
+    for step in work.steps():
         journal.started(step.name, now=mother.clock())
         if isinstance(step, InstallPackage):
             receipt = install_package(mother.host, tenant.tenant_id, step.admission, now=mother.clock())
@@ -182,7 +190,6 @@ def _carry_all_out(
         else:
             _carry_out(step, work)
             journal.done(step.name, now=mother.clock())
-    admitted.check_fresh(mother.clock())
     facts = {
         "profile": str(admitted.lock.profile),
         "lock_sha256": admitted.lock.sha256,
@@ -213,20 +220,69 @@ def _admitted(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Work:
-    """One birth: what is carried out, where, and the receipts so far."""
+    """One birth: what is carried out, where, by which evidence, and the receipts so far."""
 
     mother: Mother
-    tenant_id: TenantId
+    tenant: Tenant
+    opt_ins: Sequence[OptIn]
+    journal: Journal
     mark: str
     admitted: Admitted
     record: dict[str, Any]
+    configured: Mapping[str, bytes] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps of the plan, each with evidence that is fresh; and look once more behind the last.
+
+        Raises:
+            RejectedError: something of it is not admitted any more.
+        """
+        steps, number = plan_birth(self.admitted.admissions, self.admitted.packages), 0
+        while True:
+            if self._looked_again():  # the same lock, so the same steps
+                steps = plan_birth(self.admitted.admissions, self.admitted.packages)
+            self.admitted.check_fresh(self.mother.clock())
+            if number == len(steps):
+                return
+            yield steps[number]
+            number += 1
+
+    def note_admitted(self, *, again: bool = False) -> None:
+        """Record the evidence by which the birth goes on."""
+        admitted = self.admitted
+        self.journal.admitted(
+            admitted.lock.sha256,
+            admitted.standing,
+            [
+                *(item.record for item in admitted.packages),
+                *(item.record for item in admitted.admissions),
+            ],
+            tenant=self.tenant,
+            opt_ins=self.opt_ins,
+            now=self.mother.clock(),
+            package_set=admitted.package_set,
+            again=again,
+        )
+
+    def _looked_again(self) -> bool:
+        """Admit everything again when that is due; return whether it was."""
+        if not self.admitted.is_due(self.mother.clock()):
+            return False
+        try:
+            self.admitted = self.admitted.again()
+        except TransportError:
+            if self.admitted.is_fresh(self.mother.clock()):
+                return False  # a server that is away for a moment; before the next step it is asked again
+            raise
+        self.note_admitted(again=True)
+        return True
 
 
 def _carry_out(step: Step, work: _Work) -> None:
-    host, tenant_id = work.mother.host, work.tenant_id
+    host, tenant_id = work.mother.host, work.tenant.tenant_id
     if isinstance(step, CreateJail):
         # What a killed birth left is not continued file by file: the jail is made anew, so that nothing stands
         # in it that this birth did not put there. With another mark it is not ours, and `create` refuses.
@@ -240,7 +296,8 @@ def _carry_out(step: Step, work: _Work) -> None:
     with host.open_root(tenant_id) as root:
         match step:
             case ConfigurePackages():
-                install_jail_files(root, work.mother.jail_files(work.admitted))
+                work.configured = work.mother.jail_files(work.admitted)
+                install_jail_files(root, work.configured)
             case InstallSkill():
                 install_skill(root, step.admission)
             case InstallIdentity():
@@ -256,30 +313,39 @@ def _carry_out(step: Step, work: _Work) -> None:
 
 
 def _verify(root: JailRoot, work: _Work) -> None:
-    """Compare the jail with what was admitted: every tree, both files, and no other name beside them."""
-    admitted, configured = work.admitted, work.mother.jail_files(work.admitted)
+    """Compare the jail with what was admitted: every tree, both files, and no other name beside them; then sync."""
+    admitted = work.admitted
     skills = [item for item in admitted.admissions if item.kind is Kind.SKILL]
     layers = [item for item in admitted.admissions if item.kind is Kind.SOUL]
     for item in skills:
         if not root.tree_matches(SKILLS, item.pin.name, item.bundle):
             raise DigestMismatchError(f"{item.pin} in the jail is not what was admitted", hint="birth again")
-    ours = {SOUL_PATH: resolve_identity(layers), LOCK_PATH: canonical(work.record), **configured}
+    ours = {SOUL_PATH: resolve_identity(layers), LOCK_PATH: canonical(work.record), **work.configured}
     for path, content in ours.items():
         if root.read_file(path, MAX_FILE_BYTES) != content:
             raise DigestMismatchError(f"{path} in the jail is not what was written", hint="birth again")
     expected = {SOUL_PATH, LOCK_PATH, *(f"{SKILLS}/{item.pin.name}" for item in skills)}
     expected |= {record_path(item.pin.name) for item in work.receipts if item.placed.way == UNPACKED}
-    for listed in root.listing():
-        known = any(path == listed.path or listed.path.startswith(f"{path}/") for path in expected)
-        above = any(path.startswith(f"{listed.path}/") for path in expected)
-        if (
-            not known
-            and not above
-            and listed.path.startswith((f"{HOME}/", f"{LOCK_PATH.rpartition('/')[0]}/"))
-        ):
+    _check_nothing_else(root, expected)
+    if any(item.placed.way == UNPACKED for item in work.receipts):
+        with root.enter("") as whole:  # once: a birth that is cut off before is made anew from its beginning
+            sync_tree(whole, links=True)
+
+
+def _check_nothing_else(root: JailRoot, expected: set[str]) -> None:
+    """Look at our own places only: packages may bring more files than anybody should list."""
+    above = {parent for path in expected for parent in _parents(path)}
+    for listed in (*root.listing(HOME), *root.listing(LOCK_PATH.rpartition("/")[0])):
+        if listed.path not in above and expected.isdisjoint({listed.path, *_parents(listed.path)}):
             raise DigestMismatchError(
                 f"{listed.path} stands in the jail and was not admitted", hint="birth again"
             )
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _fail(mother: Mother, journal: Journal, begun: Begun, tenant_id: TenantId, error: SkillRepoError) -> None:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
@@ -25,13 +25,15 @@ from repo_client.client import Standing
 from signing.errors import ConflictError, RejectedError, SkillRepoError
 from signing.format.digest import Sha256
 from signing.format.names import TenantId
-from signing.format.pkg.index import RepoIndex
 from signing.format.pkg.names import (
     PackagePin,
     PackageRepo,
     parse_package_name,
     parse_package_version,
 )
+from signing.package_evidence import VerifiedPackageSet
+
+BORN: Final = "birth.active"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,28 +125,33 @@ class Journal:
         standing: Standing,
         records: Sequence[Mapping[str, Any]],
         *,
+        tenant: Tenant,
         opt_ins: Sequence[OptIn],
         now: datetime,
-        index: RepoIndex | None = None,
+        package_set: VerifiedPackageSet | None = None,
+        again: bool = False,
     ) -> None:
         """Record what is admitted by which lock and on which state, before anything of it enters the jail.
 
-        ``index`` is that of the repository from which packages come.
+        ``package_set`` is where packages come from. With ``again`` the birth goes on, by the same lock.
 
         Raises:
             RollbackError, CouldNotVerifyError: this host has seen a newer state, or trusts another anchor.
-            ConflictError: the tenant's consents changed meanwhile.
+            ConflictError: the tenant, or its consents, changed meanwhile; or the lock did.
         """
         with self._mine() as session:
             audit.check_clock(session, now=now)
             trust.remember(session, standing)
-            if index is not None:
-                trust.remember_serial(session, index)
-            # Of an earlier try: its jail is made anew, so nothing of it stands any more.
-            session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
-            if optins.load(session, self._tenant_id) != list(opt_ins):
-                raise ConflictError("the tenant's opt-ins changed meanwhile", hint="birth again")
-            session.get_one(BirthRow, self._tenant_id).lock_sha256 = lock_sha256
+            if package_set is not None:
+                trust.remember_serial(session, package_set.index)
+            self._check_unchanged(session, tenant, opt_ins)
+            birth = session.get_one(BirthRow, self._tenant_id)
+            if not again:
+                # Of an earlier try: its jail is made anew, so nothing of it stands any more.
+                session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
+                birth.lock_sha256 = lock_sha256
+            elif birth.lock_sha256 != lock_sha256:
+                raise ConflictError("the lock of this birth changed meanwhile", hint="birth again")
             state = {
                 "anchor_sha256": standing.anchor_sha256,
                 "root_version": standing.root,
@@ -152,7 +159,7 @@ class Journal:
                 "snapshot_version": standing.snapshot,
             }
             for record in records:
-                facts = {**record, **state, "lock_sha256": lock_sha256}
+                facts = {**record, **state, "lock_sha256": lock_sha256, **({"again": True} if again else {})}
                 audit.append(session, event="admission", facts=facts, now=now)
 
     def state_of(self, step: str) -> StepState | None:
@@ -199,7 +206,7 @@ class Journal:
             row.status, row.reason = TenantStatus.ACTIVE.value, ""
             session.get_one(BirthRow, self._tenant_id).finished_at = now
             facts = {"tenant": tenant.tenant_id, "tier": tenant.tier.value, **facts}
-            audit.append(session, event="birth.active", facts=facts, now=now)
+            audit.append(session, event=BORN, facts=facts, now=now)
 
     def failed(self, error: SkillRepoError, *, now: datetime) -> None:
         """Record the failure where operator and auditor see it.
@@ -226,6 +233,13 @@ class Journal:
             session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
             session.execute(delete(StepRow).where(StepRow.tenant_id == self._tenant_id))
             session.execute(delete(BirthRow).where(BirthRow.tenant_id == self._tenant_id))
+
+    def _check_unchanged(self, session: Session, tenant: Tenant, opt_ins: Sequence[OptIn]) -> None:
+        now = Tenant.of(load_row(session, self._tenant_id))
+        if (now.tier, now.profile, now.scratch) != (tenant.tier, tenant.profile, tenant.scratch):
+            raise ConflictError(f"tenant {self._tenant_id} was changed meanwhile", hint="birth again")
+        if optins.load(session, self._tenant_id) != list(opt_ins):
+            raise ConflictError("the tenant's opt-ins changed meanwhile", hint="birth again")
 
     def _note(self, step: str, state: StepState, now: datetime) -> None:
         with self._mine() as session:

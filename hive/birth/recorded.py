@@ -1,8 +1,8 @@
 """What births brought into their jails, as it was recorded then: by the audit log, and by the receipts of packages.
 
-The log says what was admitted by which lock; the receipts say what was handed over. Neither asks a jail. Where the two
-contradict each other, or one of them is not there, somebody altered the database, and nobody knows what stands in
-that jail: that is said (``problem``) and never passed over.
+The log says who was born, by which profile, and what was admitted by which lock; the receipts say what was handed over.
+Neither asks a jail. Where log, receipts and registry contradict each other, or one of them is not there, somebody altered
+the database, and nobody knows what stands in that jail: that is said (``problem``) and never passed over.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from hive import audit
 from hive.admission import PACKAGE
-from hive.birth.journal import receipts_of
+from hive.birth.journal import BORN, receipts_of
 from hive.db.models import BirthRow
 from hive.tenants import Tenant, TenantStatus, list_all
+from signing.errors import CouldNotVerifyError
 from signing.format.chain import Record
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.pkg.names import PackagePin
@@ -47,17 +48,40 @@ def recorded_births(session: Session) -> list[RecordedBirth]:
 
     Raises:
         BrokenChainError: the audit log was altered. FormatError: what it, or the registry, says is not ours.
+        CouldNotVerifyError: the log tells of a birth of somebody who is not registered.
     """
     audit.check(session)
-    admitted = _admitted(audit.read(session))
+    records = audit.read(session)
+    admitted, told, tenants = _admitted(records), _told(records), list_all(session)
+    if lost := sorted(set(told) - {tenant.tenant_id for tenant in tenants}):
+        raise CouldNotVerifyError(
+            f"{lost[0]} was born here by the audit log, and is not registered",
+            hint="compare the database with a backup; until then nobody knows what stands in that jail",
+        )
     return [
-        _birth(session, tenant, admitted)
-        for tenant in list_all(session)
-        if tenant.status is not TenantStatus.REGISTERED
+        _birth(session, tenant, admitted, told.get(tenant.tenant_id))
+        for tenant in tenants
+        if tenant.status is not TenantStatus.REGISTERED or tenant.tenant_id in told
     ]
 
 
 _Admitted = dict[tuple[str, str], tuple[set[BornPackage], int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the log says last of a tenant's birth; ``profile`` is that of one that was completed."""
+
+    event: str
+    profile: str
+
+
+def _told(records: Sequence[Record]) -> dict[str, _Told]:
+    return {
+        str(record.facts.get("tenant")): _Told(record.event, str(record.facts.get("profile")))
+        for record in records
+        if record.event.startswith("birth.")
+    }
 
 
 def _admitted(records: Sequence[Record]) -> _Admitted:
@@ -83,18 +107,18 @@ def _package(pin: object, sha256: object, record: Record) -> BornPackage:
     )
 
 
-def _birth(session: Session, tenant: Tenant, admitted: _Admitted) -> RecordedBirth:
+def _birth(session: Session, tenant: Tenant, admitted: _Admitted, told: _Told | None) -> RecordedBirth:
     row = session.get(BirthRow, tenant.tenant_id)
     if row is None:
         active = tenant.status is TenantStatus.ACTIVE
-        problem = "is called active, and no birth is recorded" if active else ""
+        problem = "is called active, and no birth is recorded" if active else _contradiction(tenant, told)
         return RecordedBirth(tenant=tenant, begun=False, lock_sha256=None, packages=(), problem=problem)
     packages, count = admitted.get((tenant.tenant_id, row.lock_sha256 or ""), (set(), 0))
     received = {
         BornPackage(pin=receipt.pin, sha256=receipt.sha256)
         for receipt in receipts_of(session, tenant.tenant_id)
     }
-    problem = _problem(tenant, row, packages, received, count)
+    problem = _problem(tenant, row, packages, received, count) or _contradiction(tenant, told)
     return RecordedBirth(
         tenant=tenant,
         begun=True,
@@ -102,6 +126,19 @@ def _birth(session: Session, tenant: Tenant, admitted: _Admitted) -> RecordedBir
         packages=tuple(sorted(packages | received)),
         problem=problem,
     )
+
+
+def _contradiction(tenant: Tenant, told: _Told | None) -> str:
+    """Return where registry and log differ: a row that was set back hides a jail, another profile brings other waivers."""
+    born, status = told is not None and told.event == BORN, tenant.status
+    if status is TenantStatus.ACTIVE:
+        if told is None or not born:
+            return "is called active, and the log does not say that it was born"
+        if told.profile != str(tenant.profile):
+            return f"was born by {told.profile}, and is registered with {tenant.profile}"
+    elif born and status in {TenantStatus.REGISTERED, TenantStatus.BIRTHING, TenantStatus.FAILED}:
+        return f"was born, by the log, and is called {status.value}"
+    return ""
 
 
 def _problem(

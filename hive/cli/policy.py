@@ -1,21 +1,33 @@
 """`hive policy test`: what would admission say?"""
 
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from hive.admission import Evidence, judge
 from hive.cli.context import clock, open_client, settings
+from hive.config import HiveConfig
 from hive.external import read_external
 from hive.policy import POLICY
 from hive.tenants import Tenant, TenantStatus, Tier
+from repo_client.packages import PackageStore, Progress
 from signing.console import Console, console_option
-from signing.errors import CouldNotVerifyError, FormatError, NotFoundError, UsageError
+from signing.errors import CouldNotVerifyError, FormatError, NotFoundError, UsageError, VulnerableError
 from signing.format.archive import MAX_ARCHIVE_BYTES
-from signing.format.digest import sha256_of
+from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin, parse_tenant_id
+from signing.format.pkg.index import IndexedPackage
+from signing.format.pkg.names import PackageRepo, parse_package_name, parse_package_version
+from signing.format.pkg.version import VersionKey
+from signing.package_evidence import VerifiedAdvisories, VerifiedPackageSet
+
+# As `skillrepo profile new --package` spells it: FreeBSD:14:amd64/latest:nginx
+_PACKAGE: Final = re.compile(r"(?P<repo>[^/]+/[^/:]+):(?P<name>[^/:=]+)(?:==(?P<version>[^/]+))?", re.ASCII)
+_SHOWN: Final = 12
 
 
 @click.group()
@@ -24,23 +36,53 @@ def policy() -> None:
 
 
 @policy.command("test")
-@click.argument("bundle", metavar="BUNDLE|NAME==VERSION")
+@click.argument("what", metavar="[BUNDLE|NAME==VERSION|ABI/CHANNEL:PACKAGE[==VERSION]]", required=False)
+@click.option(
+    "--profile", metavar="NAME==VERSION", help="Everything that this profile pins, as a birth asks."
+)
 @click.option("--tier", required=True, type=click.Choice([tier.value for tier in Tier]))
 @console_option
 @click.pass_context
-def test(ctx: click.Context, bundle: str, tier: str, console: Console) -> None:
-    """Say whether BUNDLE (a file, or NAME==VERSION) would be admitted for a tenant of a tier, and why not.
+def test(ctx: click.Context, what: str | None, profile: str | None, tier: str, console: Console) -> None:
+    """Say whether something would be admitted for a tenant of a tier, and why not.
 
-    A file is first-party only if the repository vouches for exactly these bytes under their name and version.
+    A file is first-party only if the repository vouches for exactly these bytes under their name and version. A package
+    is fetched and compared with the signed index; without a version, the newest. With --profile, its skills, identity
+    layers and packages for this host's ABI are admitted like those of a birth: the first that is refused refuses it.
     """
-    now = clock()
+    if (what is None) == (profile is None):
+        raise UsageError(
+            "what is tested?", hint="BUNDLE, NAME==VERSION, ABI/CHANNEL:PACKAGE, or --profile NAME==VERSION"
+        )
+    config, now = settings(ctx), clock()
+    if profile is not None:
+        _answer_profile(console, config, Pin.parse(profile, where="--profile"), Tier(tier))
+        return
+    assert what is not None  # noqa: S101 - one of the two
+    package = _PACKAGE.fullmatch(what)
+    if package is not None and not Path(what).is_file():
+        _answer_package(console, config, package, Tier(tier))
+        return
+    record = _judged_bundle(config, what, Tier(tier), now)
+    console.answer(
+        record,
+        f"admitted: {record['pin']} for the {tier} tier, once a profile pins it\n"
+        f"  signed by {', '.join(record['signed_by'])}, reviewed by {', '.join(record['reviewed_by'])}\n"
+        f"  tree sha256 {record['tree_sha256']}",
+    )
+
+
+def _judged_bundle(config: HiveConfig, bundle: str, tier: Tier, now: datetime) -> dict[str, Any]:
     path = Path(bundle)
     data = _read(path) if path.is_file() else None
     if data is None and "==" not in bundle:
-        raise UsageError(f"{bundle} is neither a file nor NAME==VERSION")
+        raise UsageError(
+            f"{bundle} is neither a file nor NAME==VERSION",
+            hint="a package is named like FreeBSD:14:amd64/latest:nginx",
+        )
     external = read_external(data) if data is not None else None
     pin = external.pin if external is not None else Pin.parse(bundle)
-    with open_client(settings(ctx)).session(now) as session:
+    with open_client(config).session(now) as session:
         revocations = session.revocations()
         try:
             release = session.release(pin)
@@ -55,20 +97,137 @@ def test(ctx: click.Context, bundle: str, tier: str, console: Console) -> None:
         raise CouldNotVerifyError(f"nothing is known about {pin}")
     verdict = judge(
         evidence,
-        tenant=_somebody(Tier(tier), pin, now),
+        tenant=_somebody(tier, pin, now),
         profile_sha256=None,  # the next profile to be signed
         revocations=revocations,
         opt_ins=(),
         policy=POLICY,
         now=now,
     )
-    record: dict[str, Any] = {key: value for key, value in verdict.items() if key != "tenant"}
+    return _of_nobody(verdict)
+
+
+def _answer_package(console: Console, config: HiveConfig, named: re.Match[str], tier: Tier) -> None:
+    repo, client = PackageRepo.parse(named["repo"]), open_client(config)
+    with client.session(clock()) as session:
+        revocations, advisories, packages = (
+            session.revocations(),
+            session.advisories(),
+            session.packages(repo),
+        )
+    wanted = _listed(packages, named["name"], named["version"])
+    store = PackageStore(folder=config.state_dir / "packages", max_bytes=config.store_bytes)
+    with client.package(wanted, packages=packages, store=store, progress=_told(console)) as evidence:
+        now = clock()
+        pin = evidence.package.pin
+        verdict = judge(
+            evidence,
+            tenant=_somebody(tier, Pin.parse("any==1"), now),
+            profile_sha256=None,  # the next profile to be signed
+            revocations=revocations,
+            opt_ins=(),
+            policy=POLICY,
+            now=now,
+        )
+        _check_vulnerabilities(evidence.package.name, evidence.package.version, advisories)
+    record = {**_of_nobody(verdict), "advisories_sha256": advisories.target.sha256}
+    needs = sorted(f"{item.name}-{item.version}" for item in evidence.package.deps)
     console.answer(
-        record,
-        f"admitted: {pin} for the {tier} tier, once a profile pins it\n"
-        f"  signed by {', '.join(record['signed_by'])}, reviewed by {', '.join(record['reviewed_by'])}\n"
-        f"  tree sha256 {record['tree_sha256']}",
+        {**record, "needs": needs},
+        f"admitted: {pin} of {repo} for the {tier.value} tier, once a profile pins it\n"
+        f"  serial {record['serial']}, signed by {', '.join(record['signed_by'])}\n"
+        f"  sha256 {record['sha256']}" + (f"\n  needs {', '.join(needs)}" if needs else ""),
     )
+
+
+def _listed(packages: VerifiedPackageSet, name: str, version: str | None) -> Sha256:
+    """Return the digest of the package that is meant: that version, or the newest."""
+    wanted = parse_package_name(name, where="package")
+    found = [item for item in packages.index.packages if item.name == wanted]
+    if version is not None:
+        of_version = parse_package_version(version, where="package")
+        found = [
+            item
+            for item in packages.index.all_packages()
+            if (item.name, item.version) == (wanted, of_version)
+        ]
+    if not found:
+        raise NotFoundError(
+            f"{packages.repo} serial {packages.index.serial} holds no {name}{f'-{version}' if version else ''}",
+            hint="is it the right ABI and channel?",
+        )
+    return max(found, key=lambda item: VersionKey.of(item.version)).sha256
+
+
+def _check_vulnerabilities(name: str, version: str, advisories: VerifiedAdvisories) -> None:
+    """Raise VulnerableError for what the next profile would have to waive; `hive.admission` asks the same of a profile."""
+    for advisory in advisories.advisories.affecting(name, version):
+        raise VulnerableError(
+            f"{name}-{version} is vulnerable: {advisory.topic} ({advisory.vid})",
+            hint="pin a version that is not; or waive it in the profile, with an owner, a reason and an end",
+            package=f"{name}-{version}",
+            vid=advisory.vid,
+            cves=list(advisory.cves),
+        )
+
+
+def _answer_profile(console: Console, config: HiveConfig, pin: Pin, tier: Tier) -> None:
+    from hive.birth.admit_all import admit_all
+    from hive.packages.bringing import Pantry
+
+    store = PackageStore(folder=config.state_dir / "packages", max_bytes=config.store_bytes)
+    with admit_all(
+        _somebody(tier, pin, clock()),
+        open_client(config),
+        opt_ins=(),
+        external_dir=config.state_dir / "external",
+        pantry=Pantry(store=store, abi=config.host_abi, progress=_told(console)),
+        clock=clock,
+    ) as admitted:
+        bundles = [_of_nobody(item.record) for item in admitted.admissions]
+        packages = [_of_nobody(item.record) for item in admitted.packages]
+        lock = admitted.lock.sha256
+    lines = [f"admitted: everything that {pin} pins, for the {tier.value} tier", f"  lock {lock}"]
+    lines += [f"  {item['kind']:7} {item['pin']}" for item in bundles]
+    lines += _few(packages)
+    console.answer(
+        {
+            "profile": str(pin),
+            "tier": tier.value,
+            "abi": config.host_abi,
+            "lock_sha256": lock,
+            "verdict": "admitted",
+            "items": [*bundles, *packages],
+        },
+        "\n".join(lines),
+    )
+
+
+def _told(console: Console) -> Progress:
+    """Return what says which package came; those that this host has are not fetched."""
+
+    def tell(package: IndexedPackage, received: int) -> None:
+        if received == package.size:
+            console.note(f"fetched {package.pin}: {received} bytes")
+
+    return tell
+
+
+def _few(packages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each of the first packages, and how many more there are; whatever was waived is always named."""
+    lines = [f"  package {item['pin']}" for item in packages[:_SHOWN]]
+    if len(packages) > _SHOWN:
+        lines.append(f"  … and {len(packages) - _SHOWN} more packages: --json lists them")
+    return lines + [
+        f"  waived  {waiver['vid']} in {item['pin']}, by {waiver['owner']} until {waiver['expires_at']}"
+        for item in packages
+        for waiver in item.get("waived", ())
+    ]
+
+
+def _of_nobody(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a decision without its tenant, who does not exist."""
+    return {key: value for key, value in record.items() if key != "tenant"}
 
 
 def _somebody(tier: Tier, profile: Pin, now: datetime) -> Tenant:

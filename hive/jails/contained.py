@@ -157,15 +157,16 @@ class JailRoot:
         except MissingPathError:
             return False
 
-    def listing(self) -> tuple[Listed, ...]:
-        """Return everything below the root, sorted by path; links are listed and not followed.
+    def listing(self, below: str = "") -> tuple[Listed, ...]:
+        """Return everything below the root, or below a folder in it, sorted by path; links are not followed.
 
         Raises:
             UnsafePathError: more than MAX_ENTRIES entries, nested too deep, or a folder became a link.
-            HostError: cannot be read.
+            HostError: cannot be read; MissingPathError when ``below`` is not there.
         """
         found: list[Listed] = []
-        _list(self._root, "", _MAX_DEPTH, found)
+        with self._folder(below) as folder:
+            _list(folder, f"{below}/" if below else "", _MAX_DEPTH, found)
         return tuple(sorted(found))
 
     def remove_tree(self, path: str) -> None:

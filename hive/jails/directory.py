@@ -15,9 +15,9 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from hive.admission import PackageAdmission
 from hive.jails.contained import JailRoot
-from hive.packages.receipts import Counted, Placed, Receipt
+from hive.packages.admitted_bytes import AdmittedBytes, check_admitted
+from hive.packages.receipts import Placed, Receipt
 from hive.packages.unpack import check_package, unpack_package
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, temporary_name
 from repo_client.handles import Directory
@@ -93,10 +93,12 @@ class DirectoryHost:
             raise NotFoundError(f"no jail {tenant}", where=self.describe(tenant))
         return JailRoot.open(self._root_of(tenant))
 
-    def install_package(self, tenant: TenantId, admission: PackageAdmission, pieces: Counted) -> Placed:
+    def install_package(self, given: AdmittedBytes) -> Placed:
         """Unpack the package into the jail's folder; no script of it is run. See `JailHost.install_package`."""
+        check_admitted(given)
+        tenant = given.admission.tenant.tenant_id
         with self.open_root(tenant) as root:
-            return unpack_package(root, self.describe(tenant), admission, pieces)
+            return unpack_package(root, self.describe(tenant), given)
 
     def check_package(self, tenant: TenantId, receipt: Receipt) -> None:
         """Compare every file of the package with what was unpacked; see `JailHost.check_package`."""

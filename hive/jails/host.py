@@ -7,9 +7,9 @@ reached only through `JailRoot`.
 
 from typing import Protocol
 
-from hive.admission import PackageAdmission
 from hive.jails.contained import JailRoot
-from hive.packages.receipts import Counted, Placed, Receipt
+from hive.packages.admitted_bytes import AdmittedBytes
+from hive.packages.receipts import Placed, Receipt
 from signing.format.names import TenantId
 
 
@@ -47,12 +47,13 @@ class JailHost(Protocol):
             HostError: cannot be opened.
         """
 
-    def install_package(self, tenant: TenantId, admission: PackageAdmission, pieces: Counted) -> Placed:
-        """Install the package whose bytes are ``pieces``, which are taken to their end; all of it or nothing.
+    def install_package(self, given: AdmittedBytes) -> Placed:
+        """Install a package into the jail of the tenant for whom it was admitted; all of it or nothing.
 
-        Called by `hive.packages.install` only, which counts what is taken.
+        Called by `hive.packages.install` only. The bytes are taken to their end.
 
         Raises:
+            TypeError: nobody admitted it (`hive.packages.admitted_bytes.check_admitted`).
             RejectedError: it is not what it says, or does not go with what stands in the jail.
             HostError: cannot be installed.
         """

@@ -1,26 +1,33 @@
 """Bringing a profile's packages to this host, and admitting each of them: all, or an error.
 
-Looking at the repository (a session, which locks this host's memory of it) and fetching large files are apart: other
-births go on meanwhile. And what was looked at grows old while bytes arrive; whoever waited long looks again.
+look             what the profile pins, by the index of now (in a session, which locks this host's memory of it)
+bring            every one of them fetched, verified, and held open; large files take long, and no session waits
+admit_packages   … each of them, by the index of the newest look; again whenever there is a newer one
 """
 
 import contextlib
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from hive.admission import PackageAdmission, admit
 from hive.policy import POLICY
+from hive.refusals import about_listed
 from hive.tenants import Tenant
 from repo_client.client import RepoClient, Session
-from repo_client.packages import PackageStore, Progress, indexed
+from repo_client.packages import PackageStore, Progress
 from signing.errors import HostError
 from signing.evidence import VerifiedProfile, VerifiedRevocations
 from signing.format.pkg.names import Abi
 from signing.format.pkg.pins import PackagePins, check_complete
-from signing.package_evidence import VerifiedAdvisories, VerifiedPackageSet
+from signing.package_evidence import (
+    VerifiedAdvisories,
+    VerifiedPackage,
+    VerifiedPackageSet,
+    verify_package_again,
+)
 
 _SPARE_HANDLES: Final = 128
 
@@ -56,60 +63,63 @@ def look(session: Session, profile: VerifiedProfile, abi: Abi | None) -> PinnedS
     if pins is None:
         return None
     packages = session.packages(pins.repo)
-    by_sha256 = packages.index.by_sha256()
-    check_complete([by_sha256.get(item.sha256) or indexed(packages, item.sha256) for item in pins.items])
+    check_complete([packages.listed(item.sha256) for item in pins.items])
     return PinnedSet(pins=pins, packages=packages, advisories=session.advisories())
 
 
-def open_packages(
-    pinned: PinnedSet,
+@contextlib.contextmanager
+def bring(
+    pinned: PinnedSet | None, client: RepoClient, pantry: Pantry
+) -> Iterator[tuple[VerifiedPackage, ...]]:
+    """Yield every pinned package, open, in the profile's order; what is not in the store is fetched.
+
+    Each is held from the moment it is here: else another birth could make room of it for its own.
+
+    Raises:
+        DigestMismatchError, NotFoundError, TransportError, HostError: one cannot be had; none is left open.
+    """
+    with contextlib.ExitStack() as opened:
+        held = []
+        if pinned is not None:
+            _allow_handles(len(pinned.pins.items))
+            for item in pinned.pins.items:
+                with about_listed(item.sha256, pinned.packages):
+                    package = client.package(
+                        item.sha256, packages=pinned.packages, store=pantry.store, progress=pantry.progress
+                    )
+                opened.callback(package.close)
+                held.append(package)
+        yield tuple(held)
+
+
+def admit_packages(
+    held: Sequence[VerifiedPackage],
+    pinned: PinnedSet | None,
     tenant: Tenant,
-    client: RepoClient,
-    pantry: Pantry,
     *,
     profile: VerifiedProfile,
     revocations: VerifiedRevocations,
     clock: Callable[[], datetime],
 ) -> tuple[PackageAdmission, ...]:
-    """Return every pinned package, open and admitted, in the profile's order. The caller closes all of them.
+    """Return the admission of every package that is held, by the index of ``pinned``.
 
     Raises:
-        RejectedError, NotFoundError, TransportError, HostError: one cannot be admitted, or had; none is left open.
+        RejectedError, NotFoundError: one cannot be admitted, or not any more.
     """
-    _allow_handles(len(pinned.pins.items))
-    admissions = []
-    with contextlib.ExitStack() as opened:
-        for item in pinned.pins.items:
-            package = client.package(
-                item.sha256, packages=pinned.packages, store=pantry.store, progress=pantry.progress
-            )
-            opened.callback(package.close)
-            admissions.append(
-                admit(
-                    package,
-                    tenant=tenant,
-                    profile=profile,
-                    revocations=revocations,
-                    advisories=pinned.advisories,
-                    policy=POLICY,
-                    now=clock(),
-                )
-            )
-        opened.pop_all()
-    return tuple(admissions)
-
-
-def fetch_missing(pinned: PinnedSet, client: RepoClient, pantry: Pantry) -> None:
-    """Bring every pinned package into the store, one after the other, so that admitting them takes no long time.
-
-    Raises:
-        DigestMismatchError, NotFoundError, TransportError, HostError: one cannot be had.
-    """
-    for item in pinned.pins.items:
-        if not pantry.store.holds(item.sha256):
-            client.package(
-                item.sha256, packages=pinned.packages, store=pantry.store, progress=pantry.progress
-            ).close()
+    if pinned is None:
+        return ()
+    return tuple(
+        admit(
+            verify_package_again(package, packages=pinned.packages),
+            tenant=tenant,
+            profile=profile,
+            revocations=revocations,
+            advisories=pinned.advisories,
+            policy=POLICY,
+            now=clock(),
+        )
+        for package in held
+    )
 
 
 def _allow_handles(count: int) -> None:

@@ -1,14 +1,20 @@
 """Handing a package to a host. The function here takes a `PackageAdmission` and nothing less.
 
-What is handed over is what was verified: `VerifiedPackage.stream` hashes it again on its way and keeps the last piece
-back until the digest is right, and it is counted here once more, so that the receipt is about what was really given.
+index, file in the store   `hive.packages.bringing`     what the profile pins, fetched and verified
+→ VerifiedPackage          `signing.package_evidence`   the open file; every piece is compared as it comes out
+→ PackageAdmission         `hive.admission`             it may enter this tenant's jail, now
+→ AdmittedBytes            `hive.packages.admitted_bytes`
+→ the host                 `hive.packages.unpack` (a folder) or `hive.packages.stream` (a running jail)
+→ Receipt                  `hive.packages.receipts`     by this host's own count, never by what a jail answers
 """
 
 from datetime import datetime
 
 from hive.admission import PackageAdmission
 from hive.jails.host import JailHost
-from hive.packages.receipts import Counted, Receipt
+from hive.packages.admitted_bytes import AdmittedBytes
+from hive.packages.receipts import Receipt
+from hive.refusals import about_listed
 from signing.errors import HostError, WrongSubjectError
 from signing.format.names import TenantId
 
@@ -19,25 +25,27 @@ def install_package(
     """Install an admitted package into the tenant's jail.
 
     Raises:
+        TypeError: it is no admission.
         WrongSubjectError: it was admitted for another tenant.
-        DigestMismatchError: the file changed since it was verified; the jail did not get a whole package.
+        DigestMismatchError: the file changed since it was verified; the jail got nothing that was changed.
         RejectedError: the package is not what it says, or does not go with what stands in the jail.
         HostError: the host cannot do it.
     """
+    given = AdmittedBytes(admission)
     if admission.tenant.tenant_id != tenant_id:
         raise WrongSubjectError(f"{admission.pin} was admitted for {admission.tenant.tenant_id}")
     package, packages = admission.package.package, admission.package.packages
-    counted = Counted(admission.package.stream())
-    placed = host.install_package(tenant_id, admission, counted)
-    if (counted.sha256, counted.size) != (package.sha256, package.size):
+    with about_listed(package.sha256, packages):
+        placed = host.install_package(given)
+    if (given.sha256, given.size) != (package.sha256, package.size):
         raise HostError(
-            f"only {counted.size} of {package.size} bytes of {package.pin} were taken", hint="birth again"
+            f"only {given.size} of {package.size} bytes of {package.pin} were taken", hint="birth again"
         )
     return Receipt(
         tenant_id=tenant_id,
         pin=package.pin,
-        sha256=counted.sha256,
-        size=counted.size,
+        sha256=given.sha256,
+        size=given.size,
         repo=packages.repo,
         serial=packages.index.serial,
         placed=placed,

@@ -17,20 +17,23 @@ from typing import Final
 from hive.jails.contained import JailRoot
 from signing.errors import FormatError
 from signing.format.digest import Sha256
-from signing.format.pkg.index import RepoIndex
 from signing.format.pkg.names import PackageRepo
+from signing.package_evidence import VerifiedPackageSet
 
 PUBLIC_NAMES: Final = ("FreeBSD", "FreeBSD-kmods", "FreeBSD-ports", "FreeBSD-ports-kmods", "FreeBSD-base")
 NAME: Final = "clawdie"
 _ETC: Final = "usr/local/etc"
 REPOS: Final = f"{_ETC}/pkg/repos"
 FINGERPRINTS: Final = f"{_ETC}/pkg/fingerprints/{NAME}"
+_CONF, _PUBLIC_OFF, _OURS = f"{_ETC}/pkg.conf", f"{REPOS}/00-public-off.conf", f"{REPOS}/{NAME}.conf"
+# Nobody else's places: a package that brought one of these would decide where the tenant's upgrades come from.
+FILES: Final = (_CONF, _PUBLIC_OFF, _OURS)
 _MODE: Final = 0o644
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]/-]+", re.ASCII)
 
 
-def jail_files(index: RepoIndex, address: str) -> Mapping[str, bytes]:
-    """Return the files of a jail whose packages come from the repository of ``index``, by their paths below the root.
+def jail_files(packages: VerifiedPackageSet, address: str) -> Mapping[str, bytes]:
+    """Return the files of a jail whose packages come from this repository, by their paths below the root.
 
     ``address`` is that of the package server. A repository without fingerprints is not offered to the jail's pkg, which
     would take anything from it.
@@ -41,12 +44,13 @@ def jail_files(index: RepoIndex, address: str) -> Mapping[str, bytes]:
     if not _ADDRESS.fullmatch(address):
         raise FormatError("not a plain address", where="pkg_server")
     files = {
-        f"{_ETC}/pkg.conf": f'REPOS_DIR: [ "/{REPOS}/" ]\n',
-        f"{REPOS}/00-public-off.conf": "".join(f"{name}: {{ enabled: no }}\n" for name in PUBLIC_NAMES),
+        _CONF: f'REPOS_DIR: [ "/{REPOS}/" ]\n',
+        _PUBLIC_OFF: "".join(f"{name}: {{ enabled: no }}\n" for name in PUBLIC_NAMES),
     }
-    if index.fingerprints:
-        files[f"{REPOS}/{NAME}.conf"] = _repository(index.repo, address)
-        files |= _trusted(index.fingerprints)
+    fingerprints = packages.index.fingerprints
+    if fingerprints:
+        files[_OURS] = _repository(packages.repo, address)
+        files |= _trusted(fingerprints)
     return {path: text.encode() for path, text in sorted(files.items())}
 
 

@@ -1,41 +1,16 @@
 """Receipts: which bytes this host handed over, by its own count. What a jail answers is no evidence and not kept."""
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from signing.format.digest import Sha256, parse_sha256
+from signing.format.digest import Sha256
 from signing.format.moment import render_moment
 from signing.format.names import TenantId
 from signing.format.pkg.names import PackagePin, PackageRepo
 
 UNPACKED: Final = "unpacked"
 STREAMED: Final = "streamed"
-
-
-class Counted:
-    """Pieces that are counted and hashed while they are handed on."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        piece = next(self._pieces)
-        self._digest.update(piece)
-        self.size += len(piece)
-        return piece
-
-    @property
-    def sha256(self) -> Sha256:
-        """The digest of all that was handed on so far."""
-        return parse_sha256(self._digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

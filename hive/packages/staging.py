@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hive.jails.materialise import HOME, RECORDS
-from hive.packages.receipts import Counted
+from hive.packages.admitted_bytes import AdmittedBytes
+from hive.packages.jail_config import FILES, FINGERPRINTS
 from repo_client.handles import Directory
-from signing.errors import DigestMismatchError, FormatError, RejectedError, WrongSubjectError
+from signing.errors import FormatError, RejectedError, WrongSubjectError
 from signing.format.digest import Sha256
 from signing.format.pkg.archive import (
     Member,
@@ -33,7 +34,7 @@ from signing.format.pkg.tar import MemberKind
 _FILE_BITS: Final = 0o777
 _FOLDER_BITS: Final = 0o1777  # without its sticky bit, a folder like /tmp would be weaker than it is meant
 # What is ours in every jail: a package can neither be there nor put a link in the way to it.
-_OURS: Final = (HOME, RECORDS.rpartition("/")[0])
+_OURS: Final = (HOME, RECORDS.rpartition("/")[0], *FILES, FINGERPRINTS)
 _ROOT: Final = ("root", "wheel")
 _SHOWN: Final = 60
 
@@ -80,16 +81,12 @@ class _Source:
         return piece
 
 
-def stage(
-    folder: Directory, package: IndexedPackage, repo: PackageRepo, pieces: Counted, *, as_root: bool
-) -> Staged:
-    """Write the files of ``package`` into ``folder`` and return what they are to become.
+def stage(folder: Directory, given: AdmittedBytes, *, as_root: bool) -> Staged:
+    """Write the files of a package into ``folder`` and return what they are to become.
 
     Args:
         folder: empty, and nobody's but ours.
-        package: what the index says of it.
-        repo: the repository that it comes from.
-        pieces: its bytes; they are read to their end.
+        given: the package; it is read to its end.
         as_root: whether owners can be set.
 
     Raises:
@@ -98,16 +95,19 @@ def stage(
         PackageConflictError: it installs something where only this host does.
         HostError: cannot be written.
     """
-    where = str(package.pin)
-    with read_package(_Source(pieces), where=where) as reader:
+    evidence, where = given.admission.package, str(given.admission.pin)
+    source = _Source(given)
+    with read_package(source, where=where) as reader:
         staged = Staged(manifest=reader.manifest)
-        _check_subject(reader.manifest, package, repo)
+        _check_subject(reader.manifest, evidence.package, evidence.packages.repo)
         _stage_members(reader, folder, staged, where=where, as_root=as_root)
-    if next(pieces, b""):
+    if source.read(1):
         raise FormatError("something stands behind the package", where=where)
     for path, entry in staged.manifest.directories.items():
         relative = _relative(path, where, folder=True)
-        staged.folders.setdefault(relative, _mode(staged, relative, entry.perm, _FOLDER_BITS))
+        if relative not in staged.folders:
+            _owned(staged, entry.uname or _ROOT[0], entry.gname or _ROOT[1], as_root=as_root)
+            staged.folders[relative] = _mode(staged, relative, entry.perm, _FOLDER_BITS)
     _note_omitted(staged)
     return staged
 
@@ -141,6 +141,7 @@ def _stage_members(
             if entry is None:
                 raise FormatError("is not in the manifest", where=place)
             check_attributes(member, entry, where=place)
+            _owned(staged, member.uname, member.gname, as_root=as_root)
             staged.folders[path] = _mode(staged, path, member.mode, _FOLDER_BITS)
             continue
         entry = reader.manifest.files.get(member.name)
@@ -169,15 +170,14 @@ def _stage_file(
     hasher = Hasher(blake2s=entry.sum is not None and entry.sum.needs_blake2s)
     match member.kind:
         case MemberKind.SYMLINK:
+            _owned(staged, member.uname, member.gname, as_root=as_root)
             staged.links[path] = member.link
             hasher.update(member.link.encode())
         case MemberKind.HARDLINK:
             staged.files[path] = staged.files[member.link[1:]]
             return known[member.link]
         case _:
-            owned = (member.uname, member.gname) == _ROOT and as_root
-            if not owned:
-                staged.omitted.add(f"owner {member.uname}:{member.gname}")
+            owned = _owned(staged, member.uname, member.gname, as_root=as_root)
             place, size = str(len(staged.files)), 0
             mode = _mode(staged, path, member.mode, _FILE_BITS)
 
@@ -206,11 +206,19 @@ def _relative(name: str, where: str, *, folder: bool) -> str:
     return path
 
 
+def _owned(staged: Staged, uname: str, gname: str, *, as_root: bool) -> bool:
+    """Return whether this owner is what we can give; another one is noted as left out."""
+    owned = (uname, gname) == _ROOT and as_root
+    if not owned:
+        staged.omitted.add(f"owner {uname}:{gname}")
+    return owned
+
+
 def _mode(staged: Staged, path: str, mode: int | None, bits: int) -> int:
     if mode is None:
         return 0o755
     if mode & ~bits:
-        staged.omitted.add(f"mode {mode:04o} of {path}")
+        staged.omitted.add(f"mode {mode:04o} of {ascii(path)[1:-1]}")
     return mode & bits
 
 
@@ -220,13 +228,3 @@ def _note_omitted(staged: Staged) -> None:
     staged.omitted |= {f"script {ascii(name)[1:-1][:_SHOWN]}" for name in scripts}  # free text of the package
     staged.omitted |= {f"user {name}" for name in manifest.users}
     staged.omitted |= {f"group {name}" for name in manifest.groups}
-
-
-def check_digest(found: str, wanted: str, *, where: str) -> None:
-    """Return None when both are the same digest.
-
-    Raises:
-        DigestMismatchError: they are not.
-    """
-    if found != wanted:
-        raise DigestMismatchError("in the jail is not what was installed", where=where, hint="birth again")

@@ -5,16 +5,19 @@ import stat
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from repo_server.desk import Desk, LocalDesk
-from repo_server.repository import ANCHOR_NAME, Repository
 from signing.console import Console
 from signing.errors import KeyAccessError, UsageError
 from signing.format.names import HolderName, parse_holder_name
 from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key
+
+# A review of bare folders needs neither database nor desk.
+if TYPE_CHECKING:
+    from repo_server.desk import Desk
+    from repo_server.repository import Repository
 
 ONLINE: Final = HolderName("online")
 DEV_PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
@@ -27,7 +30,7 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = False) -> Repository:
+def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = False) -> "Repository":
     """Return the repository that the options name, and say so when its keys are throw-away keys.
 
     With ``to_sign``, it is opened under the trust anchor that the signer brings along.
@@ -36,6 +39,8 @@ def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = Fal
         UsageError: none is named, or a signer brings no anchor.
         NotFoundError: there is none. CouldNotVerifyError: its anchor is another one.
     """
+    from repo_server.repository import Repository
+
     folder = ctx.find_root().obj["repo"]
     if folder is None:
         raise UsageError("no repository named", hint="give --repo DIR or set SKILLREPO_REPO")
@@ -55,7 +60,7 @@ def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = Fal
     return repository
 
 
-def open_desk(ctx: click.Context, console: Console, *, to_sign: bool = False) -> Desk:
+def open_desk(ctx: click.Context, console: Console, *, to_sign: bool = False) -> "Desk":
     """Return the desk of the repository that the options name: a folder, or one behind https.
 
     Raises:
@@ -65,6 +70,8 @@ def open_desk(ctx: click.Context, console: Console, *, to_sign: bool = False) ->
         from repo_server.cli.remote import open_remote_desk
 
         return open_remote_desk(ctx, console)
+    from repo_server.desk import LocalDesk
+
     repository = open_repository(ctx, console, to_sign=to_sign)
     return LocalDesk(repository, lambda: open_online_signer(ctx, repository))
 
@@ -89,6 +96,8 @@ def _signers_anchor(ctx: click.Context, folder: Path) -> bytes | None:
     keys = options["keys"]
     if keys is None or Path(keys).resolve() == (folder / "keys").resolve():
         return None
+    from repo_server.repository import ANCHOR_NAME
+
     beside = Path(keys) / ANCHOR_NAME
     if not beside.exists():
         raise UsageError(
@@ -111,7 +120,7 @@ def read_anchor(path: Path) -> bytes:
         raise KeyAccessError(f"cannot read the trust anchor {path}: {error.strerror}") from error
 
 
-def open_signer(ctx: click.Context, repository: Repository, holder: str) -> SealedKeySigner:
+def open_signer(ctx: click.Context, repository: "Repository", holder: str) -> SealedKeySigner:
     """Return the signer of the key holder named ``holder``.
 
     Raises:
@@ -122,7 +131,7 @@ def open_signer(ctx: click.Context, repository: Repository, holder: str) -> Seal
     return load_signer(ctx, Path(folder) / f"{name}{KEY_SUFFIX}", dev=repository.config.dev)
 
 
-def open_online_signer(ctx: click.Context, repository: Repository) -> SealedKeySigner:
+def open_online_signer(ctx: click.Context, repository: "Repository") -> SealedKeySigner:
     """Return the signer of the online key, which stands beside the repository."""
     path = repository.keys / f"{ONLINE}{KEY_SUFFIX}"
     own_file = ctx.find_root().obj["online_passphrase_file"]
@@ -173,7 +182,7 @@ def passphrase_for(
     return str(answer)
 
 
-def acting_as(given: str | None, repository: Repository, kind: str) -> str:
+def acting_as(given: str | None, repository: "Repository", kind: str) -> str:
     """Return who acts: the one named by ``--as``, or the first throw-away key of that kind.
 
     Raises:

@@ -20,6 +20,8 @@ from repo_server.repository import Repository
 from signing.format.digest import Sha256
 from signing.format.manifest import Kind
 from signing.format.names import Pin
+from signing.format.pkg.names import PackageRepo
+from signing.keys import HeldKey
 
 
 class Desk(Protocol):
@@ -80,6 +82,16 @@ class Desk(Protocol):
             NotFoundError: there is none. ConflictError: it is published.
         """
 
+    def propose_builder(self, repo: PackageRepo, key: HeldKey) -> None:
+        """See to it that ``key`` is proposed as the builder of ``repo``, and the proposal is here.
+
+        Raises:
+            ConflictError: another change of ``targets`` waits. WrongSubjectError: another key is proposed.
+        """
+
+    def drop_builder(self, repo: PackageRepo) -> None:
+        """Give up the proposed appointment for ``repo`` and its signatures; none is fine."""
+
     def fetch_log(self) -> None:
         """See to it that the repository's log is here."""
 
@@ -134,6 +146,17 @@ class LocalDesk:
 
         with transaction(self.repository.engine) as session:
             drop_profile(session, pin, now=now)
+
+    def propose_builder(self, repo: PackageRepo, key: HeldKey) -> None:
+        """Nothing is left to do: whoever signs it proposes it."""
+
+    def drop_builder(self, repo: PackageRepo) -> None:
+        """See `Desk`."""
+        from repo_server.db.session import transaction  # noqa: PLC0415
+        from repo_server.publishing.builders import drop_builder  # noqa: PLC0415
+
+        with transaction(self.repository.engine) as session:
+            drop_builder(session, repo)
 
     def fetch_log(self) -> None:
         """Nothing is left to do."""

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from repo_server.db.models import CandidateRow, MetadataRow, ProfileRow, ProposalRow, ReleaseRow
+from repo_server.publishing.alone import left_behind
 from repo_server.publishing.ceremony import bin_names
 from repo_server.publishing.profiles import PUBLISHED
 from repo_server.publishing.state import current, current_files
@@ -47,13 +48,15 @@ def check_state(session: Session, *, anchor: bytes) -> dict[str, int]:
     """
     try:
         roles = _vouched_roles(session, anchor)
+        left = _left_behind(session, roles, anchor)
     except NotFoundError as error:
         raise CouldNotVerifyError(f"what the server shows is incomplete: {error}", hint=_DO_NOT) from error
     root = vouched_delegator(session, TARGETS, anchor=anchor)
     _check_online(session, root)
-    _check_columns(session, {**roles, ROOT: root})
+    _check_columns(session, {**roles, **left, ROOT: root})
     _check_releases(session, roles)
     _check_profiles(session, roles[PROFILES])
+    # Not of what was left behind: a key that was taken away, perhaps because it was stolen, sets no memory.
     return {role: signed.version for role, signed in {**roles, ROOT: root}.items()}
 
 
@@ -61,15 +64,34 @@ def _vouched_roles(session: Session, anchor: bytes) -> dict[str, Targets]:
     skills = vouched_targets(session, SKILLS, anchor=anchor)
     wanted = (TARGETS, PROFILES, REVOCATIONS, *bin_names(skills))
     roles = {role: vouched_targets(session, role, anchor=anchor) for role in wanted} | {SKILLS: skills}
-    delegations = roles[TARGETS].delegations
-    for role in (delegations.roles or {}) if delegations is not None else {}:
+    for role in _delegated(roles[TARGETS]):
+        if role in roles:
+            continue
         try:
-            roles.setdefault(role, vouched_targets(session, role, anchor=anchor))
+            roles[role] = vouched_targets(session, role, anchor=anchor)
         except NotFoundError:
             # Before the first build, or the first list, there is nothing; that it is gone again `seen` notices.
             if not signs_alone(role):
                 raise
+        except BadSignatureError:
+            if not signs_alone(role) or left_behind(session, role, anchor=anchor) is None:
+                raise
     return roles
+
+
+def _left_behind(session: Session, roles: Mapping[str, Targets], anchor: bytes) -> dict[str, Targets]:
+    """Return what builders left who were replaced: vouched for by nobody now, and in nobody's way."""
+    found = {
+        role: left_behind(session, role, anchor=anchor)
+        for role in _delegated(roles[TARGETS])
+        if role not in roles and signs_alone(role)
+    }
+    return {role: left for role, left in found.items() if left is not None}
+
+
+def _delegated(targets: Targets) -> tuple[str, ...]:
+    delegations = targets.delegations
+    return tuple((delegations.roles or {}) if delegations is not None else {})
 
 
 def _check_online(session: Session, root: Root | Targets) -> None:
@@ -101,10 +123,12 @@ def _check_columns(session: Session, roles: Mapping[str, Root | Targets]) -> Non
     """Check the columns that other code reads instead of the signed bytes beside them."""
     known = {*roles, SNAPSHOT, TIMESTAMP}
     for row in session.scalars(select(MetadataRow)):
-        # Every root of the chain was read; of each other role there is one row.
-        if row.role not in known or (
-            row.role in roles and row.role != ROOT and row.version != roles[row.role].version
-        ):
+        # Every root of the chain was read; of each other role there is one row, or all of them of targets.
+        if row.role == TARGETS:
+            shown = parse(row.content, Targets, where=TARGETS).signed.version
+        else:
+            shown = row.version if row.role == ROOT or row.role not in roles else roles[row.role].version
+        if row.role not in known or row.version != shown:
             raise FormatError(f"{row.role} is shown under another version than its own", where="state")
     if current(session, ROOT).version != roles[ROOT].version:
         raise FormatError("root is shown under another version than its own", where="state")

@@ -40,6 +40,8 @@ from signing.format.digest import Sha256, parse_sha256
 from signing.format.fields import Fields
 from signing.format.manifest import Kind
 from signing.format.names import Pin
+from signing.format.pkg.names import PackageRepo
+from signing.keys import HeldKey
 from signing.metadata import parse
 
 _JSON: Final = "application/json"
@@ -193,6 +195,20 @@ class RemoteDesk:
         """
         del now  # the server's clock counts
         self._client.ask("DELETE", f"/profiles/{pin.name}/{pin.version}")
+        self._mirror.refresh()
+
+    def propose_builder(self, repo: PackageRepo, key: HeldKey) -> None:
+        """Have the server propose ``key`` as the builder of ``repo``, and fetch the proposal; it is not believed.
+
+        Raises:
+            ConflictError: another change of ``targets`` waits. WrongSubjectError: another key is proposed.
+        """
+        self._post("/builders", {"repository": str(repo), "key": parse_json(key.render(), where="key")})
+        self._mirror.refresh()
+
+    def drop_builder(self, repo: PackageRepo) -> None:
+        """Give up the proposed appointment for ``repo`` on the server."""
+        self._client.ask("DELETE", f"/builders/{repo}")
         self._mirror.refresh()
 
     def publish(self, *, now: datetime) -> dict[str, Any]:

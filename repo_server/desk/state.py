@@ -5,7 +5,7 @@
 
 The document is the rows: each table under its name, each row with the names of its columns. Times are in seconds,
 bytes in base64, texts as they are. All candidates, releases and profiles; of proposals the open ones; of metadata
-every root and the newest of each other role. Blobs are fetched by their digests. The same state has the same
+every root and every ``targets`` (who built packages before whom), and the newest of each other role. Blobs are fetched by their digests. The same state has the same
 bytes, so its digest tells whether anything changed.
 
 Whoever reads it believes none of it: rows of wrong shape are refused here, lies in rows of the right shape by
@@ -43,7 +43,7 @@ from signing.format.finding import Finding
 from signing.format.manifest import Kind
 from signing.format.moment import parse_moment, render_moment
 from signing.format.names import parse_skill_name, parse_version
-from signing.roles import ROOT
+from signing.roles import ROOT, TARGETS
 
 SCHEMA: Final = "https://skills.clawdie.si/schema/desk-state/v1"
 MAX_STATE_BYTES: Final = 64 << 20
@@ -170,7 +170,7 @@ def _rows(session: Session, table: type[Base]) -> Iterable[Base]:
             .group_by(MetadataRow.role)
             .subquery()
         )
-        wanted = (MetadataRow.version == newest.c.version) | (MetadataRow.role == ROOT)
+        wanted = (MetadataRow.version == newest.c.version) | MetadataRow.role.in_([ROOT, TARGETS])
         statement = statement.join(newest, (MetadataRow.role == newest.c.role) & wanted)
     return session.scalars(statement)
 

@@ -4,14 +4,18 @@
     accept_build(repository, session, repo, metadata, online, now=…)
 
 The builder's key says what the repository holds; it does not say that it is consistent, newer, or here. So nothing of
-it is published before: the key is the one that the anchor's chain appoints, serial and time follow the last ones, every
-byte is here, pkg's own catalogue lists exactly these packages under signatures that the index names, and no version
-goes back unless somebody meant it and wrote why.
+it is published before
+
+1. the role's metadata is signed by the key that the anchor's chain appoints, and is the next one (`check_next`);
+2. the index follows the last one: number, date, what is kept and gone; no version goes back unless somebody meant it and
+   wrote why (`repo_server.pkgrepo.succession`), and a rollback brings back exactly what it says;
+3. nothing of it is revoked or under examination;
+4. every byte that it names is here;
+5. pkg's own catalogue lists exactly these packages, under signatures that the index names and none that is revoked.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from securesystemslib.signer import Signer
@@ -21,28 +25,28 @@ from tuf.api.metadata import TargetFile
 
 from repo_server.db import log
 from repo_server.db.models import PackageDigestRow, PackageSerialRow, TargetRow
-from repo_server.pkgrepo.fingerprints import FingerprintAnchors
+from repo_server.pkgrepo.against_index import check_catalogue
+from repo_server.pkgrepo.fingerprints import FingerprintAnchors, load_revoked
+from repo_server.pkgrepo.going_back import going_back
 from repo_server.pkgrepo.indexes import continued_index, published_index
-from repo_server.pkgrepo.verifying import check_catalogue
+from repo_server.pkgrepo.places import fingerprints_folder
+from repo_server.pkgrepo.serials import serial_index
+from repo_server.pkgrepo.succession import check_comes_back, check_follows
 from repo_server.publishing.alone import check_next
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.state import add_versions
 from repo_server.publishing.withdrawals import curators_of, published_list
 from repo_server.repository import Repository
-from signing.errors import ConflictError, NotFoundError, RollbackError, WrongSubjectError
+from signing.errors import NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256
-from signing.format.pkg.index import IndexedPackage, RepoIndex
-from signing.format.pkg.names import PackageName, PackageRepo
+from signing.format.pkg.index import IntentKind, RepoIndex
+from signing.format.pkg.names import PackageRepo
 from signing.format.pkg.sums import Digests, Hasher
-from signing.format.pkg.version import VersionKey, compare_versions
 from signing.format.withdrawal import Withdrawn
 from signing.withdrawals import refusal
 
-_CLOCK_SLACK: Final = timedelta(minutes=10)
-# pkg compares whole seconds, and the files of one catalogue are a second apart (reference/freebsd-pkg §1.3).
-MIN_STEP: Final = timedelta(seconds=3)
 _CHUNK: Final = 1 << 20
-_NAMED: Final = 5
+_LOGGED: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,27 +90,26 @@ def accept_build(
     Raises:
         NotFoundError: nobody is appointed for ``repo``, or bytes are missing.
         ThresholdError: not the builder's signature. ConflictError: another build was published meanwhile.
-        RollbackError: serial, time or a version goes back.
+        RollbackError: serial, time or a version goes back. RevokedError: a package, or a key for pkg's catalogue, is.
         VerificationError, FormatError: it is not what it says.
     """
     targets, target, signers = check_next(repository, session, repo.role, metadata, now=now)
     published = published_index(repository, session, repo)
-    digest = Sha256(target.hashes["sha256"])
     index = _load_index(repository, target)
     renewed = published is not None and index == published
+    back: list[str] = []
     if not renewed:
-        check_follows(index, continued_index(repository, session, repo), repo, now=now)
-        if published is None and index.kept:
+        previous = continued_index(repository, session, repo)
+        if previous is not None and published is None and index.kept:
             # A key may have been replaced because somebody else had it: what it left is not handed on unseen.
             raise WrongSubjectError("keeps what another builder left", where=repo.index_path)
+        check_follows(index, previous, repo, now=now)
+        back = [str(step) for step in going_back(previous, index.packages)] if previous is not None else []
+        if index.intent is not None and index.intent.kind is IntentKind.ROLLBACK:
+            check_comes_back(index, serial_index(repository, session, repo, index.intent.serial))
         _check_not_withdrawn(repository, session, index)
         _check_here(repository, index)
-        check_catalogue(
-            index,
-            repository.blobs.load,
-            FingerprintAnchors(trusted=frozenset(index.fingerprints), revoked=frozenset()),
-            digests=_digests(repository, session, index),
-        )
+        _check_catalogue(repository, session, index)
         _record(session, index, target, targets.version, signers, now=now)
     add_versions(session, [(repo.role, targets.version, metadata)], now=now)
     state = sign_state(session, online, now=now)
@@ -114,10 +117,12 @@ def accept_build(
     facts = {
         "repository": str(repo),
         "serial": index.serial,
-        "index_sha256": digest,
+        "index_sha256": target.hashes["sha256"],
         "packages": len(index.packages),
         "build": dict(index.build),
         "intent": index.intent.to_json() if index.intent is not None else None,
+        "went_back": len(back),
+        "first_back": back[:_LOGGED],
         "signed_by": list(signers),
         "snapshot": state.snapshot,
     }
@@ -125,75 +130,6 @@ def accept_build(
     return AcceptedBuild(
         index=index, role_version=targets.version, signed_by=signers, renewed=renewed, online=state
     )
-
-
-def serials(session: Session, repo: PackageRepo) -> list[PackageSerialRow]:
-    """Return the published serials of ``repo``, the newest first."""
-    statement = select(PackageSerialRow).where(PackageSerialRow.repo == str(repo))
-    return list(session.scalars(statement.order_by(PackageSerialRow.serial.desc())))
-
-
-def check_follows(index: RepoIndex, previous: RepoIndex | None, repo: PackageRepo, *, now: datetime) -> None:
-    """Return None when ``index`` may come after ``previous``.
-
-    Raises:
-        WrongSubjectError: it is about another repository, or keeps packages that were never published here.
-        ConflictError, RollbackError: serial, time or a version does not follow.
-    """
-    if index.repo != repo or (previous is not None and index.repository != previous.repository):
-        raise WrongSubjectError(f"is an index of {index.repository}, {index.repo}", where=repo.index_path)
-    following = 1 if previous is None else previous.serial + 1
-    if index.serial != following:
-        raise ConflictError(
-            f"serial {index.serial} is handed in, the next one is {following}",
-            hint="somebody published meanwhile: run the same command again",
-        )
-    if index.created > now + _CLOCK_SLACK:
-        raise RollbackError(
-            "was made in the future", where=repo.index_path, hint="check the build host's clock"
-        )
-    if previous is None:
-        if index.kept:
-            raise WrongSubjectError("keeps packages of builds that there never were", where=repo.index_path)
-        return
-    if index.created < previous.created + MIN_STEP:
-        # Clients ask "is there anything newer than …": a build that is not newer is never fetched.
-        raise RollbackError(
-            f"was made at {index.created}, serial {previous.serial} at {previous.created}",
-            where=repo.index_path,
-            hint="check the build host's clock",
-        )
-    # To the letter: under another name it would escape a revocation, and without its dependencies every check of them.
-    known = set(previous.all_packages())
-    if strange := [package for package in index.kept if package not in known]:
-        raise WrongSubjectError(f"keeps {strange[0].pin}, which serial {previous.serial} does not hold")
-    if index.intent is None and (back := going_back(previous.packages, index.packages)):
-        named = ", ".join(f"{name} {old} -> {new}" for name, old, new in back[:_NAMED])
-        raise RollbackError(
-            f"{len(back)} package(s) go back to an older version: {named}",
-            hint="build the newer ones; or, if it is meant: --allow-downgrade REASON, or pkg rollback",
-        )
-
-
-def going_back(
-    before: Iterable[IndexedPackage], after: Iterable[IndexedPackage]
-) -> list[tuple[PackageName, str, str]]:
-    """Return the packages whose newest version is older than it was: name, old version, new version."""
-    old, new = _newest(before), _newest(after)
-    return [
-        (name, old[name], version)
-        for name, version in sorted(new.items())
-        if name in old and compare_versions(version, old[name]) < 0
-    ]
-
-
-def _newest(packages: Iterable[IndexedPackage]) -> dict[PackageName, str]:
-    found: dict[PackageName, str] = {}
-    for package in packages:
-        known = found.get(package.name)
-        if known is None or VersionKey.of(known) < VersionKey.of(package.version):
-            found[package.name] = package.version
-    return found
 
 
 def _check_not_withdrawn(repository: Repository, session: Session, index: RepoIndex) -> None:
@@ -223,6 +159,14 @@ def _check_here(repository: Repository, index: RepoIndex) -> None:
             f"{len(missing)} file(s) are not here, first: {missing[0]}",
             hint="run skillrepo pkg publish again: it sends what is missing",
         )
+
+
+def _check_catalogue(repository: Repository, session: Session, index: RepoIndex) -> None:
+    """A key that clients were told to refuse signs nothing more: with it, they would refuse all that is served."""
+    revoked = load_revoked(fingerprints_folder(repository.pkg_root, index.repo))
+    anchors = FingerprintAnchors(trusted=frozenset(index.fingerprints), revoked=revoked)
+    digests = _digests(repository, session, index)
+    check_catalogue(index, repository.blobs.load, anchors, digests=digests)
 
 
 def _digests(repository: Repository, session: Session, index: RepoIndex) -> dict[Sha256, Digests]:

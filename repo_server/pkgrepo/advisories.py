@@ -52,14 +52,20 @@ class AdvisoriesChange:
         }
 
 
-def published_advisories(repository: Repository, session: Session) -> Advisories | None:
-    """Return the list that clients are given now; None before the first.
+def published_advisories(
+    repository: Repository, session: Session, *, holding_at: datetime | None = None
+) -> Advisories | None:
+    """Return the list that is published; None before the first, or when it does not hold at ``holding_at`` any more.
+
+    Without ``holding_at``, one past its end counts too: whoever brings a newer one compares the two.
 
     Raises:
         BadSignatureError, FormatError, NotFoundError: the database or the blobs are not what was signed.
     """
     targets = published_alone(repository, session, ADVISORIES)
     if targets is None or ADVISORIES_PATH not in targets.targets:
+        return None
+    if holding_at is not None and targets.is_expired(holding_at):
         return None
     digest = Sha256(targets.targets[ADVISORIES_PATH].hashes["sha256"])
     data = repository.blobs.load(digest)

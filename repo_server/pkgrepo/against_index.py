@@ -70,9 +70,10 @@ def check_listed(index: RepoIndex, entries: Iterable[CatalogueEntry]) -> None:
     Raises:
         WrongSubjectError: they do not.
     """
-    found, wanted = {_facts(entry) for entry in entries}, {_indexed(package) for package in index.packages}
-    if found != wanted:
-        paths = sorted({fact[3] for fact in found ^ wanted})
+    listed = [(entry.path, _facts(entry)) for entry in entries]
+    found, wanted = dict(listed), {package.path: _indexed(package) for package in index.packages}
+    if found != wanted or len(listed) != len(found):
+        paths = sorted(path for path in {*found, *wanted} if found.get(path) != wanted.get(path))
         shown = ", ".join(paths[:_SHOWN]) + (" …" if len(paths) > _SHOWN else "")
         raise WrongSubjectError(
             f"{len(paths)} package(s) are not listed alike by the catalogue and the index: {shown}",

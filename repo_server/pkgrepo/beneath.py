@@ -5,6 +5,7 @@ Poudriere removes and renames whole trees while others read them. What was opene
 
 import os
 import stat
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,22 +21,46 @@ def open_beneath(folder: int, path: str) -> int:
     Raises:
         NotFoundError: there is none. FormatError: a link, a device, or a way out of the folder. HostError: unreadable.
     """
-    names = path.split("/")
-    if not path or not {"", ".", ".."}.isdisjoint(names) or "\0" in path:
-        raise FormatError("not a plain path", where=ascii(path[:80]))
-    current = os.dup(folder)
+    *above, name = _names(path)
+    handle = _descended(folder, above, path)
     try:
-        for name in names[:-1]:
-            following = _open(name, _FOLDER, current, path)
-            os.close(current)
-            current = following
-        descriptor = _open(names[-1], _FILE, current, path)
+        descriptor = _open(name, _FILE, handle, path)
     finally:
-        os.close(current)
+        os.close(handle)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FormatError("is not a file", where=path)
     return descriptor
+
+
+def stat_beneath(folder: int, paths: Iterable[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield each of ``paths`` below ``folder`` with what the kernel says of it; none of the files is opened.
+
+    Each folder is opened once, so sorted paths are the quickest.
+
+    Raises:
+        NotFoundError, FormatError, HostError: see `open_beneath`.
+    """
+    current, handle = "", os.dup(folder)
+    try:
+        for path in paths:
+            names = _names(path)
+            above = path.removesuffix(names[-1])
+            if above != current:
+                following = _descended(folder, names[:-1], path)
+                os.close(handle)
+                current, handle = above, following
+            try:
+                status = os.stat(names[-1], dir_fd=handle, follow_symlinks=False)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"there is no file {path}") from error
+            except OSError as error:
+                raise HostError(f"cannot look at {path}: {error.strerror}") from error
+            if not stat.S_ISREG(status.st_mode):
+                raise FormatError("is not a file", where=path)
+            yield path, status
+    finally:
+        os.close(handle)
 
 
 def read_beneath(folder: int, path: str, *, max_bytes: int) -> bytes:
@@ -66,6 +91,27 @@ def open_folder(path: Path) -> int:
         raise NotFoundError(f"there is no folder {path}") from error
     except OSError as error:
         raise HostError(f"cannot open {path}: {error.strerror}") from error
+
+
+def _names(path: str) -> list[str]:
+    names = path.split("/")
+    if not {"", ".", ".."}.isdisjoint(names) or "\0" in path:
+        raise FormatError("not a plain path", where=ascii(path[:80]))
+    return names
+
+
+def _descended(folder: int, names: Sequence[str], path: str) -> int:
+    """Return a handle of the folder that ``names`` lead to."""
+    handle = os.dup(folder)
+    try:
+        for name in names:
+            following = _open(name, _FOLDER, handle, path)
+            os.close(handle)
+            handle = following
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _open(name: str, flags: int, folder: int, path: str) -> int:

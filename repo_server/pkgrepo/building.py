@@ -29,10 +29,12 @@ from repo_server.pkgrepo.facts import FactsCache, PackageFacts, Progress, collec
 from repo_server.pkgrepo.filelist import parse_files, parse_filesite
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors
 from repo_server.pkgrepo.gate import Gate, GatePolicy, check_build
+from repo_server.pkgrepo.going_back import gone_after
 from repo_server.pkgrepo.keys import PkgSigner
 from repo_server.pkgrepo.metaconf import FILES
 from repo_server.pkgrepo.poudriere import BuildSource
 from repo_server.pkgrepo.signing_command import bootstrap_signature
+from repo_server.pkgrepo.succession import MIN_STEP
 from repo_server.pkgrepo.writing import CatalogueFiles, write_catalogue
 from signing.errors import ConflictError, NotFoundError, RollbackError
 from signing.format.digest import Sha256, sha256_of
@@ -41,8 +43,6 @@ from signing.format.pkg.names import PackageRepo
 from signing.format.pkg.version import VersionKey
 from signing.format.pkg.vuxml import Advisories
 
-# Clients compare whole seconds, and the files of one catalogue are a second apart (reference/freebsd-pkg §1.3).
-STEP: Final = timedelta(seconds=3)
 # A clock that was set right by this much is no reason to stop; one that is further behind would date builds wrongly.
 _CLOCK_SLACK: Final = timedelta(minutes=10)
 _PKG: Final = "pkg"
@@ -161,7 +161,7 @@ def created_after(previous: RepoIndex | None, *, now: datetime) -> datetime:
             f"{previous.created:%Y-%m-%d %H:%M}",
             hint="set the clock; a build that is dated before the last one is fetched by nobody",
         )
-    return max(now, previous.created + STEP)
+    return max(now, previous.created + MIN_STEP)
 
 
 def make_index(
@@ -192,6 +192,7 @@ def make_index(
         kept=kept,
         fingerprints=catalogue.fingerprints,
         intent=allow_downgrade if gate.changes.downgraded else None,
+        gone=gone_after(previous, gate.packages),
     )
 
 

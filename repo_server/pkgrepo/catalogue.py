@@ -18,10 +18,12 @@ from typing import Any, Final, Literal, Self
 
 from repo_server.pkgrepo.signatures import MAX_SIGNATURES, Signature
 from signing.errors import FormatError
+from signing.format.collector import collector_paused
+from signing.format.fields import integer_of, list_of, object_of, placed
 from signing.format.pkg.compression import Compression, StreamLimits, open_decompressed
 from signing.format.pkg.index import MAX_DEPENDENCIES, MAX_PACKAGE_BYTES, MAX_PACKAGES
 from signing.format.pkg.json_text import read_json
-from signing.format.pkg.manifest import MAX_FLATSIZE, integer_of, list_of, object_of, parse_deps
+from signing.format.pkg.manifest import MAX_FLATSIZE, parse_deps
 from signing.format.pkg.names import (
     PackageName,
     PackagePin,
@@ -91,23 +93,30 @@ class CatalogueEntry:
             FormatError: not an entry that pkg writes.
         """
         raw = object_of(value, where)
-        path = parse_package_path(raw.get("path"), where=f"{where}.path")
+        try:
+            return cls._of(raw)
+        except FormatError as error:
+            raise placed(error, where) from error
+
+    @classmethod
+    def _of(cls, raw: dict[str, Any]) -> Self:
+        path = parse_package_path(raw.get("path"))
         if raw.get("repopath", path) != path:
-            raise FormatError("path and repopath differ", where=where)
-        deps = parse_deps(raw.get("deps", {}), where=f"{where}.deps")
+            raise FormatError("path and repopath differ")
+        deps = parse_deps(raw.get("deps", {}), where="deps")
         if len(deps) > MAX_DEPENDENCIES:
-            raise FormatError(f"more than {MAX_DEPENDENCIES} dependencies", where=where)
+            raise FormatError(f"more than {MAX_DEPENDENCIES} dependencies")
         arch = raw.get("arch", "")
         return cls(
-            name=parse_package_name(raw.get("name"), where=f"{where}.name"),
-            version=parse_package_version(raw.get("version"), where=f"{where}.version"),
-            origin=parse_origin(raw.get("origin"), where=f"{where}.origin"),
+            name=parse_package_name(raw.get("name"), where="name"),
+            version=parse_package_version(raw.get("version")),
+            origin=parse_origin(raw.get("origin")),
             path=path,
-            size=integer_of(raw.get("pkgsize"), f"{where}.pkgsize", MAX_PACKAGE_BYTES),
-            sum=Sum.parse(raw.get("sum"), where=f"{where}.sum"),
-            abi=parse_package_abi(raw.get("abi"), where=f"{where}.abi"),
+            size=integer_of(raw.get("pkgsize"), "pkgsize", MAX_PACKAGE_BYTES),
+            sum=Sum.parse(raw.get("sum")),
+            abi=parse_package_abi(raw.get("abi")),
             arch=arch if isinstance(arch, str) else "",
-            flatsize=integer_of(raw.get("flatsize", 0), f"{where}.flatsize", MAX_FLATSIZE),
+            flatsize=integer_of(raw.get("flatsize", 0), "flatsize", MAX_FLATSIZE),
             deps=deps,
             raw=raw,
         )
@@ -160,6 +169,7 @@ def read_catalogue(data: bytes, member: PayloadName) -> SignedPayload:
     )
 
 
+@collector_paused()
 def parse_data(payload: bytes) -> Catalogue:
     """Return the catalogue that ``data`` is.
 

@@ -1,41 +1,30 @@
-"""Certificates for pkg: the public half of a key as clients see it, and its fingerprint (reference/freebsd-pkg §3).
+"""Certificates for pkg: the public half of a key of ours as clients see it, and its fingerprint (reference/freebsd-pkg §3).
 
     rsa     PEM, "-----BEGIN PUBLIC KEY-----", newline at the end included
     ecdsa   $PKGSIGN:ecdsa$ and the DER SubjectPublicKeyInfo
     eddsa   $PKGSIGN:eddsa$ and pkg's own DER, see `repo_server.pkgrepo.wei25519`
 
-The fingerprint, which a client finds in its ``trusted/``, is the sha256 of the certificate without that header.
+The fingerprint, which a client finds in its ``trusted/``, is the sha256 of the certificate without that header. What can
+be a key at all, and what a signature of it is, stands in `repo_server.pkgrepo.public_keys`.
 """
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, final
 
-from signing.errors import FormatError, KeyAccessError
+from repo_server.pkgrepo.public_keys import (
+    MAX_KEY_BYTES,
+    KeyKind,
+    check_signature_by,
+    check_strength,
+    load_public_key,
+    split_header,
+)
+from signing.errors import BadSignatureError, FormatError, KeyAccessError
 from signing.format.digest import Sha256, sha256_of
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from repo_server.pkgrepo.public_keys import PublicKey
 
-    PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
-
-MIN_RSA_BITS: Final = 2048
-MAX_RSA_BITS: Final = 8192
-MAX_CERTIFICATE: Final = 32 << 10
-
-
-class KeyKind(StrEnum):
-    """The kinds of signature that pkg knows, by the names that it uses."""
-
-    RSA = "rsa"
-    ECDSA = "ecdsa"
-    EDDSA = "eddsa"
-
-    @property
-    def header(self) -> bytes:
-        """What stands before signatures and certificates of this kind in a catalogue."""
-        return b"" if self is KeyKind.RSA else f"$PKGSIGN:{self.value}$".encode()
+_PEM: Final = b"-----BEGIN PUBLIC KEY-----\n"
 
 
 @final
@@ -43,6 +32,12 @@ class Certificate:
     """The public half of a key, and how its signatures are checked."""
 
     def __init__(self, public: "PublicKey") -> None:
+        """Take ``public``.
+
+        Raises:
+            FormatError: it is so weak that it means nothing.
+        """
+        check_strength(public, where="key")
         self.public: Final = public
         self.kind, self.data = _certificate_of(public)
 
@@ -61,32 +56,27 @@ class Certificate:
         """Return the certificate in a file: RSA and ECDSA only, for these alone are kept outside our key files.
 
         Raises:
-            FormatError: something else, or RSA of fewer than 2048 or more than 8192 bits.
+            FormatError: something else, another spelling than pkg's, or a key that means nothing.
         """
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - curators need no cryptography
-        from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
-            load_der_public_key,
-            load_pem_public_key,
-        )
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - curators need no cryptography
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
 
-        if len(data) > MAX_CERTIFICATE:
-            raise FormatError("larger than a certificate is", where=where)
         try:
-            if data.startswith(KeyKind.ECDSA.header):
-                public = load_der_public_key(data.removeprefix(KeyKind.ECDSA.header))
+            kind, rest = split_header(data, where=where)
+            if kind is not KeyKind.RSA:
+                public: object = load_public_key(kind, rest, where=where)
             else:
-                public = load_pem_public_key(data)
-        except (ValueError, UnsupportedAlgorithm) as error:
+                public = load_pem_public_key(data) if len(data) <= MAX_KEY_BYTES else None
+        except (BadSignatureError, FormatError, ValueError) as error:
             raise FormatError(
                 "not a certificate for pkg (PEM, or $PKGSIGN:ecdsa$ and DER)", where=where
             ) from error
         if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise FormatError("not an RSA or ECDSA key", where=where)
         certificate = cls(public)
-        if isinstance(public, rsa.RSAPublicKey) and certificate.member != data:
+        if kind is certificate.kind and certificate.member != data:
             # Another spelling of the key is another fingerprint; the one that clients see is written by pkg.
-            raise FormatError("not the PEM of the key as pkg writes it", where=where)
+            raise FormatError("not the key as pkg writes it", where=where)
         return certificate
 
     def check(self, signature: bytes, digest: Sha256) -> None:
@@ -95,29 +85,29 @@ class Certificate:
         Raises:
             KeyAccessError: it is not; what signed it is broken, or holds another key.
         """
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-
         try:
-            _verify(self.public, signature, digest.encode())
-        except (InvalidSignature, ValueError) as error:
+            check_signature_by(self.public, signature, digest.encode(), where="signature")
+        except (BadSignatureError, FormatError) as error:
             raise KeyAccessError(
                 f"the {self.kind} key {self.fingerprint[:16]}… made a signature that does not verify; it is not used",
                 hint="whoever signs holds another key than the certificate names, or is damaged",
             ) from error
 
 
-def split_certificate(member: bytes) -> tuple[KeyKind, bytes]:
+def split_certificate(member: bytes, *, where: str = "certificate") -> tuple[KeyKind, bytes]:
     """Return the kind of a certificate member and the bytes that its fingerprint is made of.
 
     Raises:
-        FormatError: not a certificate in one of the three forms.
+        FormatError: not a certificate in one of the three forms, or a key that means nothing.
     """
-    for kind in (KeyKind.ECDSA, KeyKind.EDDSA):
-        if member.startswith(kind.header):
-            return kind, member.removeprefix(kind.header)
-    if not member.startswith(b"-----BEGIN PUBLIC KEY-----\n"):
-        raise FormatError("not a certificate for pkg", where="certificate")
-    return KeyKind.RSA, member
+    try:
+        kind, data = split_header(member, where=where)
+    except BadSignatureError as error:
+        raise FormatError("not a certificate for pkg", where=where) from error
+    if kind is KeyKind.RSA and not data.startswith(_PEM):
+        raise FormatError("not a certificate for pkg", where=where)
+    load_public_key(kind, data, where=where)
+    return kind, data
 
 
 def _certificate_of(public: "PublicKey") -> tuple[KeyKind, bytes]:
@@ -127,24 +117,7 @@ def _certificate_of(public: "PublicKey") -> tuple[KeyKind, bytes]:
     from repo_server.pkgrepo.wei25519 import wei25519_certificate  # noqa: PLC0415
 
     if isinstance(public, rsa.RSAPublicKey):
-        if not MIN_RSA_BITS <= public.key_size <= MAX_RSA_BITS:
-            raise FormatError(
-                f"RSA of {public.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are used", where="key"
-            )
         return KeyKind.RSA, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     if isinstance(public, ec.EllipticCurvePublicKey):
         return KeyKind.ECDSA, public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return KeyKind.EDDSA, wei25519_certificate(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
-
-
-def _verify(public: "PublicKey", signature: bytes, message: bytes) -> None:
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-
-    if isinstance(public, rsa.RSAPublicKey):
-        public.verify(signature, message, padding.PKCS1v15(), SHA256())
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        public.verify(signature, message, ec.ECDSA(SHA256()))
-    else:
-        first, second = utils.decode_dss_signature(signature)
-        public.verify(first.to_bytes(32, "big") + second.to_bytes(32, "big"), message)

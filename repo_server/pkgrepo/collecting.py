@@ -1,21 +1,25 @@
-"""Removing what no retained serial of a package repository needs: `skillrepo pkg gc` (edge).
+"""Removing what nobody needs any more: old serials of package repositories, and what was sent and never published (edge).
 
-Retained are the serial that is served, the newest ones, and all that are younger than some weeks; what a retained
+`skillrepo pkg gc`. Retained are the serial that is served, the newest ones, and all that are younger than some weeks; what a retained
 serial lists or keeps stays, with its bytes. Everything else of packages goes: folders of old serials, names by digest,
 and the blobs that old lists name and nothing else does. Blobs are shared with skills, candidates, reviews and profiles,
-so a blob goes only when no row of any other table holds its digest, in whatever column.
+so a blob goes only when no row of any other table holds its digest, in whatever column, nor any list that those name.
+
+Abandoned is a blob that nobody names at all and that was not stored again for a week: of an upload whose build never
+came, of an import that ended half-way. A publication that counts on such a blob, because the server said "it is here",
+waits for the transaction that removes it, does not find it, and is refused with what to do: run it again.
 
 Order: folders and names first, blobs, the old list itself, its row last. Killed in the middle, the rows still say what
 is garbage, and the next run ends it. Nothing that is served is touched, and whoever is just reading a removed file
 reads it to its end.
 """
 
-import contextlib
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -26,9 +30,10 @@ from sqlalchemy.orm import Session
 from repo_server.db import log
 from repo_server.db.models import Base, MetadataRow, PackageDigestRow, PackageSerialRow, TargetRow
 from repo_server.db.session import snapshot, transaction
-from repo_server.pkgrepo.places import BY_SHA256, NEW, OLD, SERIALS, served_serial
+from repo_server.pkgrepo.places import BY_SHA256, OLD, SERIALS, served_serial
 from repo_server.pkgrepo.serials import rows_of
 from repo_server.repository import Repository
+from repo_server.storage.durable import NEW
 from signing.errors import HostError, NotFoundError
 from signing.format.digest import Sha256
 from signing.format.names import TargetPath
@@ -38,6 +43,7 @@ from signing.roles import SNAPSHOT, TIMESTAMP, hashed_path, is_pkg
 
 RETAIN: Final = timedelta(days=30)
 RETAIN_AT_LEAST: Final = 5
+ABANDONED: Final = timedelta(days=7)  # uploads are continued for two days, and an import takes minutes
 _MAX_LIST: Final = 64 << 20
 _HEX: Final = re.compile(rb"[0-9a-f]{64}")
 # What tells of packages by themselves (their rows are judged here), and what only tells what happened once.
@@ -46,7 +52,10 @@ _OWN_TABLES: Final = frozenset({"package_serials", "package_digests", "log", "to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """What no retained serial needs. ``serials`` are rows; folders may be there without one."""
+    """What goes. ``serials`` are rows; folders may be there without one. ``abandoned`` nobody names, nor ever did.
+
+    ``unfinished`` are files that killed processes left half written.
+    """
 
     serials: tuple[tuple[PackageRepo, int], ...]
     folders: tuple[Path, ...]
@@ -54,11 +63,18 @@ class Garbage:
     blobs: tuple[tuple[Sha256, int], ...]
     indexes: tuple[tuple[Sha256, int], ...]
     targets: tuple[tuple[TargetPath, Sha256], ...]
+    abandoned: tuple[tuple[Sha256, int], ...] = ()
+    unfinished: tuple[Path, ...] = ()
+
+    @property
+    def all_blobs(self) -> tuple[tuple[Sha256, int], ...]:
+        """Every blob that goes, and its size."""
+        return (*self.blobs, *self.indexes, *self.abandoned)
 
     @property
     def bytes(self) -> int:
         """How many bytes the blobs take. Folders and names are links to them."""
-        return sum(size for _, size in (*self.blobs, *self.indexes))
+        return sum(size for _, size in self.all_blobs)
 
     def to_json(self) -> dict[str, Any]:
         """Return what goes, as ``--json`` answers it and the log keeps it."""
@@ -66,9 +82,13 @@ class Garbage:
             "serials": [{"repository": str(repo), "serial": serial} for repo, serial in self.serials],
             "folders": len(self.folders),
             "names": len(self.names),
-            "blobs": len(self.blobs) + len(self.indexes),
+            "blobs": len(self.all_blobs),
+            "abandoned": len(self.abandoned),
             "bytes": self.bytes,
         }
+
+
+NOTHING: Final = Garbage(serials=(), folders=(), names=(), blobs=(), indexes=(), targets=())
 
 
 def plan_collection(
@@ -79,7 +99,7 @@ def plan_collection(
     at_least: int = RETAIN_AT_LEAST,
     now: datetime,
 ) -> Garbage:
-    """Return what no retained serial needs.
+    """Return what nobody needs any more.
 
     Raises:
         NotFoundError, FormatError, DigestMismatchError: the list of a retained serial cannot be read, so nobody knows
@@ -88,22 +108,12 @@ def plan_collection(
     rows = rows_of(session)
     dropped = _dropped(rows, retain=retain, at_least=at_least, now=now)
     kept_rows = [row for row in rows if row not in dropped]
-    needed = _elsewhere(repository, session) if dropped else set()
-    by_name, known = set[Sha256](), set[Sha256]()
-    for row in kept_rows:
-        index = RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))
-        by_name.update(package.sha256 for package in index.all_packages())
-        needed.update(_digests_of(index), [Sha256(row.index_sha256)])
-    for row in dropped:
-        # Its list goes last: where it is gone, so is what only it names.
-        with contextlib.suppress(NotFoundError):
-            known.update(_digests_of(RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))))
-    needed |= by_name
-    sizes: dict[Sha256, int] = {}
+    by_name, needed = _needed(repository, session, kept_rows)
+    listed = _listed(repository, dropped) - needed
     lists = {Sha256(row.index_sha256) for row in dropped} - needed
-    for digest in (known - needed) | lists:
-        if (size := repository.package_blobs.size_of(digest)) is not None:
-            sizes[digest] = size
+    blobs, since = repository.package_blobs, now - ABANDONED
+    sizes = {digest: size for digest in listed | lists if (size := blobs.size_of(digest)) is not None}
+    abandoned = [item for item in blobs.untouched(since=since) if item[0] not in needed | sizes.keys()]
     return Garbage(
         serials=tuple((PackageRepo.parse(row.repo), row.serial) for row in dropped),
         folders=tuple(_folders(repository.pkg_root, kept_rows)),
@@ -115,6 +125,8 @@ def plan_collection(
             for row in dropped
             if row.index_sha256 in lists
         ),
+        abandoned=tuple(sorted(abandoned)),
+        unfinished=tuple(blobs.unfinished(since=since)),
     )
 
 
@@ -126,7 +138,7 @@ def collect(
     now: datetime,
     dry_run: bool = False,
 ) -> Garbage:
-    """Remove what no retained serial needs, and return it; with ``dry_run``, only return it.
+    """Remove what nobody needs any more, and return what went; with ``dry_run``, what would go.
 
     Raises:
         NotFoundError, FormatError, DigestMismatchError: see `plan_collection`; nothing was removed.
@@ -138,19 +150,19 @@ def collect(
             return plan_collection(repository, session, **options)
     with transaction(repository.engine) as session:
         begun = plan_collection(repository, session, **options)
-        if begun.serials:
+        if begun.serials or begun.abandoned:
             log.append(session, event="packages.collecting", facts=begun.to_json(), now=now)
     # Planned again in the transaction that does it: what was published in between is needed. Publishers wait.
     with transaction(repository.engine) as session:
         garbage = plan_collection(repository, session, **options)
         try:
-            _remove_files(repository, garbage)
+            garbage = _remove_files(repository, garbage, since=now - ABANDONED)
             _remove_rows(session, garbage)
         except OSError as error:
             raise HostError(
                 f"cannot remove {error.filename}: {error.strerror}", hint="run it again"
             ) from error
-        if garbage != Garbage(serials=(), folders=(), names=(), blobs=(), indexes=(), targets=()):
+        if garbage != NOTHING:
             log.append(session, event="packages.collected", facts=garbage.to_json(), now=now)
     return garbage
 
@@ -165,6 +177,27 @@ def _dropped(
         if rank >= max(1, at_least) and now - row.published_at > retain:
             dropped.append(row)
     return dropped
+
+
+def _needed(
+    repository: Repository, session: Session, rows: Iterable[PackageSerialRow]
+) -> tuple[set[Sha256], set[Sha256]]:
+    """Return the packages that the serials of ``rows`` vouch for, and every blob that anybody needs."""
+    by_name, needed = set[Sha256](), _elsewhere(repository, session)
+    for row in rows:
+        index = RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))
+        by_name.update(package.sha256 for package in index.all_packages())
+        needed.update(_digests_of(index), [Sha256(row.index_sha256)])
+    return by_name, needed
+
+
+def _listed(repository: Repository, rows: Iterable[PackageSerialRow]) -> set[Sha256]:
+    """Return what the serials of ``rows`` list; the list of each goes last: where it is gone, so is what only it names."""
+    found = set[Sha256]()
+    for row in rows:
+        with suppress(NotFoundError):
+            found.update(_digests_of(RepoIndex.parse(repository.blobs.load(Sha256(row.index_sha256)))))
+    return found
 
 
 def _digests_of(index: RepoIndex) -> Iterator[Sha256]:
@@ -243,26 +276,30 @@ def _names(folder: Path, needed: set[Sha256]) -> Iterator[Path]:
                 yield path
 
 
-def _remove_files(repository: Repository, garbage: Garbage) -> None:
+def _remove_files(repository: Repository, garbage: Garbage, *, since: datetime) -> Garbage:
+    """Remove the files, and return ``garbage`` without what somebody stored again just now."""
     for folder in garbage.folders:
         gone = folder if folder.name.startswith(OLD) else folder.with_name(f"{OLD}{folder.name}")
         if gone != folder:
             shutil.rmtree(gone, ignore_errors=True)  # of a run that was killed
             folder.rename(gone)  # at once: nobody finds half of it
         shutil.rmtree(gone)
-    for name in garbage.names:
+    for name in (*garbage.names, *garbage.unfinished):
         name.unlink(missing_ok=True)
+    blobs = repository.package_blobs
     for digest, _ in garbage.blobs:
-        repository.package_blobs.remove(digest)
+        blobs.remove(digest)
+    abandoned = [item for item in garbage.abandoned if blobs.remove_untouched(item[0], since=since)]
     for path, digest in garbage.targets:
         (repository.skills_root / "targets" / hashed_path(path, digest)).unlink(missing_ok=True)
     os.sync()  # the lists are what tells what is garbage: they go when the rest is gone for good
     for digest, _ in garbage.indexes:
-        repository.package_blobs.remove(digest)
+        blobs.remove(digest)
+    return replace(garbage, abandoned=tuple(abandoned))
 
 
 def _remove_rows(session: Session, garbage: Garbage) -> None:
-    for digest, _ in garbage.blobs:
+    for digest, _ in (*garbage.blobs, *garbage.abandoned):
         session.execute(delete(PackageDigestRow).where(PackageDigestRow.sha256 == digest))
     for path, digest in garbage.targets:
         session.execute(delete(TargetRow).where(TargetRow.path == path, TargetRow.sha256 == digest))

@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from repo_server.pkgrepo.beneath import open_beneath
+from repo_server.pkgrepo.beneath import open_beneath, stat_beneath
 from repo_server.storage.durable import write_durably
 from signing.errors import ConflictError, FormatError, HostError
+from signing.format.collector import collector_paused
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.pkg.archive import read_package
 from signing.format.pkg.index import MAX_PACKAGE_BYTES
@@ -62,6 +63,7 @@ class FactsCache:
         self._used: dict[Identity, PackageFacts] = {}
 
     @classmethod
+    @collector_paused()
     def load(cls, path: Path) -> "FactsCache":
         """Return what the file ``path`` remembers: nothing, when it is not a whole cache of ours."""
         try:
@@ -118,17 +120,10 @@ def collect_facts(
     """
     wanted = sorted(set(paths))
     found: dict[str, PackageFacts] = {}
-    unread: list[str] = []
-    for path in wanted:
-        descriptor = open_beneath(folder, path)
-        try:
-            facts = cache.find(_identity(os.fstat(descriptor)))
-        finally:
-            os.close(descriptor)
-        if facts is None:
-            unread.append(path)
-        else:
+    for path, status in stat_beneath(folder, wanted):
+        if (facts := cache.find(_identity(status))) is not None:
             found[path] = facts
+    unread = [path for path in wanted if path not in found]
     done = len(found)
     with ThreadPoolExecutor(max_workers=max(1, min(threads, _MAX_THREADS))) as pool:
         try:
@@ -219,7 +214,7 @@ def _parse(data: bytes) -> dict[Identity, PackageFacts]:
     lines = head.split(b"\n")
     if json.loads(lines[0]) != {"schema": SCHEMA} or len(lines) > MAX_ENTRIES + 1:
         raise FormatError("of another kind", where="facts")
-    return dict(_entry(json.loads(line)) for line in lines[1:])
+    return dict(map(_entry, json.loads(b"[%b]" % b",".join(lines[1:]))))
 
 
 def _entry(value: Any) -> tuple[Identity, PackageFacts]:

@@ -21,8 +21,9 @@ from types import MappingProxyType
 from typing import Final
 
 from signing.errors import FormatError
+from signing.format.fields import list_of, object_of
 from signing.format.pkg.json_text import read_json
-from signing.format.pkg.manifest import list_of, object_of, parse_payload_path
+from signing.format.pkg.manifest import parse_payload_path
 from signing.format.pkg.names import PackagePin, parse_package_name, parse_package_version
 
 FileList = Mapping[PackagePin, tuple[str, ...]]

@@ -6,8 +6,12 @@
 A fingerprint is the SHA-256 of a certificate, which for pkg is only a public key: the bytes as they stand beside a
 signature, without the ``$PKGSIGN:…$`` before them; of PEM, the whole text with its last line end. The names of the
 files say nothing.
+
+Nothing is passed over: a file that cannot be read may be a revocation. No link is followed, since one that leads nowhere
+would read as "nothing is revoked"; and what anybody on the machine may write is no anchor.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -16,15 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from repo_server.pkgrepo.public_keys import without_header
 from repo_server.pkgrepo.ucl import parse_ucl
-from repo_server.storage.durable import make_folder_durably, sync_folder, write_durably
-from signing.errors import FormatError, HostError, NotFoundError
+from repo_server.storage.durable import NEW, make_folder_durably, sync_folder, write_durably
+from signing.errors import CouldNotVerifyError, FormatError, HostError, NotFoundError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 
 MAX_FINGERPRINTS: Final = 1_000
 _MAX_FILE: Final = 1 << 16
-_HEADER: Final = b"$PKGSIGN:"
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_SHORT: Final = 16
+_ROOT: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER: Final = _ROOT | os.O_NOFOLLOW
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -38,9 +44,7 @@ class FingerprintAnchors:
 
 def fingerprint_of(certificate: bytes) -> Sha256:
     """Return the fingerprint of ``certificate``, with or without its header."""
-    if certificate.startswith(_HEADER):
-        certificate = certificate[len(_HEADER) :].partition(b"$")[2]
-    return sha256_of(certificate)
+    return sha256_of(without_header(certificate))
 
 
 def load_anchors(folder: Path) -> FingerprintAnchors:
@@ -48,8 +52,8 @@ def load_anchors(folder: Path) -> FingerprintAnchors:
 
     Raises:
         NotFoundError: there is no such folder, or no ``trusted`` in it.
-        FormatError: a file in it is none of this form; nothing is passed over, a revocation could be among it.
-        HostError: it cannot be read.
+        FormatError: a file in it is none of this form, or a link.
+        CouldNotVerifyError: anybody may write to it. HostError: it cannot be read.
     """
     with _opened(folder) as root:
         trusted, revoked = _load(root, folder, "trusted"), _load(root, folder, "revoked")
@@ -58,6 +62,19 @@ def load_anchors(folder: Path) -> FingerprintAnchors:
     return FingerprintAnchors(
         trusted=frozenset(trusted.values()), revoked=frozenset((revoked or {}).values())
     )
+
+
+def load_revoked(folder: Path) -> frozenset[Sha256]:
+    """Return what is revoked in ``folder``: nothing, where there is none; there need be no ``trusted`` in it.
+
+    Raises:
+        FormatError, CouldNotVerifyError, HostError: see `load_anchors`.
+    """
+    try:
+        with _opened(folder) as root:
+            return frozenset((_load(root, folder, "revoked") or {}).values())
+    except NotFoundError:
+        return frozenset()
 
 
 def write_anchors(folder: Path, anchors: FingerprintAnchors) -> None:
@@ -75,7 +92,12 @@ def write_anchors(folder: Path, anchors: FingerprintAnchors) -> None:
             with _opened(folder) as root:
                 found = _load(root, folder, name) or {}
             for digest in sorted(wanted - set(found.values())):
-                write_durably(folder / name / digest[:16], render_fingerprint(digest))
+                # The whole digest where the short name is another's: else revoking one key would forget another.
+                file = digest[:_SHORT] if digest[:_SHORT] not in found else digest
+                if file in found:
+                    raise FormatError("holds another fingerprint", where=str(folder / name / file))
+                write_durably(folder / name / file, render_fingerprint(digest))
+                found[file] = digest
             for file, digest in found.items():
                 if digest not in wanted:
                     (folder / name / file).unlink()
@@ -104,7 +126,7 @@ def parse_fingerprint(data: bytes, *, where: str = "fingerprint") -> Sha256:
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
     try:
-        handle = os.open(folder, _FOLDER)
+        handle = os.open(folder, _ROOT)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no folder {folder}", where="fingerprints") from error
     except OSError as error:
@@ -122,8 +144,11 @@ def _load(root: int, folder: Path, name: str) -> dict[str, Sha256] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}:  # EMLINK: a link, for FreeBSD
+            raise FormatError("is not a folder", where=str(folder / name)) from error
         raise HostError(f"cannot open {folder / name}: {error.strerror}", where="fingerprints") from error
     try:
+        _check_own(os.fstat(handle), str(folder / name))
         with os.scandir(handle) as entries:
             names = sorted(entry.name for entry, _ in zip(entries, range(MAX_FINGERPRINTS + 1), strict=False))
         if len(names) > MAX_FINGERPRINTS:
@@ -137,17 +162,29 @@ def _load(root: int, folder: Path, name: str) -> dict[str, Sha256] | None:
         file: parse_fingerprint(text, where=str(folder / name / file))
         for file, text in texts.items()
         # An empty file keeps a folder in git; the others are what a killed `write_anchors` left.
-        if text and not file.startswith(".new-")
+        if text and not file.startswith(NEW)
     }
 
 
 def _read(handle: int, name: str, *, where: str) -> bytes:
-    descriptor = os.open(name, _FILE, dir_fd=handle)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=handle)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EMLINK}:
+            raise FormatError("is a link", where=where) from error
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise FormatError("is not a file", where=where)
     with os.fdopen(descriptor, "rb") as stream:
+        _check_own(status, where)
         data = stream.read(_MAX_FILE + 1)
     if len(data) > _MAX_FILE:
         raise FormatError(f"larger than {_MAX_FILE} bytes", where=where)
     return data
+
+
+def _check_own(status: os.stat_result, where: str) -> None:
+    if status.st_mode & stat.S_IWOTH:
+        raise CouldNotVerifyError("anybody may write to it", where=where, hint=f"chmod o-w {where}")

@@ -3,7 +3,7 @@
     every package      its file has the size and the sum of the catalogue, and says of itself what the catalogue says
                        it is for this ABI
     all together       nothing is asked for that is not there; there is at least one
-    against last time  no name's newest version goes back, unless somebody means it and says why
+    against last time  nothing goes back, also not after a serial without it, unless somebody means it and says why
     vulnerabilities    known ones are reported; refused, if that is asked for, unless somebody answers for them until a date
 
 Reported and not refused: packages that are gone, and packages built again under the same version (a rebuild is other
@@ -11,7 +11,7 @@ bytes; whoever pinned the old ones still gets them for the grace period). The se
 of this: it checks bytes and signatures again. The gate is there so that a bad build is named on the host that made it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from repo_server.pkgrepo.catalogue import CatalogueEntry
 from repo_server.pkgrepo.facts import PackageFacts
+from repo_server.pkgrepo.going_back import going_back, newest_versions
 from repo_server.pkgrepo.verdict import MAX_PROBLEMS, Problem, Severity
 from signing.errors import (
     CouldNotVerifyError,
@@ -30,13 +31,14 @@ from signing.errors import (
     SkillRepoError,
     WrongSubjectError,
 )
+from signing.format.collector import collector_paused
 from signing.format.pkg.closure import open_dependencies
 from signing.format.pkg.index import IndexedPackage, Intent, IntentKind, RepoIndex, fits
 from signing.format.pkg.json_text import read_json
 from signing.format.pkg.manifest import MAX_MANIFEST_BYTES
-from signing.format.pkg.names import PackageName, PackageRepo
+from signing.format.pkg.names import PackageRepo
 from signing.format.pkg.pins import VulnerabilityWaiver
-from signing.format.pkg.version import VersionKey
+from signing.format.pkg.version import compare_versions
 from signing.format.pkg.vuxml import Advisories, Advisory
 
 _OF_CATALOGUE: Final = frozenset({"sum", "path", "repopath", "pkgsize"})
@@ -131,6 +133,7 @@ class _Found:
             problems.append(Problem.of(error, where=where, severity=severity))
 
 
+@collector_paused()
 def check_build(
     entries: Sequence[CatalogueEntry],
     facts: Mapping[str, PackageFacts],
@@ -201,7 +204,7 @@ def _check_manifest(entry: CatalogueEntry, facts: PackageFacts) -> None:
     if not isinstance(manifest, dict):
         raise FormatError("its manifest is not an object", where=entry.path)
     listed = {key: value for key, value in entry.raw.items() if key not in _OF_CATALOGUE}
-    for key in sorted({*listed, *manifest}):
+    for key in sorted({*listed, *manifest}) if listed != manifest else ():
         if (key in manifest or key not in _ONLY_IN_FULL) and listed.get(key) != manifest.get(key):
             raise DigestMismatchError(
                 f"its own manifest and the catalogue differ in {key[:40]!a}",
@@ -224,28 +227,21 @@ def _check_closed(
         )
 
 
-def _newest(packages: Iterable[IndexedPackage]) -> dict[PackageName, IndexedPackage]:
-    newest: dict[PackageName, IndexedPackage] = {}
-    for package in packages:
-        known = newest.get(package.name)
-        if known is None or VersionKey.of(package.version) > VersionKey.of(known.version):
-            newest[package.name] = package
-    return newest
-
-
 def _changes(packages: Sequence[IndexedPackage], previous: RepoIndex | None) -> Changes:
     if previous is None:
         return Changes(new=tuple(sorted({package.name for package in packages})))
-    before, after = _newest(previous.packages), _newest(packages)
-    both = sorted(before.keys() & after.keys())
+    before, after = newest_versions(previous.packages), newest_versions(packages)
+    moved = [name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]]
     known = {package.pin: package.sha256 for package in previous.packages}
-    moved = [(name, VersionKey.of(before[name].version), VersionKey.of(after[name].version)) for name in both]
-    shown = {name: f"{before[name].pin} -> {after[name].version}" for name in both}
     return Changes(
         new=tuple(sorted(after.keys() - before.keys())),
         gone=tuple(sorted(before.keys() - after.keys())),
-        upgraded=tuple(shown[name] for name, old, new in moved if new > old),
-        downgraded=tuple(shown[name] for name, old, new in moved if new < old),
+        upgraded=tuple(
+            f"{name}-{before[name]} -> {after[name]}"
+            for name in moved
+            if compare_versions(before[name], after[name]) < 0
+        ),
+        downgraded=tuple(str(step) for step in going_back(previous, packages)),
         rebuilt=tuple(
             str(package.pin)
             for package in packages
@@ -259,7 +255,7 @@ def _check_changes(changes: Changes, allowed: Intent | None, found: _Found) -> N
     for change in changes.downgraded:
         found.add(
             RollbackError(
-                "is older than what is published" + (f" ({allowed.reason})" if allowed and meant else ""),
+                "is older than what was published" + (f" ({allowed.reason})" if allowed and meant else ""),
                 hint="is this an old build? If it is meant: --allow-downgrade REASON",
             ),
             where=change,

@@ -6,7 +6,7 @@ from tuf.api.metadata import Targets
 from repo_server.publishing.alone import continued_alone, published_alone
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
-from signing.errors import NotFoundError
+from signing.errors import NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256
 from signing.format.pkg.index import RepoIndex
 from signing.format.pkg.names import PackageRepo
@@ -29,6 +29,7 @@ def published_index(repository: Repository, session: Session, repo: PackageRepo)
 
     Raises:
         BadSignatureError, FormatError, NotFoundError: the database or the blobs are not what was signed.
+        WrongSubjectError: what was signed is about another repository.
     """
     return _index(repository, published_alone(repository, session, repo.role), repo)
 
@@ -48,4 +49,7 @@ def _index(repository: Repository, targets: Targets | None, repo: PackageRepo) -
     target = targets.targets.get(repo.index_path)
     if target is None:
         raise NotFoundError(f"{repo.role} names no index", hint="restore the repository from a backup")
-    return RepoIndex.parse(repository.blobs.load(Sha256(target.hashes["sha256"])))
+    index = RepoIndex.parse(repository.blobs.load(Sha256(target.hashes["sha256"])))
+    if index.repo != repo:
+        raise WrongSubjectError(f"is an index of {index.repo}", where=repo.index_path)
+    return index

@@ -6,8 +6,9 @@ accepting a build does not read everything once more.
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from repo_server.db.models import PackageDigestRow
@@ -16,6 +17,7 @@ from signing.format.digest import Sha256
 from signing.format.pkg.sums import Hasher
 
 _PIECE: Final = 1 << 20
+_AT_ONCE: Final = 500
 
 
 def hashed(stream: BinaryIO | io.RawIOBase, hasher: Hasher) -> Iterator[bytes]:
@@ -39,5 +41,17 @@ def digest_row(digest: Sha256, size: int, hasher: Hasher) -> PackageDigestRow:
 
 def record_digests(session: Session, rows: Sequence[PackageDigestRow]) -> None:
     """Keep what files hashed to; call it when they are here, compared with their sha256."""
-    for row in rows:
-        session.merge(row)
+    left = {row.sha256: row for row in rows}
+    named = sorted(left)
+    for start in range(0, len(named), _AT_ONCE):
+        digests = named[start : start + _AT_ONCE]
+        for known in session.scalars(select(PackageDigestRow).where(PackageDigestRow.sha256.in_(digests))):
+            row = left.pop(known.sha256)
+            known.blake2b, known.size = row.blake2b, row.size
+    if left:
+        # Not as objects of the session: 35,000 of them cost it a minute.
+        session.execute(insert(PackageDigestRow), [_values(row) for row in left.values()])
+
+
+def _values(row: PackageDigestRow) -> dict[str, Any]:
+    return {"sha256": row.sha256, "blake2b": row.blake2b, "size": row.size}

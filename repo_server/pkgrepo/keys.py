@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
-from repo_server.pkgrepo.certificates import MAX_CERTIFICATE, Certificate, KeyKind
+from repo_server.pkgrepo.certificates import Certificate
 from repo_server.pkgrepo.der import OBJECT, OCTETS, SEQUENCE, der, der_integer
+from repo_server.pkgrepo.public_keys import MAX_KEY_BYTES, KeyKind
 from repo_server.storage.durable import make_folder_durably, sync_folder
 from signing.errors import ConflictError, FormatError, HostError, KeyAccessError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
@@ -223,15 +224,18 @@ def load_certificate(path: Path) -> bytes:
     """Return the certificate member in the file ``path``, as `new_key` wrote it.
 
     Raises:
-        KeyAccessError: it cannot be read.
+        KeyAccessError: it cannot be read, or anybody may write it: it says which key elsewhere is believed.
         FormatError: it is empty, or larger than a certificate is.
     """
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_CERTIFICATE + 1)
+            others_write = os.fstat(stream.fileno()).st_mode & stat.S_IWOTH
+            data = stream.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         raise KeyAccessError(f"cannot read the certificate {path}: {error.strerror}") from error
-    if not data or len(data) > MAX_CERTIFICATE:
+    if others_write:
+        raise KeyAccessError(f"{path.name}: anybody may write to it", hint=f"chmod o-w {path.name}")
+    if not data or len(data) > MAX_KEY_BYTES:
         raise FormatError("not a certificate", where=path.name)
     return data
 

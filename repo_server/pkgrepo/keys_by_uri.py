@@ -13,8 +13,9 @@ from typing import Final, final
 from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import Signer, SSlibKey
 
-from repo_server.pkgrepo.certificates import Certificate, KeyKind
+from repo_server.pkgrepo.certificates import Certificate
 from repo_server.pkgrepo.keys import VerifiedSigner
+from repo_server.pkgrepo.public_keys import KeyKind
 from signing.errors import KeyAccessError, UsageError
 
 SCHEMES: Final = ("awskms", "azurekms", "gcpkms", "hsm")

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 from securesystemslib.signer import Signer
 from sqlalchemy.orm import Session
-from tuf.api.metadata import Targets
 
-from repo_server.db.models import PackageDigestRow, PackageSerialRow
+from repo_server.db.models import PackageDigestRow
 from repo_server.db.session import snapshot, transaction
 from repo_server.pkgrepo.accepting import accept_build
 from repo_server.pkgrepo.advisories import published_advisories
 from repo_server.pkgrepo.indexes import continued_index, published_index
 from repo_server.pkgrepo.intake import digest_row, hashed, record_digests
-from repo_server.pkgrepo.serials import earlier
+from repo_server.pkgrepo.serials import earlier, serial_index
 from repo_server.pkgrepo.served import ServedSite, check_served
 from repo_server.pkgrepo.submitting import Blob, Standing, Tell, appointed_in
 from repo_server.publishing.alone import continued_alone, published_alone
@@ -49,18 +48,17 @@ class LocalPackageDesk:
 
     def standing(self, repo: PackageRepo, *, since: datetime, now: datetime) -> Standing:
         """See `PackageDesk`."""
-        del now
         with snapshot(self.repository.engine) as session:
             top = vouched_targets(session, TARGETS, anchor=self.repository.anchor)
             targets = published_alone(self.repository, session, repo.role)
             history = tuple(earlier(self.repository, session, repo, since=since))
-            index = self._index(session, repo, targets, history)
+            index = published_index(self.repository, session, repo)
             left = continued_alone(self.repository, session, repo.role) if targets is None else None
             if left is not None:
                 targets, index = left, continued_index(self.repository, session, repo)
             advisories = None
             with suppress(NotFoundError):
-                advisories = published_advisories(self.repository, session)
+                advisories = published_advisories(self.repository, session, holding_at=now)
         known = history or ((index,) if index is not None and left is None else ())
         return Standing(
             appointed=appointed_in(top, repo),
@@ -71,17 +69,11 @@ class LocalPackageDesk:
             replaced=left is not None,
         )
 
-    def _index(
-        self, session: Session, repo: PackageRepo, targets: Targets | None, history: tuple[RepoIndex, ...]
-    ) -> RepoIndex | None:
-        """Return what is published; several MB, so not read once more when it is the newest of ``history``."""
-        target = targets.targets.get(repo.index_path) if targets is not None else None
-        row = session.get(PackageSerialRow, (str(repo), history[0].serial)) if history else None
-        if target is not None and row is not None and target.hashes == {"sha256": row.index_sha256}:
-            with suppress(NotFoundError):
-                if self.repository.blobs.load(Sha256(row.index_sha256)) == history[0].render():
-                    return history[0]
-        return published_index(self.repository, session, repo)
+    def serial(self, repo: PackageRepo, number: int, *, now: datetime) -> RepoIndex:
+        """See `PackageDesk`."""
+        del now
+        with snapshot(self.repository.engine) as session:
+            return serial_index(self.repository, session, repo, number)
 
     def missing(self, repo: PackageRepo, wanted: Mapping[Sha256, int]) -> frozenset[Sha256]:
         """See `PackageDesk`."""

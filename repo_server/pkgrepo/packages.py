@@ -57,7 +57,7 @@ def check_manifest(entry: CatalogueEntry, compact: Mapping[str, Any], full: Mapp
         DigestMismatchError: they differ; a client decides by the one and installs the other.
     """
     listed = {key: value for key, value in entry.raw.items() if key not in _OF_CATALOGUE}
-    for key in sorted({*listed, *compact}):
+    for key in sorted({*listed, *compact}) if listed != compact else ():
         # Up to pkg 2.7 a catalogue also has what only the full manifest says: files and scripts.
         if key not in listed or listed[key] != full.get(key):
             raise DigestMismatchError(f"manifest and catalogue differ in {key[:40]!a}", where=entry.path)

@@ -15,7 +15,6 @@ SERIALS: Final = "serials"
 BY_SHA256: Final = "by-sha256"
 FINGERPRINTS: Final = "fingerprints"
 VULNERABILITIES: Final = "vuln.xml"
-NEW: Final = ".new-"  # being written
 OLD: Final = ".old-"  # being removed
 _TARGET: Final = re.compile(r"\.\./serials/([^/]+)/([^/]+)/([1-9][0-9]{0,15})", re.ASCII)
 
@@ -23,6 +22,11 @@ _TARGET: Final = re.compile(r"\.\./serials/([^/]+)/([^/]+)/([1-9][0-9]{0,15})", 
 def serial_folder(pkg_root: Path, repo: PackageRepo, serial: int) -> Path:
     """Return where a serial of ``repo`` is published."""
     return pkg_root / SERIALS / repo.abi / repo.channel / str(serial)
+
+
+def fingerprints_folder(pkg_root: Path, repo: PackageRepo) -> Path:
+    """Return where the fingerprints for clients of ``repo`` are offered."""
+    return pkg_root / FINGERPRINTS / repo.abi / repo.channel
 
 
 def link_text(repo: PackageRepo, serial: int) -> str:

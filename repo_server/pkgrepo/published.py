@@ -30,10 +30,9 @@ from repo_server.db.models import PackageSerialRow
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors, load_anchors, write_anchors
 from repo_server.pkgrepo.places import (
     BY_SHA256,
-    FINGERPRINTS,
-    NEW,
     OLD,
     VULNERABILITIES,
+    fingerprints_folder,
     link_text,
     serial_folder,
     served_serial,
@@ -41,6 +40,7 @@ from repo_server.pkgrepo.places import (
 from repo_server.publishing.state import current_targets
 from repo_server.repository import Repository
 from repo_server.storage.durable import (
+    NEW,
     make_folder_durably,
     sync_folder,
     write_durably,
@@ -84,10 +84,10 @@ def project_serial(repository: Repository, index: RepoIndex, digest: Sha256, *, 
         written = _link_by_digest(repository, index, root / BY_SHA256)
         # Another list under this number: the database was restored from before that serial, and went on.
         if not _names_index(folder, digest) or (repair and not _is_whole(index, folder)):
-            _build(repository, index, folder)
+            _build(repository, index, digest, folder)
             written = True
         _set_times(index, folder)
-        _write_fingerprints(index, root / FINGERPRINTS / index.repo.abi / index.repo.channel)
+        _write_fingerprints(index, fingerprints_folder(root, index.repo))
         return int(_switch(root, index.repo, index.serial) or written)
     except OSError as error:
         raise HostError(f"cannot write the tree of {index.repo}: {error.strerror}") from error
@@ -165,7 +165,7 @@ def _write_fingerprints(index: RepoIndex, folder: Path) -> None:
         write_anchors(folder, FingerprintAnchors(trusted=trusted - before.revoked, revoked=before.revoked))
 
 
-def _build(repository: Repository, index: RepoIndex, folder: Path) -> None:
+def _build(repository: Repository, index: RepoIndex, digest: Sha256, folder: Path) -> None:
     make_folder_durably(folder.parent)
     temporary = folder.with_name(f"{NEW}{secrets.token_hex(8)}")
     temporary.mkdir()
@@ -173,7 +173,7 @@ def _build(repository: Repository, index: RepoIndex, folder: Path) -> None:
         repository.package_blobs.put_at(package.sha256, _place(temporary, package.path))
     for file in index.catalogue:
         write_durably(temporary / file.name, repository.blobs.load(file.sha256))
-    write_durably(temporary / INDEX_NAME, index.render())
+    write_durably(temporary / INDEX_NAME, repository.blobs.load(digest))
     for package in index.kept:
         _keep(repository, package, temporary)
     _set_times(index, temporary)

@@ -81,6 +81,10 @@ class RemotePackageDesk:
             advisories=state.advisories(),
         )
 
+    def serial(self, repo: PackageRepo, number: int, *, now: datetime) -> RepoIndex:
+        """See `PackageDesk`."""
+        return self._state(repo, now).serial(number)
+
     def missing(self, repo: PackageRepo, wanted: Mapping[Sha256, int]) -> frozenset[Sha256]:
         """See `PackageDesk`. A server that says too little here is found out when it refuses the build."""
         found: set[Sha256] = set()

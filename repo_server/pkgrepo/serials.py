@@ -2,41 +2,33 @@
 
     keep_of(packages, history, now=…)      which earlier packages stay vouched for: 14 days after they were last listed
     rolled_back(old, previous, …)          the index of a rollback: the packages of serial 5 as serial 8
-    rollback(repository, repo, to=5, …)    the same, signed by the builder, accepted and published here
 
 Nothing ever goes back by serving something old again: whoever remembers serial 7 refuses serial 5, and rightly. A
-rollback is the next serial, dated now, signed by the builder, and says who meant it and why.
+rollback is the next serial, dated now, signed by the builder, and says who meant it and why; how it is published stands
+in `repo_server.pkgrepo.rolling_back`.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from securesystemslib.signer import Signer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import TargetFile, Targets
+from tuf.api.metadata import Targets
 
 from repo_server.db.models import MetadataRow, PackageSerialRow
-from repo_server.db.session import transaction
-from repo_server.pkgrepo.indexes import published_index
-from repo_server.publishing.alone import next_metadata, published_alone
-from repo_server.publishing.projection import project
+from repo_server.pkgrepo.going_back import gone_after
+from repo_server.pkgrepo.succession import MIN_STEP
 from repo_server.publishing.vouched import vouched_targets
 from repo_server.repository import Repository
 from signing.errors import BadSignatureError, ConflictError, NotFoundError, WrongSubjectError
 from signing.format.digest import Sha256
 from signing.format.pkg.index import MAX_PACKAGES, IndexedPackage, Intent, IntentKind, RepoIndex
 from signing.format.pkg.names import PackageRepo
-from signing.metadata import lint_targets, parse, render, sign
+from signing.metadata import lint_targets, parse
 from signing.roles import TARGETS
 
-if TYPE_CHECKING:
-    from repo_server.pkgrepo.accepting import AcceptedBuild
-
 GRACE: Final = timedelta(days=14)
-# Clients compare whole seconds, and the files of one catalogue are a second apart (reference/freebsd-pkg §1.3).
-_STEP: Final = timedelta(seconds=3)
 
 
 def keep_of(
@@ -108,55 +100,15 @@ def rolled_back(
         repository=previous.repository,
         repo=previous.repo,
         serial=previous.serial + 1,
-        created=max(now.replace(microsecond=0), previous.created + _STEP),
+        created=max(now.replace(microsecond=0), previous.created + MIN_STEP),
         build=index_old.build,
         catalogue=index_old.catalogue,
         packages=index_old.packages,
         kept=_kept(previous.all_packages() if kept is None else kept, index_old.packages, previous),
         fingerprints=index_old.fingerprints,
         intent=Intent.from_json(intent.to_json(), "intent"),
+        gone=gone_after(previous, index_old.packages),
     )
-
-
-def rollback(
-    repository: Repository,
-    repo: PackageRepo,
-    *,
-    to: int,
-    reason: str,
-    builder: tuple[str, Signer],
-    online: Signer,
-    now: datetime,
-) -> "AcceptedBuild":
-    """Publish the packages of serial ``to`` again, as the next serial; ``builder`` is who means it, with the key.
-
-    It goes the way of every build: checked from its bytes, and refused where it does not hold.
-
-    Raises:
-        NotFoundError: there is no such serial, or its bytes are not here any more.
-        BadSignatureError: it was not signed by whom the anchor's chain appoints now.
-        SkillRepoError: see `rolled_back` and `repo_server.pkgrepo.accepting.accept_build`.
-    """
-    from repo_server.pkgrepo.accepting import accept_build  # noqa: PLC0415 - heavy: cryptography
-
-    holder, signer = builder
-    with transaction(repository.engine) as session:
-        previous = published_index(repository, session, repo)
-        if previous is None:
-            raise NotFoundError(f"nothing is published in {repo}")
-        old = serial_index(repository, session, repo, to)
-        history = earlier(repository, session, repo, since=now - GRACE)
-        kept = keep_of(old.packages, history or [previous], now=now)
-        index = rolled_back(old, previous, by=holder, reason=reason, now=now, kept=kept)
-        data = index.render()
-        repository.blobs.store(data)
-        target = TargetFile.from_data(repo.index_path, data, ["sha256"])
-        metadata = next_metadata(published_alone(repository, session, repo.role), repo.role, target, now=now)
-        sign(metadata, signer)
-        accepted = accept_build(repository, session, repo, render(metadata), online, now=now)
-    with transaction(repository.engine) as session:
-        project(repository, session)
-    return accepted
 
 
 def serial_index(repository: Repository, session: Session, repo: PackageRepo, serial: int) -> RepoIndex:

@@ -127,12 +127,28 @@ class ServedState:
             VerificationError, FormatError: the newest is not what the builder signed.
         """
         found: list[RepoIndex] = []
-        for index in self._backwards():
-            if not found or index.serial < found[-1].serial:
-                found.append(index)
+        for index in self.serials():
+            found.append(index)
             if index.created < since or len(found) >= _MAX_HISTORY:
                 break
         return tuple(found)
+
+    def serial(self, number: int) -> RepoIndex:
+        """Return serial ``number``, as the present builder signed it.
+
+        Raises:
+            NotFoundError: there is none, it is not kept any more, or a builder who was replaced signed it.
+            VerificationError, FormatError: the newest is not what the builder signed.
+        """
+        for index in self.serials():
+            if index.serial == number:
+                return index
+            if index.serial < number:
+                break
+        raise NotFoundError(
+            f"{self.repo} shows no serial {number} of its present builder",
+            hint="skillrepo pkg serials shows what there is; a key that was replaced brings nothing back",
+        )
 
     def advisories(self, *, also_ended: bool = False) -> Advisories | None:
         """Return the list of known vulnerabilities; None when there is none that still holds.
@@ -197,6 +213,18 @@ class ServedState:
             found[self.repo.role] = targets.version
         return found
 
+    def serials(self) -> Iterator[RepoIndex]:
+        """Yield the serials of the present builder, the newest first, as far as they are still there.
+
+        Raises:
+            VerificationError, FormatError: the newest is not what the builder signed.
+        """
+        last: int | None = None
+        for index in self._backwards():
+            if last is None or index.serial < last:  # a renewal names the same one again
+                last = index.serial
+                yield index
+
     def _backwards(self) -> Iterator[RepoIndex]:
         targets = self.targets()
         if targets is None:
@@ -245,15 +273,17 @@ def check_served(
     """
     state = site.state(repo, now=now)
     state.trusted.vouch(repo.index_path)
-    if state.files.get(repo.role) != metadata or state.index() != index:
+    targets = state.targets()
+    if targets is None or state.files[repo.role] != metadata or state.index_of(targets) != index:
         raise CouldNotVerifyError(
             f"the server took serial {index.serial} of {repo} and serves something else", hint=_COMPROMISED
         )
+    digest = target_sha256(targets.targets[repo.index_path], where=repo.role)
     try:
         with site.below(site.packages, f"{repo.abi}/{repo.channel}") as reader:
             for file in index.catalogue:
                 _same(reader.load(file.name, max_bytes=file.size), file.sha256, file.name)
-            _same(reader.load(INDEX_NAME, max_bytes=MAX_INDEX_BYTES), sha256_of(index.render()), INDEX_NAME)
+            _same(reader.load(INDEX_NAME, max_bytes=MAX_INDEX_BYTES), digest, INDEX_NAME)
             package = random.SystemRandom().choice(index.packages)
             _same_package(reader, package.path, package)
         with site.below(site.packages, BY_SHA256) as reader:

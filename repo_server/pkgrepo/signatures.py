@@ -5,22 +5,26 @@
     pubkey         one member ``signature``; the client has the key. ECDSA and EdDSA sign the raw BLAKE2b-512 instead of H,
                    and an RSA signature is followed by one zero byte
 
-    $PKGSIGN:ecdsa$…    before a signature or certificate: of which kind it is; without it, RSA
-
 The client's rule for fingerprints is ours: a revoked certificate anywhere refuses everything, whatever else is signed;
 a kind that nobody knows refuses everything; and at least one certificate that is trusted must have made its signature.
+Beyond that, one certificate signs once: of two signatures by one, clients look at either.
 None of this says which repository, ABI or serial was signed: that is what our own index is for.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from repo_server.pkgrepo.certificates import KeyKind
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors, fingerprint_of
-from repo_server.pkgrepo.public_keys import check, rsa_bytes
+from repo_server.pkgrepo.public_keys import (
+    KeyKind,
+    check_signature_by,
+    load_public_key,
+    signature_bytes,
+    split_header,
+    without_header,
+)
 from signing.errors import (
     BadSignatureError,
     CouldNotVerifyError,
@@ -31,7 +35,6 @@ from signing.errors import (
 from signing.format.digest import Sha256, sha256_of
 
 MAX_SIGNATURES: Final = 8
-_HEADER: Final = re.compile(rb"\$PKGSIGN:([a-z0-9]{1,16})\$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,8 @@ class Signature:
         Raises:
             BadSignatureError: of a kind that nobody knows, or signature and certificate are of two.
         """
-        kind = _kind(self.value, self.name)
-        if self.certificate is not None and _kind(self.certificate, self.name) is not kind:
+        kind, _ = split_header(self.value, where=self.name)
+        if self.certificate is not None and split_header(self.certificate, where=self.name)[0] is not kind:
             raise BadSignatureError("signature and certificate are of two kinds", where=self.name)
         return kind
 
@@ -71,7 +74,7 @@ def check_fingerprints(
 
     Raises:
         RevokedError: a certificate is revoked.
-        BadSignatureError: no signature, of an unknown kind, or none of a trusted certificate fits.
+        BadSignatureError: no signature, of an unknown kind, two by one certificate, or none of a trusted one fits.
         VerificationError: nobody who signed is trusted.
         CouldNotVerifyError: nobody is trusted at all.
     """
@@ -91,6 +94,8 @@ def check_fingerprints(
         raise RevokedError(f"is signed by the revoked {revoked[0]}", where=where, hint="drop that signature")
     for item in by_certificate:
         item.kind()
+    if len(fingerprints) != len(signers):
+        raise BadSignatureError("has two signatures by one certificate", where=where)
     trusted = [(item, fingerprint) for item, fingerprint in signers if fingerprint in anchors.trusted]
     if not trusted:
         strangers = ", ".join(sorted(fingerprint[:16] + "…" for fingerprint in fingerprints))
@@ -109,9 +114,8 @@ def check_signature(payload: bytes, signature: Signature) -> None:
     """
     if signature.certificate is None:
         raise BadSignatureError("has no certificate", where=signature.name)
-    kind = signature.kind()
-    value, certificate = _bare(signature.value), _bare(signature.certificate)
-    check(kind, certificate, value, signed_text(payload), where=signature.name)
+    key = load_public_key(signature.kind(), without_header(signature.certificate), where=signature.name)
+    check_signature_by(key, without_header(signature.value), signed_text(payload), where=signature.name)
 
 
 def check_pubkey(
@@ -128,16 +132,16 @@ def check_pubkey(
     found = [item for item in signatures if item.certificate is None]
     if len(found) != 1:
         raise BadSignatureError("is not signed for a public key", where=where, hint=_UNSIGNED)
-    kind, key = _kind(found[0].value, where), _bare(key)
-    value = _bare(found[0].value)
+    kind, value = split_header(found[0].value, where=where)
+    public = load_public_key(kind, without_header(key), where="pubkey")
     if kind is KeyKind.RSA:
         # pkg counts the zero that ends a text in C. Exactly one: what else is there was never signed.
-        if len(value) == rsa_bytes(key, where="pubkey") + 1 and value.endswith(b"\0"):
+        if len(value) - 1 == signature_bytes(public) and value.endswith(b"\0"):
             value = value[:-1]
         message = signed_text(payload)
     else:
         message = hashlib.blake2b(payload).digest()
-    check(kind, key, value, message, where=where)
+    check_signature_by(public, value, message, where=where)
     return kind
 
 
@@ -157,23 +161,6 @@ def _verified(payload: bytes, trusted: Sequence[tuple[Signature, Sha256]], where
             hint="do not use it; if it repeats, treat the server as compromised",
         ) from refusals[0]
     return tuple(sorted(found))
-
-
-def _kind(value: bytes, where: str) -> KeyKind:
-    match = _HEADER.match(value)
-    if match is None:
-        if value.startswith(b"$PKGSIGN"):
-            raise BadSignatureError("begins like a signature of pkg, and is none", where=where)
-        return KeyKind.RSA
-    name = match[1].decode()
-    if name not in set(KeyKind):
-        raise BadSignatureError(f"is a signature of the unknown kind {name}", where=where)
-    return KeyKind(name)
-
-
-def _bare(value: bytes) -> bytes:
-    match = _HEADER.match(value)
-    return value[match.end() :] if match is not None else value
 
 
 _UNSIGNED: Final = "sign the catalogue before it is published; pkg itself would say that it is up to date"

@@ -23,8 +23,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, final
 
-from repo_server.pkgrepo.certificates import Certificate, KeyKind
+from repo_server.pkgrepo.certificates import Certificate
 from repo_server.pkgrepo.keys import PkgSigner, VerifiedSigner
+from repo_server.pkgrepo.public_keys import KeyKind
 from signing.errors import FormatError, HostError, KeyAccessError, TransportError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 

@@ -89,6 +89,14 @@ class PackageDesk(Protocol):
             VerificationError, FormatError: it is not what the anchor vouches for, or older than was seen here.
         """
 
+    def serial(self, repo: PackageRepo, number: int, *, now: datetime) -> RepoIndex:
+        """Return serial ``number`` of ``repo``, as the present builder signed it.
+
+        Raises:
+            NotFoundError: it is not there (any more). BadSignatureError: another builder signed it.
+            VerificationError, FormatError: it is not what was signed.
+        """
+
     def missing(self, repo: PackageRepo, wanted: Mapping[Sha256, int]) -> frozenset[Sha256]:
         """Return which of ``wanted`` (digest to size) are not there."""
 
@@ -187,7 +195,7 @@ def publish(
     now, repo = clock(), wanted.repo
     desk.complete()
     standing = desk.standing(repo, since=now - wanted.grace, now=now)
-    _check_continues(standing, repo, keys)
+    check_continues(standing, repo, keys)
     content = read_content(source, cache=cache, progress=_counted(tell))
     intent = _intent(wanted, standing.index, keys.holder)
     gate = check_content(
@@ -210,9 +218,11 @@ def publish(
         intent=intent, created=created, tell=tell,
     )  # fmt: skip
     check_made(index, catalogue, content)
-    blobs.append(_blob(index.render()))
+    data = index.render()
+    index = RepoIndex.parse(data)  # what is signed is what its readers find in the bytes
+    blobs.append(blob_of(data))
     desk.send(repo, blobs, tell=tell)
-    accepted, looked_at = _handed_in(desk, standing, index, keys, clock=clock)
+    accepted, looked_at = hand_in_next(desk, standing, index, keys, clock=clock)
     return Outcome(
         state="published",
         index=index,
@@ -230,15 +240,19 @@ def renew(
     """Sign what is published for ``repo`` for another term; return it, and when that ends.
 
     Raises:
-        NotFoundError: nothing is published. SkillRepoError: see `PackageDesk`.
+        NotFoundError: its present builder published nothing. SkillRepoError: see `PackageDesk`.
     """
     now = clock()
     desk.complete()
     standing = desk.standing(repo, since=now, now=now)
-    _check_continues(standing, repo, keys)
-    if standing.index is None:
-        raise NotFoundError(f"nothing is published in {repo}", hint="skillrepo pkg publish")
-    _handed_in(desk, standing, standing.index, keys, clock=clock)
+    check_continues(standing, repo, keys)
+    if standing.index is None or standing.replaced:
+        # What an earlier builder left is not signed on unseen: its key may have been taken away for a reason.
+        raise NotFoundError(
+            f"nothing is published in {repo} by its present builder",
+            hint="publish a build: skillrepo pkg publish",
+        )
+    hand_in_next(desk, standing, standing.index, keys, clock=clock)
     return standing.index, now + life_of(repo.role).expiry
 
 
@@ -254,14 +268,20 @@ def _renewed_if_due(
     targets = standing.targets
     if targets is not None and targets.expires - clock() >= life_of(index.repo.role).renew:
         return Outcome(state="unchanged", index=index, gate=gate)
-    accepted, looked_at = _handed_in(desk, standing, index, keys, clock=clock)
+    accepted, looked_at = hand_in_next(desk, standing, index, keys, clock=clock)
     return Outcome(state="renewed", index=index, gate=gate, pkg_site_checked=looked_at, accepted=accepted)
 
 
-def _handed_in(
+def hand_in_next(
     desk: PackageDesk, standing: Standing, index: RepoIndex, keys: Keys, *, clock: Callable[[], datetime]
 ) -> tuple[Mapping[str, Any], bool]:
-    """Sign the role's next metadata, hand it in, and look at what is served then."""
+    """Sign the role's next metadata, which names ``index``, hand it in, and look at what is served then.
+
+    Returns what the desk says of it, and whether pkg's own files could be looked at too.
+
+    Raises:
+        ConflictError: another serial was published meanwhile. SkillRepoError: see `PackageDesk`.
+    """
     repo, data = index.repo, index.render()
     metadata = next_metadata(standing.targets, repo.role, build_target(repo.index_path, data), now=clock())
     sign(metadata, keys.builder)
@@ -296,13 +316,13 @@ def _composed(
         repo=wanted.repo,
         repository=wanted.repository,
         previous=standing.index,
-        kept=_still_there(kept, missing, tell),
+        kept=still_there(kept, missing, tell),
         build=record.to_build(),
         allow_downgrade=intent,
         created=created,
     )
     paths = paths_by_digest(content)
-    blobs = [_blob(data) for digest, data in files.items() if digest in missing and digest not in paths]
+    blobs = [blob_of(data) for digest, data in files.items() if digest in missing and digest not in paths]
     blobs += [
         Blob(digest=package.sha256, size=package.size, open=_opener(source.folder, package.path))
         for package in gate.packages
@@ -311,7 +331,7 @@ def _composed(
     return index, blobs
 
 
-def _still_there(
+def still_there(
     kept: tuple[IndexedPackage, ...], missing: frozenset[Sha256], tell: Tell
 ) -> tuple[IndexedPackage, ...]:
     """Return the kept packages whose bytes the server has: others cannot be sent from here."""
@@ -327,8 +347,13 @@ def appointed_in(targets: Targets, repo: PackageRepo) -> frozenset[str]:
     return frozenset(roles[repo.role].keyids) if roles and repo.role in roles else frozenset()
 
 
-def _check_continues(standing: Standing, repo: PackageRepo, keys: Keys) -> None:
-    """Return None when ``keys`` may sign what follows: found out before anything is read or sent."""
+def check_continues(standing: Standing, repo: PackageRepo, keys: Keys) -> None:
+    """Return None when ``keys`` may sign what follows: found out before anything is read or sent.
+
+    Raises:
+        NotFoundError: nobody is appointed. NotEntitledError: somebody else is.
+        WrongSubjectError, ConflictError: what is published is not of one piece.
+    """
     if not standing.appointed:
         raise NotFoundError(
             f"nobody is appointed to build {repo}", hint="two curators do that: skillrepo pkg builder"
@@ -352,7 +377,8 @@ def _intent(wanted: Wanted, previous: RepoIndex | None, holder: str) -> Intent |
     return Intent.from_json(made.to_json(), "--allow-downgrade")
 
 
-def _blob(data: bytes) -> Blob:
+def blob_of(data: bytes) -> Blob:
+    """Return ``data`` as it is sent."""
     return Blob(digest=sha256_of(data), size=len(data), open=lambda: io.BytesIO(data))
 
 

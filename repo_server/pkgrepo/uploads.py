@@ -24,16 +24,20 @@ from repo_server.pkgrepo.intake import digest_row, hashed, record_digests
 from repo_server.repository import Repository
 from signing.errors import ConflictError, DigestMismatchError, FormatError, HostError, NotEntitledError
 from signing.format.digest import Sha256
-from signing.format.pkg.index import MAX_PACKAGE_BYTES
+from signing.format.pkg.index import MAX_PACKAGE_BYTES, MAX_PACKAGES
 from signing.format.pkg.sums import Hasher
 
 FOLDER: Final = "uploads"
 QUOTA: Final = 256 << 30
 MAX_PIECE: Final = 32 << 20
 LIFE: Final = timedelta(hours=48)
+# Files cost more than their bytes; two whole repositories of the largest size are enough for anybody.
+MAX_FILES: Final = 2 * MAX_PACKAGES
 _DONE: Final = ".done"
 _ROOM: Final = 1 << 30
 _SWEEP_EVERY: Final = timedelta(minutes=10)
+# Counting the files of a first build anew for each of them would take longer than receiving them.
+_COUNT_EVERY: Final = timedelta(seconds=10)
 # The second digest of smaller files is computed when a build is accepted; a row for each would cost more.
 _LARGE: Final = 1 << 20
 
@@ -45,6 +49,7 @@ class Uploads:
     repository: Repository
     quota: int = QUOTA
     _swept: datetime | None = None
+    _sent: dict[str, "_Sent"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def offset(self, token: str, digest: Sha256, size: int) -> int:
@@ -77,7 +82,7 @@ class Uploads:
         self._sweep(now)
         if self.repository.package_blobs.size_of(digest) == size:
             return size
-        self._check_room(token, digest, size, offset)
+        self._check_room(token, size, offset, now)
         with self._opened(token, digest, size) as descriptor:
             here = os.fstat(descriptor).st_size
             if here != offset:
@@ -96,6 +101,8 @@ class Uploads:
         with suppress(OSError):
             for path in self._folder(token).glob(f"*{_DONE}"):
                 path.unlink(missing_ok=True)
+        with self._lock:
+            self._sent.pop(token, None)
 
     def _take(self, token: str, digest: Sha256, size: int, descriptor: int) -> None:
         part = self._part(token, digest, size)
@@ -113,16 +120,22 @@ class Uploads:
         part.rename(part.with_name(part.name + _DONE))
         os.ftruncate(descriptor, 0)
 
-    def _check_room(self, token: str, digest: Sha256, size: int, offset: int) -> None:
-        named = f"{digest}.{size}"
-        with suppress(FileNotFoundError):
-            others = sum(_size_in(path.name) for path in self._folder(token).iterdir() if path.name != named)
-            if others + size > self.quota:
+    def _check_room(self, token: str, size: int, offset: int, now: datetime) -> None:
+        with self._lock:
+            sent = self._sent.get(token)
+            if sent is None or not timedelta(0) <= now - sent.counted_at < _COUNT_EVERY:
+                sent = self._sent[token] = _Sent.of(self._folder(token), now)
+            # A file that is being continued is counted already.
+            more_bytes, more_files = (size, 1) if offset == 0 else (0, 0)
+            if sent.bytes + more_bytes > self.quota or sent.files + more_files > MAX_FILES:
                 raise NotEntitledError(
-                    f"this token has sent {others} bytes that no build names; it may send {self.quota}",
+                    f"this token has sent {sent.files} files, {sent.bytes} bytes, that no build names;"
+                    f" it may send {self.quota} bytes in {MAX_FILES} files",
                     hint="publish what was sent, wait two days, or raise the quota: skillrepo serve --upload-quota",
                 )
-        if shutil.disk_usage(self.repository.folder).free < size - offset + _ROOM:
+            sent.bytes, sent.files = sent.bytes + more_bytes, sent.files + more_files
+        # What is missing of it, and then the blob, which is a copy.
+        if shutil.disk_usage(self.repository.folder).free < 2 * size - offset + _ROOM:
             raise HostError("not enough room for this file", hint="make room")
 
     @contextmanager
@@ -141,6 +154,8 @@ class Uploads:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ConflictError("is being sent by another request just now") from error
+            if not _stands_at(descriptor, path):  # that request ended between our opening and our locking it
+                raise ConflictError("was completed, or forgotten, by another request just now")
             yield descriptor
         finally:
             os.close(descriptor)
@@ -162,6 +177,30 @@ class Uploads:
 
     def _part(self, token: str, digest: Sha256, size: int) -> Path:
         return self._folder(token) / f"{digest}.{size}"
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What a token has unpublished, as counted a moment ago and added to since."""
+
+    bytes: int
+    files: int
+    counted_at: datetime
+
+    @classmethod
+    def of(cls, folder: Path, now: datetime) -> "_Sent":
+        try:
+            sizes = [_size_in(path.name) for path in folder.iterdir()]
+        except FileNotFoundError:
+            sizes = []
+        return cls(sum(sizes), len(sizes), now)
+
+
+def _stands_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _check_size(size: int) -> None:

@@ -18,6 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from tarfile import BLOCKSIZE, RECORDSIZE, USTAR_FORMAT, TarInfo
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,6 +26,7 @@ from typing import Any, Final
 from repo_server.pkgrepo.keys import PkgSigner
 from repo_server.pkgrepo.metaconf import FILES, FILESITE, MetaConf
 from signing.errors import FormatError
+from signing.format.collector import collector_paused
 from signing.format.digest import Sha256, sha256_of
 from signing.format.pkg.index import CatalogueFile
 from signing.format.pkg.version import VersionKey
@@ -61,6 +63,8 @@ _ORDER: Final = (
     ),
     *("shlibs_required", "shlibs_provided", "provides", "requires", "options", "annotations", "messages"),
 )
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _RANK: Final = {key: rank for rank, key in enumerate(_ORDER)}
 
 
@@ -84,6 +88,7 @@ class CatalogueFiles:
         )
 
 
+@collector_paused()
 def write_catalogue(
     entries: Sequence[Mapping[str, Any]],
     *,
@@ -176,25 +181,28 @@ def _groups(groups: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _rendered(entry: Mapping[str, Any]) -> bytes:
-    keys = sorted(entry, key=lambda key: (_RANK.get(key, len(_RANK)), key))
-    return _json({key: _ordered(entry[key]) for key in keys})
+    return _json({key: _ordered(entry[key]) for key in _in_order(tuple(entry))})
+
+
+@lru_cache(maxsize=1 << 10)  # packages have few sets of keys
+def _in_order(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(keys, key=lambda key: (_RANK.get(key, len(_RANK)), key)))
 
 
 def _ordered(value: Any) -> Any:
     """Return ``value`` with the keys of objects sorted; lists keep their order, which can mean something."""
-    match value:
-        case str() | bool() | int() | None:
-            return value
-        case list() | tuple():
-            return [_ordered(item) for item in value]
-        case Mapping():
-            return {key: _ordered(value[key]) for key in sorted(value)}
-        case _:
-            raise FormatError(f"{type(value).__name__} has no place in a catalogue", where="catalogue")
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list:
+        return [item if type(item) is str else _ordered(item) for item in value]
+    if kind is dict:
+        return {key: text if type(text := value[key]) is str else _ordered(text) for key in sorted(value)}
+    raise FormatError(f"{kind.__name__} has no place in a catalogue", where="catalogue")
 
 
 def _json(value: Any) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return _ENCODER.encode(value).encode()
     except (UnicodeEncodeError, ValueError, TypeError) as error:
         raise FormatError("text that is not valid Unicode", where="catalogue") from error

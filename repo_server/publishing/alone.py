@@ -56,7 +56,7 @@ def published_alone(repository: Repository, session: Session, role: str) -> Targ
     except NotFoundError:
         return None
     except BadSignatureError:
-        if _left_behind(repository, session, role) is None:
+        if left_behind(session, role, anchor=repository.anchor) is None:
             raise
         return None
 
@@ -70,7 +70,31 @@ def continued_alone(repository: Repository, session: Session, role: str) -> Targ
         BadSignatureError, FormatError: it is not what a holder signed, of now or of then.
     """
     published = published_alone(repository, session, role)
-    return published if published is not None else _left_behind(repository, session, role)
+    return published if published is not None else left_behind(session, role, anchor=repository.anchor)
+
+
+def left_behind(session: Session, role: str, *, anchor: bytes) -> Targets | None:
+    """Return the newest metadata of ``role`` when an earlier ``targets`` appointed those who signed it.
+
+    None when there is none, or nobody who signed it was ever appointed.
+
+    Raises:
+        BadSignatureError, FormatError: what names its holders is not what its own holders signed.
+    """
+    try:
+        left = parse(current(session, role).content, Targets, where=role)
+    except NotFoundError:
+        return None
+    root = vouched_delegator(session, TARGETS, anchor=anchor)
+    statement = select(MetadataRow.content).where(MetadataRow.role == TARGETS)
+    for content in session.scalars(statement.order_by(MetadataRow.version.desc()).offset(1)):
+        earlier = parse(content, Targets, where=TARGETS)
+        if not _verified(root, TARGETS, earlier):
+            return None
+        if _verified(earlier.signed, role, left):
+            lint_targets(left.signed, where=role)
+            return left.signed
+    return None
 
 
 def check_next(
@@ -119,24 +143,6 @@ def _signers(
     if not result.signed:
         raise FormatError("is signed by nobody", where=role)
     return tuple(sorted(holder_of(key) for key in result.signed.values()))
-
-
-def _left_behind(repository: Repository, session: Session, role: str) -> Targets | None:
-    """Return the newest metadata of ``role`` when an earlier ``targets`` appointed those who signed it."""
-    try:
-        left = parse(current(session, role).content, Targets, where=role)
-    except NotFoundError:
-        return None
-    root = vouched_delegator(session, TARGETS, anchor=repository.anchor)
-    statement = select(MetadataRow.content).where(MetadataRow.role == TARGETS)
-    for content in session.scalars(statement.order_by(MetadataRow.version.desc()).offset(1)):
-        earlier = parse(content, Targets, where=TARGETS)
-        if not _verified(root, TARGETS, earlier):
-            return None
-        if _verified(earlier.signed, role, left):
-            lint_targets(left.signed, where=role)
-            return left.signed
-    return None
 
 
 def _verified(delegator: Root | Targets, role: str, metadata: Metadata[Targets]) -> bool:

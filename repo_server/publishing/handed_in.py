@@ -1,6 +1,7 @@
 """Proposals and signatures for curators who sit elsewhere: planned here, signed there, taken back here.
 
     prepare(repository, session, "candidate:5f…", now=…)      the proposals that publish it, made when there are none
+    prepare_builder(repository, session, repo, key, now=…)    the same for a builder, whose key comes along
     accept_signatures(repository, session, "candidate:5f…", signatures, now=…)
 
 The same plans are made and checked as for a curator on this machine. What was signed elsewhere is taken when it
@@ -19,6 +20,7 @@ from tuf.api.metadata import Targets
 
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState, ProposalRow, ProposalState
+from repo_server.publishing import builders
 from repo_server.publishing.profiles import plan_profile
 from repo_server.publishing.proposals import Change, accept_signature, drop_proposals, open_proposals
 from repo_server.publishing.releases import load_reviewed, plan_signature
@@ -29,7 +31,8 @@ from repo_server.repository import Repository
 from signing.errors import ConflictError, FormatError, NotFoundError
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin
-from signing.keys import holder_of
+from signing.format.pkg.names import PackageRepo
+from signing.keys import HeldKey, holder_of
 from signing.metadata import parse
 
 _ABANDONED: Final = timedelta(hours=1)
@@ -63,6 +66,19 @@ def prepare(repository: Repository, session: Session, subject: str, *, now: date
     return open_proposals(session, subject)
 
 
+def prepare_builder(
+    repository: Repository, session: Session, repo: PackageRepo, key: HeldKey, *, now: datetime
+) -> list[ProposalRow]:
+    """Return the open proposal that makes ``key`` the builder of ``repo``, made when there is none.
+
+    Raises:
+        SkillRepoError: see `repo_server.publishing.builders.plan_builder`.
+    """
+    _drop_abandoned(session, builders.subject_of(repo), now)
+    builders.plan_builder(repository, session, repo, key, now=now)
+    return open_proposals(session, builders.subject_of(repo))
+
+
 def accept_signatures(
     repository: Repository,
     session: Session,
@@ -92,7 +108,7 @@ def accept_signatures(
         row = rows[item.role]
         signers.add(holder_of(accept_signature(session, row, item.signature, anchor=repository.anchor)))
     changes = plan(repository, session, name, now)
-    _record(session, subject, changes, by=",".join(sorted(signers)), now=now)
+    _record(repository, session, subject, changes, by=",".join(sorted(signers)), now=now)
     return changes
 
 
@@ -113,7 +129,15 @@ def _check_same(rows: dict[str, ProposalRow], given: Sequence[GivenSignature]) -
         )
 
 
-def _record(session: Session, subject: str, changes: Sequence[Change], *, by: str, now: datetime) -> None:
+def _record(
+    repository: Repository,
+    session: Session,
+    subject: str,
+    changes: Sequence[Change],
+    *,
+    by: str,
+    now: datetime,
+) -> None:
     kind, _, name = subject.partition(":")
     facts: dict[str, object] = {"by": by, "roles": {change.role: change.new_version for change in changes}}
     if kind == "candidate":
@@ -121,6 +145,10 @@ def _record(session: Session, subject: str, changes: Sequence[Change], *, by: st
         if all(change.standing.complete for change in changes):
             row.state = CandidateState.SIGNED
         facts |= {"candidate": name, "pin": f"{row.name}=={row.version}"}
+    elif kind == builders.KIND:
+        repo = PackageRepo.parse(name)
+        _, key = builders.plan_proposed(repository, session, repo, now=now)
+        facts |= builders.facts_of(repo, key)
     else:
         facts |= {"subject": subject}
     log.append(session, event=_EVENTS[kind], facts=facts, now=now)
@@ -146,17 +174,24 @@ def _plan_list(repository: Repository, session: Session, name: str, now: datetim
     return plan_list(repository, session, name, now=now)
 
 
+def _plan_builder(repository: Repository, session: Session, name: str, now: datetime) -> list[Change]:
+    change, _ = builders.plan_proposed(repository, session, PackageRepo.parse(name, where="subject"), now=now)
+    return [change]
+
+
 _PLANS: Final[dict[str, _Plan]] = {
     "candidate": _plan_candidate,
     "profile": _plan_profile,
     "renewal": _plan_renewal,
     WITHDRAWALS: _plan_list,
+    builders.KIND: _plan_builder,
 }
 _EVENTS: Final = {
     "candidate": "candidate.signed",
     "profile": "profile.signed",
     "renewal": "role.renewal-signed",
     WITHDRAWALS: "withdrawal.signed",
+    builders.KIND: "builder.signed",
 }
 
 

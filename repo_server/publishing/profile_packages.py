@@ -70,14 +70,16 @@ def check_vulnerabilities(
 
     Raises:
         VulnerableError: a package is known to be vulnerable, and no waiver in force answers for it.
-        CouldNotVerifyError: there is no list of vulnerabilities to ask.
+        CouldNotVerifyError: there is no list of vulnerabilities to ask, or none that still holds.
     """
     if not profile.packages:
         return []
-    advisories = published_advisories(repository, session)
+    advisories = published_advisories(repository, session, holding_at=now)
     if advisories is None:
+        # One past its end is none: whoever holds newer ones back would have old holes signed.
         raise CouldNotVerifyError(
-            "no list of vulnerabilities is published", hint="skillrepo pkg advisories vuln.xml --as CURATOR"
+            "no list of vulnerabilities is published that still holds",
+            hint="skillrepo pkg advisories vuln.xml --as CURATOR",
         )
     waivers = {waiver.key: waiver for waiver in profile.waivers if now < waiver.expires_at}
     used: list[VulnerabilityWaiver] = []

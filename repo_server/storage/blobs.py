@@ -4,7 +4,8 @@ Storing the same bytes twice is harmless, so no backend needs conditional writes
 stores cannot be trusted as an arbiter (reference/storage-serving-performance §1.3).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -53,6 +54,22 @@ class LargeBlobs(Blobs, Protocol):
 
     def remove(self, digest: Sha256) -> None:
         """Forget a blob, if it is here; only for what nothing names any more.
+
+        Raises:
+            HostError: it cannot be removed.
+        """
+        ...
+
+    def untouched(self, *, since: datetime) -> Iterator[tuple[Sha256, int]]:
+        """Yield digest and size of the blobs that came before ``since``, and have not been stored again after it."""
+        ...
+
+    def unfinished(self, *, since: datetime) -> Iterator[Path]:
+        """Yield what processes that were killed before ``since`` left half written."""
+        ...
+
+    def remove_untouched(self, digest: Sha256, *, since: datetime) -> bool:
+        """Forget a blob, unless it was stored again after ``since``, or is just now; return whether it is gone.
 
         Raises:
             HostError: it cannot be removed.

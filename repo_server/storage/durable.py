@@ -9,8 +9,11 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from signing.errors import HostError
+
+NEW: Final = ".new-"  # before the name of what is being written
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -28,7 +31,7 @@ def write_pieces_durably(path: Path, pieces: Iterable[bytes], *, mode: int = 0o6
     Raises:
         HostError: it cannot be written; what was there is still there.
     """
-    temporary = path.with_name(f".new-{secrets.token_hex(8)}")
+    temporary = path.with_name(f"{NEW}{secrets.token_hex(8)}")
     try:
         make_folder_durably(path.parent)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

@@ -1,17 +1,22 @@
 """Blobs as local files: ``ab/ab12…`` (edge)."""
 
+import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from repo_server.storage.durable import sync_folder, write_durably, write_pieces_durably
+from repo_server.storage.durable import NEW, sync_folder, write_durably, write_pieces_durably
 from signing.errors import DigestMismatchError, HostError, NotFoundError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 
 _PREFIX: Final = 2
 _CHUNK: Final = 1 << 20
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class LocalBlobs:
@@ -22,7 +27,11 @@ class LocalBlobs:
 
     def path_of(self, digest: Sha256) -> Path:
         """Return where the blob stands, if it is here."""
-        return self._folder / parse_sha256(digest)[:_PREFIX] / digest
+        return Path(self._place_of(digest))
+
+    def _place_of(self, digest: Sha256) -> str:
+        # As text: joining paths costs more than the kernel does to look there, and packages are many.
+        return f"{self._folder}/{parse_sha256(digest)[:_PREFIX]}/{digest}"
 
     def store(self, data: bytes) -> Sha256:
         """Keep ``data``, durable on return, and return its digest; a damaged copy is replaced.
@@ -32,7 +41,7 @@ class LocalBlobs:
         """
         digest = sha256_of(data)
         path = self.path_of(digest)
-        if self._holds(path, data):
+        if _holds(path, data):
             # Whoever wrote it may have been killed before its name was on disk.
             sync_folder(path.parent)
         else:
@@ -62,7 +71,7 @@ class LocalBlobs:
     def size_of(self, digest: Sha256) -> int | None:
         """Return how many bytes the blob has; None when it is not here."""
         try:
-            return self.path_of(digest).stat().st_size
+            return os.stat(self._place_of(digest)).st_size  # noqa: PTH116 - see `_place_of`
         except FileNotFoundError:
             return None
 
@@ -97,7 +106,7 @@ class LocalBlobs:
             NotFoundError: the blob is not here. HostError: it cannot be written.
         """
         try:
-            os.link(self.path_of(digest), place)
+            os.link(self._place_of(digest), place)
         except FileExistsError:
             return
         except FileNotFoundError as error:
@@ -117,12 +126,63 @@ class LocalBlobs:
         except OSError as error:
             raise HostError(f"cannot remove blob {digest[:16]}…: {error.strerror}") from error
 
-    @staticmethod
-    def _holds(path: Path, data: bytes) -> bool:
+    def untouched(self, *, since: datetime) -> Iterator[tuple[Sha256, int]]:
+        """Yield digest and size of the blobs that came before ``since``, and have not been stored again after it."""
+        for path, status in _files(self._folder):
+            if status.st_mtime < since.timestamp() and _SHA256.fullmatch(path.name):
+                yield Sha256(path.name), status.st_size
+
+    def unfinished(self, *, since: datetime) -> Iterator[Path]:
+        """Yield what processes that were killed before ``since`` left half written."""
+        for path, status in _files(self._folder):
+            if status.st_mtime < since.timestamp() and path.name.startswith(NEW):
+                yield path
+
+    def remove_untouched(self, digest: Sha256, *, since: datetime) -> bool:
+        """Forget a blob, unless it was stored again after ``since``, or is just now; return whether it is gone.
+
+        Raises:
+            HostError: it cannot be removed.
+        """
+        path = self.path_of(digest)
         try:
-            return path.read_bytes() == data
-        except OSError:
+            with path.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(stream.fileno()).st_mtime >= since.timestamp():
+                    return False
+                path.unlink()
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
             return False
+        except OSError as error:
+            raise HostError(f"cannot remove blob {digest[:16]}…: {error.strerror}") from error
+        return True
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Return whether ``path`` holds ``data``; then it counts as stored now, and nobody removes it as abandoned."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            if stream.read() != data:
+                return False
+            status = os.fstat(stream.fileno())
+            if status.st_nlink == 1:  # with more, it is published too, and its date is told to clients
+                with suppress(PermissionError):  # another user's, who may read it only
+                    os.utime(stream.fileno())
+            return status.st_nlink > 0
+    except OSError:
+        return False
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for part in sorted(folder.glob("[0-9a-f][0-9a-f]")):
+        with os.scandir(part) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # a file that another process just renamed
+                    if entry.is_file(follow_symlinks=False):
+                        yield Path(entry.path), entry.stat(follow_symlinks=False)
 
 
 def _announced(pieces: Iterable[bytes], digest: Sha256, size: int) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ The token is asked for before the body is read. A token that is good is never ke
 failures are counted by address, which behind a proxy is the proxy's.
 """
 
-import contextlib
 import logging
 import shutil
 import threading
@@ -25,11 +24,11 @@ from flask import Response, g, jsonify, request
 from securesystemslib.signer import Signer
 from werkzeug.exceptions import UnsupportedMediaType
 
-from repo_server.db.session import snapshot, transaction
 from repo_server.desk.problems import MEDIA_TYPE, TooManyRequestsError
 from repo_server.pkgrepo.uploads import QUOTA, Uploads
 from repo_server.repository import Repository
-from repo_server.tokens import Grant, Scope, TokenRefusedError, check_token, record_use, use_is_stale
+from repo_server.tokens import Grant, Scope, TokenRefusedError
+from repo_server.web.grants import grant_of
 from repo_server.web.limiter import Limiter
 from repo_server.web.problems import UNKNOWN, Problem
 from repo_server.web.routes import Route
@@ -162,18 +161,10 @@ def _problem(document: dict[str, Any], status: HTTPStatus) -> Response:
 def _admit(service: DeskService) -> Grant:
     now = service.clock()
     try:
-        text = _bearer()
-        with snapshot(service.repository.engine) as session:
-            grant = check_token(session, text, now=now)
-            stale = use_is_stale(session, grant.id, now=now)
+        return grant_of(service.repository.engine, _bearer(), now=now)
     except TokenRefusedError:
         service.failures.take(request.remote_addr or "", now=now)
         raise
-    if stale:
-        # A note for people; that the database is busy is no reason to turn anybody away.
-        with contextlib.suppress(ConflictError), transaction(service.repository.engine) as session:
-            record_use(session, grant.id, now=now)
-    return grant
 
 
 def _bearer() -> str:

@@ -1,13 +1,16 @@
-"""The desk of builders over HTTP: files by their digest, builds, and the curators' list of vulnerabilities.
+"""The desk of builders over HTTP: files by their digest, builds; and what curators decide about packages.
 
     POST   /api/v1/desk/pkg/<abi>/<channel>/missing                 which of these digests are not here
     GET    /api/v1/desk/pkg/<abi>/<channel>/uploads/<sha256>?size=N            how much of a file is here
     PUT    /api/v1/desk/pkg/<abi>/<channel>/uploads/<sha256>?size=N&offset=M   the next piece of it
     POST   /api/v1/desk/pkg/<abi>/<channel>/builds                  the role's signed metadata: publish what it names
     POST   /api/v1/desk/advisories                                  the list (VuXML) and the role's signed metadata
+    POST   /api/v1/desk/builders                                    propose whose key builds a repository
+    DELETE /api/v1/desk/builders/<abi>/<channel>                    give that up, and the signatures on it
 
 A builder's token is good for one ABI and channel. It lets bytes in, under limits, and nothing more: what is published
-is decided by the builder's key (`repo_server.pkgrepo.accepting`). Pieces cost nothing of a token's allowance of
+is decided by the builder's key (`repo_server.pkgrepo.accepting`); and whose that is, by the signatures of curators, which are
+handed in like those on releases (`repo_server.web.desk`). Pieces cost nothing of a token's allowance of
 requests, since a first build has tens of thousands; what bounds them is the quota, the disk, and how many bodies are
 read at a time.
 """
@@ -23,17 +26,20 @@ from werkzeug.exceptions import ClientDisconnected
 from repo_server.db import log
 from repo_server.db.session import transaction
 from repo_server.pkgrepo.uploads import MAX_PIECE, Uploads
+from repo_server.publishing.builders import drop_builder, subject_of
+from repo_server.publishing.handed_in import prepare_builder, signed_sha256
 from repo_server.tokens import CURATE, PUBLISH_PKG, Grant
 from repo_server.web import schemas
 from repo_server.web.api import skills_site_only
 from repo_server.web.desk_guard import DeskService, guarded, refused
 from repo_server.web.routes import PREFIX, Body, Route, body_limits, register
 from signing.errors import FormatError, SkillRepoError
-from signing.format.canonical import parse_json
+from signing.format.canonical import canonical, parse_json
 from signing.format.digest import Sha256, parse_sha256
 from signing.format.fields import Fields
 from signing.format.pkg.index import MAX_PACKAGE_BYTES
 from signing.format.pkg.names import PackageRepo
+from signing.keys import HeldKey
 
 MAX_QUESTIONS: Final = 2_000
 MAX_ROLE_BYTES: Final = 1 << 20
@@ -111,6 +117,28 @@ def _advisories(service: DeskService) -> Response:
         facts = {"snapshot": state.snapshot, "token": grant.id, "name": grant.name}
         log.append(session, event="desk.advisories", facts=facts, now=service.clock())
     return _answer({"snapshot_version": state.snapshot, "timestamp_version": state.timestamp})
+
+
+def _propose_builder(service: DeskService) -> Response:
+    fields = Fields.of(_document(_SMALL), where="body")
+    repo = PackageRepo.parse(fields.text("repository", max_length=80), where="body.repository")
+    key = HeldKey.parse(canonical(fields.take("key")), where="body.key")
+    fields.done()
+    with transaction(service.repository.engine) as session:
+        rows = prepare_builder(service.repository, session, repo, key, now=service.clock())
+        proposals = [
+            {"role": row.role, "version": row.version, "signed_sha256": signed_sha256(row)} for row in rows
+        ]
+    return _answer({"subject": subject_of(repo), "proposals": proposals})
+
+
+def _drop_builder(service: DeskService, abi: str, channel: str) -> Response:
+    repo, grant = _repo(abi, channel), _grant()
+    with transaction(service.repository.engine) as session:
+        drop_builder(session, repo)
+        facts = {"repository": str(repo), "token": grant.id, "name": grant.name}
+        log.append(session, event="desk.builder-dropped", facts=facts, now=service.clock())
+    return _answer({"repository": str(repo), "dropped": True})
 
 
 def _pieces() -> Iterator[bytes]:
@@ -252,5 +280,27 @@ PKG_DESK_ROUTES: Final[tuple[Route[DeskService], ...]] = (
         ),
         scope=CURATE.text,
         cost=20,
+    ),
+    Route(
+        "POST",
+        "/desk/builders",
+        "propose_builder",
+        "Propose whose key builds a repository; curators sign that by /desk/signatures.",
+        _propose_builder,
+        schemas.PROPOSALS,
+        body=Body(media_type=_JSON, schema=schemas.BUILDER, max_bytes=_SMALL),
+        scope=CURATE.text,
+        cost=4,
+    ),
+    Route(
+        "DELETE",
+        "/desk/builders/{abi}/{channel}",
+        "drop_builder",
+        "Give up the builder who is proposed, and the signatures on that.",
+        _drop_builder,
+        schemas.BUILDER_DROPPED,
+        parts={"abi": schemas.ABI, "channel": schemas.CHANNEL},
+        scope=CURATE.text,
+        cost=4,
     ),
 )

@@ -7,7 +7,6 @@
 A request without a token counts as no failure: pkg asks so first, each time, and shows its token when challenged.
 """
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +14,13 @@ from datetime import datetime
 from flask import Response, jsonify
 from sqlalchemy import Engine
 
-from repo_server.db.session import snapshot, transaction
 from repo_server.desk.problems import MEDIA_TYPE, TooManyRequestsError
 from repo_server.pkgrepo.access import CHALLENGE, shown_token
-from repo_server.tokens import Grant, TokenRefusedError, check_token, record_use, use_is_stale
+from repo_server.tokens import Grant, TokenRefusedError
+from repo_server.web.grants import grant_of
 from repo_server.web.limiter import Limiter
 from repo_server.web.problems import Problem
-from signing.errors import ConflictError, FormatError, PolicyError, SkillRepoError
+from signing.errors import FormatError, PolicyError, SkillRepoError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +49,10 @@ class PullGuard:
                 "these packages take a token", hint="skillrepo token new --scope pull-pkg:…"
             )
         try:
-            with snapshot(self.engine) as session:
-                grant = check_token(session, text, now=now)
-                stale = use_is_stale(session, grant.id, now=now)
+            return grant_of(self.engine, text, now=now)
         except TokenRefusedError:
             self.failures.take(address, now=now)
             raise
-        if stale:
-            # A note for people; that the database is busy is no reason to turn anybody away.
-            with contextlib.suppress(ConflictError), transaction(self.engine) as session:
-                record_use(session, grant.id, now=now)
-        return grant
 
 
 def refused(error: SkillRepoError) -> Response:

@@ -20,7 +20,7 @@ CANDIDATE_ID: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 KIND: Final[Schema] = {"enum": ["skill", "soul"]}
 SUBJECT: Final[Schema] = {
     "type": "string",
-    "pattern": "^(candidate|profile|renewal|revocations):[A-Za-z0-9.!=_-]+$",
+    "pattern": "^((candidate|profile|renewal|revocations):[A-Za-z0-9.!=_-]+|builder:[A-Za-z0-9:_/-]+)$",
     "maxLength": 120,
 }
 
@@ -206,4 +206,19 @@ ADVISORIES: Final = record(
     metadata={"type": "string", "contentMediaType": "application/json", "format": "binary"},
     list={"type": "string", "contentMediaType": "application/xml", "format": "binary"},
 )
+PACKAGE_REPO: Final[Schema] = {
+    "type": "string",
+    "pattern": "^FreeBSD:[0-9]{1,3}:[a-z0-9]{1,20}/[a-z0-9]+(-[a-z0-9]+)*$",
+    "maxLength": 80,
+}
+PUBLIC_KEY: Final = record(
+    schema={"const": "https://skills.clawdie.si/schema/public-key/v1"},
+    holder=TEXT,
+    keyid=SHA256,
+    keytype={"const": "ed25519"},
+    scheme={"const": "ed25519"},
+    public=SHA256,
+)
+BUILDER: Final = record(repository=PACKAGE_REPO, key=PUBLIC_KEY)
+BUILDER_DROPPED: Final = record(repository=PACKAGE_REPO, dropped={"const": True})
 ADVISORIES_TAKEN: Final = record(snapshot_version=COUNT, timestamp_version=COUNT)

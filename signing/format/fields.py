@@ -6,11 +6,63 @@ fields.done()                # an unknown key is a rejection: it would be signed
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any, Self, TypeVar
 
 from signing.errors import FormatError
 
 T = TypeVar("T")
+
+
+def placed(error: FormatError, where: str) -> FormatError:
+    """Return ``error`` with its place put inside of ``where``.
+
+    In a long list nobody is told of each word where it stands: that is put together when one of them is wrong.
+    """
+    return FormatError(error.message, where=f"{where}.{error.where}" if error.where else where)
+
+
+def exactly(value: object, keys: AbstractSet[str]) -> dict[str, Any]:
+    """Return the object ``value``, which has exactly these keys.
+
+    Raises:
+        FormatError: it is no object, lacks one of them, or has another.
+    """
+    if not isinstance(value, dict):
+        raise FormatError("not an object")
+    if value.keys() != keys:
+        if missing := keys - value.keys():
+            raise FormatError("missing", where=min(missing))
+        raise FormatError(f"unknown key {min(value.keys() - keys)!r}")
+    return value
+
+
+def object_of(value: object, where: str) -> dict[str, Any]:
+    """Return ``value``, which must be an object."""
+    if not isinstance(value, dict):
+        raise FormatError("not an object", where=where)
+    return value
+
+
+def list_of(value: object, where: str) -> list[Any]:
+    """Return ``value``, which must be a list."""
+    if not isinstance(value, list):
+        raise FormatError("not a list", where=where)
+    return value
+
+
+def text_of(value: object, where: str) -> str:
+    """Return ``value``, which must be a string."""
+    if not isinstance(value, str):
+        raise FormatError("not a string", where=where)
+    return value
+
+
+def integer_of(value: object, where: str, maximum: int) -> int:
+    """Return ``value``, which must be an integer from 0 to ``maximum``."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
+        raise FormatError(f"not an integer from 0 to {maximum}", where=where)
+    return value
 
 
 class Fields:
@@ -27,9 +79,7 @@ class Fields:
         Raises:
             FormatError: it is not an object.
         """
-        if not isinstance(value, dict):
-            raise FormatError("not an object", where=where)
-        return cls(value, where)
+        return cls(object_of(value, where), where)
 
     def __contains__(self, key: str) -> bool:
         """Return whether ``key`` is there, and nobody has read it yet."""
@@ -56,35 +106,26 @@ class Fields:
 
     def text(self, key: str, *, max_length: int = 10_000) -> str:
         """Return and consume a string of at most ``max_length`` characters."""
-        value = self.take(key)
-        if not isinstance(value, str):
-            raise FormatError("not a string", where=self.place(key))
+        value = text_of(self.take(key), self.place(key))
         if len(value) > max_length:
             raise FormatError(f"longer than {max_length} characters", where=self.place(key))
         return value
 
     def integer(self, key: str, *, maximum: int) -> int:
         """Return and consume an integer from 0 to ``maximum``."""
-        value = self.take(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
-            raise FormatError(f"not an integer from 0 to {maximum}", where=self.place(key))
-        return value
+        return integer_of(self.take(key), self.place(key), maximum)
 
     def items(self, key: str, read: Callable[[Any, str], T], *, maximum: int = 10_000) -> tuple[T, ...]:
         """Return and consume a list, each item read by ``read(item, where)``."""
-        value = self.take(key)
-        if not isinstance(value, list):
-            raise FormatError("not a list", where=self.place(key))
+        place = self.place(key)
+        value = list_of(self.take(key), place)
         if len(value) > maximum:
-            raise FormatError(f"more than {maximum} items", where=self.place(key))
-        return tuple(read(item, f"{self.place(key)}[{index}]") for index, item in enumerate(value))
+            raise FormatError(f"more than {maximum} items", where=place)
+        return tuple(read(item, f"{place}[{index}]") for index, item in enumerate(value))
 
     def mapping(self, key: str) -> dict[str, Any]:
         """Return and consume an object whose keys are data."""
-        value = self.take(key)
-        if not isinstance(value, dict):
-            raise FormatError("not an object", where=self.place(key))
-        return value
+        return object_of(self.take(key), self.place(key))
 
     def optional(self, key: str, read: Callable[[str], T]) -> T | None:
         """Return ``read(key)``, or None when the value is null (the key itself must be there)."""

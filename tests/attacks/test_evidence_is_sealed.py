@@ -374,7 +374,7 @@ def test_only_an_admission_is_installed(harbour: Harbour) -> None:
     scene.mother.host.create(tenant, mark="ours")
     with package_facts(harbour) as facts:
         for given in (facts["given"], facts["given"].package, BASE, None):
-            with pytest.raises(AttributeError):
+            with pytest.raises(TypeError):
                 install_package(scene.mother.host, tenant, given, now=now())
     with scene.mother.host.open_root(tenant) as root:
         assert root.listing() == ()

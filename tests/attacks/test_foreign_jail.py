@@ -15,7 +15,14 @@ from hive.birth.journal import Journal
 from hive.db.session import snapshot, transaction
 from hive.jails.directory import DirectoryHost
 from hive.tenants import TenantStatus, load_row
-from signing.errors import ConflictError, CouldNotVerifyError, HostError, RejectedError, SkillRepoError
+from signing.errors import (
+    ConflictError,
+    CouldNotVerifyError,
+    HostError,
+    NotFoundError,
+    RejectedError,
+    SkillRepoError,
+)
 from signing.format.names import parse_tenant_id
 from tests.attacks.scene import Scene
 from tests.support.world import now
@@ -129,21 +136,30 @@ def test_active_is_answered_with_the_jail_it_was_born_in(scene: Scene, tmp_path:
         birth(scene.mother, ACME)
 
 
-def test_admissions_grow_old(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("away", [False, True], ids=["asks again", "nobody answers"])
+def test_admissions_grow_old(scene: Scene, monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
     """A host (or server) so slow that 'now' is long ago does not act on what it admitted then."""
-    genuine = carry_out.plan_birth
-    begun = now()
+    genuine = carry_out.install_skill
+    begun, waited = now(), timedelta()
 
-    def slow(*args: Any) -> Any:
-        scene.at(begun + timedelta(minutes=20))
-        object.__setattr__(mother, "clock", scene.mother.clock)
-        return genuine(*args)
+    def slow(*args: Any) -> None:
+        nonlocal waited
+        waited = timedelta(minutes=20)
+        if away:
+            scene.server.missing |= {"/metadata/timestamp.json"}
+        genuine(*args)
 
-    mother = scene.mother
-    monkeypatch.setattr(carry_out, "plan_birth", slow)
-    with pytest.raises(CouldNotVerifyError, match="not fresh"):
-        birth(mother, ACME)
-    assert not mother.host.exists(ACME)
+    mother = replace(scene.mother, clock=lambda: begun + waited)
+    monkeypatch.setattr(carry_out, "install_skill", slow)
+    if away:
+        with pytest.raises(NotFoundError):
+            birth(mother, ACME)
+        assert status(scene) == TenantStatus.FAILED
+        return
+    assert birth(mother, ACME)["status"] == "active"
+    decided = [record for record in scene.events() if record.event == "admission"]
+    assert [record.facts.get("again", False) for record in decided] == [False, True]
+    assert decided[1].time >= begun.replace(microsecond=0) + timedelta(minutes=20)
 
 
 def test_a_clock_that_was_set_back_births_nothing(scene: Scene) -> None:

@@ -28,15 +28,16 @@ from signing.errors import (
     ThresholdError,
     WrongSubjectError,
 )
+from signing.format.names import HolderName
 from signing.format.pkg.names import PackageRepo
 from signing.keys import HeldKey
-from signing.keystore import PUBLIC_SUFFIX
+from signing.keystore import PUBLIC_SUFFIX, new_key
 from signing.metadata import build_target, parse, render
 from signing.roles import ADVISORIES, PROFILES, SKILLS, TARGETS
 from tests.repo_server.desk.scene import Scene
 from tests.support.publishing import keys_of, later, make_build, publish, remote_desk
 from tests.support.withdrawing import withdraw
-from tests.support.world import PACKAGES, World, now
+from tests.support.world import CHEAP, PACKAGES, PASSPHRASE, World, now
 
 OTHER = PackageRepo.parse("FreeBSD:15:aarch64/quarterly")
 
@@ -120,12 +121,22 @@ def test_one_key_is_not_appointed_twice(world: World) -> None:
 
 def test_another_key_under_a_waiting_appointment_is_not_signed(world: World) -> None:
     """The second curator names the key that the builder gave, not the one that the first curator proposed."""
+    new_key(world.folder / "people", HolderName("carol"), passphrase=PASSPHRASE, cost=CHEAP)
     appoint(world, "mallory", by=("alice",))
     with pytest.raises(WrongSubjectError, match="another key is proposed"):
-        appoint(world, "olga", by=("bob",))
+        appoint(world, "carol", by=("bob",))
     with transaction(world.repository.engine) as session:
         drop_builder(session, OTHER)
-    assert not appoint(world, "olga", by=("bob",)).complete  # alice's signature is gone with what she signed
+    assert not appoint(world, "carol", by=("bob",)).complete  # alice's signature is gone with what she signed
+
+
+@pytest.mark.parametrize("who", ["alice", "olga", "online", "root-1"])
+def test_a_key_that_does_something_else_builds_nothing(world: World, who: str) -> None:
+    """It would lie on a build host: whoever takes that over would sign skills, profiles or snapshots too."""
+    before = versions(world)
+    with pytest.raises(ConflictError, match="signs"):
+        appoint(world, who)
+    assert (versions(world), appointed(world)) == (before, [PACKAGES])
 
 
 # --- a proposal that appoints a builder, and does more --------------------------------------------

@@ -173,7 +173,7 @@ def test_a_package_swapped_between_verification_and_installation(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name leads to other bytes when the jail is filled: what was verified is what is installed."""
-    genuine = bringing.open_packages
+    genuine = bringing.admit_packages
 
     def swapped(*args: object, **how: object) -> object:
         admissions = genuine(*args, **how)  # type: ignore[arg-type]
@@ -182,7 +182,7 @@ def test_a_package_swapped_between_verification_and_installation(
             path.write_bytes(b"evil")
         return admissions
 
-    monkeypatch.setattr("hive.birth.admit_all.open_packages", swapped)
+    monkeypatch.setattr("hive.birth.admit_all.admit_packages", swapped)
     receipt = harbour.born()
     assert [item["sha256"] for item in receipt["packages"]] == [sha256_of(BASE), sha256_of(AGENT)]
     assert (harbour.root / "usr/local/bin/demo-base").is_file()
@@ -191,8 +191,8 @@ def test_a_package_swapped_between_verification_and_installation(
 def test_a_package_overwritten_between_verification_and_installation(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same file, other bytes in it: noticed before the last piece, and nothing of it stands."""
-    genuine = bringing.open_packages
+    """The same file, other bytes in it: noticed before they are handed out, and nothing of it stands."""
+    genuine = bringing.admit_packages
 
     def overwritten(*args: object, **how: object) -> object:
         admissions = genuine(*args, **how)  # type: ignore[arg-type]
@@ -204,7 +204,7 @@ def test_a_package_overwritten_between_verification_and_installation(
             stream.write(content)
         return admissions
 
-    monkeypatch.setattr("hive.birth.admit_all.open_packages", overwritten)
+    monkeypatch.setattr("hive.birth.admit_all.admit_packages", overwritten)
     refusal = harbour.refused(RejectedError)
     assert refusal.error.code == "digest-mismatch"
     assert harbour.events("package.installed") == []

@@ -207,7 +207,7 @@ def test_a_version_that_goes_back_without_intent(world: World, tmp_path: Path) -
         if path.is_file():
             world.repository.blobs.store(path.read_bytes())
     before = tree(world)
-    with pytest.raises(RollbackError, match=r"demo 1\.0 -> 0\.9"):
+    with pytest.raises(RollbackError, match=r"demo-1\.0 -> 0\.9"):
         hand_in(world, signed(world, replace(old.index, intent=None)))
     assert tree(world) == before
     hand_in(world, signed(world, old.index))

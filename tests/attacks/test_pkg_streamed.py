@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
+from hive.packages.admitted_bytes import AdmittedBytes
 from hive.packages.commands import CommandLimits
 from hive.packages.install import install_package
-from hive.packages.receipts import Counted
 from hive.packages.running import NamedJail, Programs, Way
 from hive.packages.stream import stream_package
 from signing.errors import DigestMismatchError, HostError, WrongSubjectError
 from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
 from tests.support.harbour import Harbour, open_harbour
-from tests.support.packages import AGENT, BASE
+from tests.support.packages import AGENT, BASE, forged_bytes, large
 from tests.support.world import World
 
 BOAT = parse_tenant_id("boat")
@@ -35,6 +35,15 @@ LARGE = [bytes([number]) * 100_000 for number in range(30)]
 READ_ALL = """
 data = sys.stdin.buffer.read()
 here.joinpath("got").write_bytes(data)
+here.joinpath("ended").write_text("yes")
+"""
+
+
+KEEP_AT_ONCE = """
+total = b""
+while piece := os.read(0, 65536):
+    total += piece
+    here.joinpath("got").write_bytes(total)
 here.joinpath("ended").write_text("yes")
 """
 
@@ -88,7 +97,7 @@ class Machine:
         return (self.folder / "ended").exists()
 
     def stream(self, pieces: Iterator[bytes] | None = None, limits: CommandLimits = QUICK) -> Any:
-        return stream_package(self.jail, Counted(pieces or iter(LARGE)), limits=limits)
+        return stream_package(self.jail, forged_bytes(pieces or iter(LARGE)), limits=limits)
 
     def refused(self, part: str, pieces: Iterator[bytes] | None = None) -> HostError:
         begun = time.monotonic()
@@ -333,8 +342,8 @@ class StreamingHost:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def install_package(self, tenant: object, admission: object, pieces: Counted) -> Any:
-        return stream_package(self._machine.jail, pieces, limits=QUICK)
+    def install_package(self, given: AdmittedBytes) -> Any:
+        return stream_package(self._machine.jail, given, limits=QUICK)
 
 
 @pytest.fixture
@@ -376,7 +385,7 @@ def test_a_package_admitted_for_another_tenant(harbour: Harbour, machine: Machin
 
 def test_a_host_that_takes_a_part_gets_no_receipt(harbour: Harbour) -> None:
     class Lazy:
-        def install_package(self, tenant: object, admission: object, pieces: Counted) -> None:
+        def install_package(self, given: object) -> None:
             return None
 
     host: Any = Lazy()
@@ -385,7 +394,7 @@ def test_a_host_that_takes_a_part_gets_no_receipt(harbour: Harbour) -> None:
 
 
 def test_a_package_swapped_in_the_store_is_not_streamed(harbour: Harbour, machine: Machine) -> None:
-    """Same file, same size, another byte: nothing of it reaches pkg, since it fits into the piece that is held."""
+    """Same file, same size, another byte: nothing of it reaches pkg."""
     host: Any = StreamingHost(machine)
     with admitted(harbour) as given:
         path = harbour.store / f"{sha256_of(BASE)}.pkg"
@@ -400,3 +409,73 @@ def test_a_package_swapped_in_the_store_is_not_streamed(harbour: Harbour, machin
             install_package(host, BOAT, given.packages[0], now=harbour.scene.mother.clock())
     assert machine.got is None
     assert not machine.ended
+
+
+@pytest.mark.parametrize(("at", "pieces"), [(0, 0), (100, 0), (1 << 20, 1), ((3 << 20) + 7, 3), (-1, 3)])
+def test_no_altered_byte_of_a_large_package_reaches_pkg(
+    harbour: Harbour, machine: Machine, at: int, pieces: int
+) -> None:
+    """pkg runs a package's scripts when it has read its beginning: a digest at the end would come too late."""
+    data = large()
+    harbour.arrange(data)
+    machine.program("pkg", KEEP_AT_ONCE)
+    host: Any = StreamingHost(machine)
+    with admitted(harbour) as given:
+        path = harbour.store / f"{sha256_of(data)}.pkg"
+        path.chmod(0o600)
+        forged = bytearray(data)
+        forged[at] ^= 1
+        with path.open("r+b") as stream:
+            stream.write(forged)
+        with pytest.raises(DigestMismatchError):
+            install_package(host, BOAT, given.packages[0], now=harbour.scene.mother.clock())
+    time.sleep(0.2)
+    assert data[: pieces << 20].startswith(machine.got or b"")
+    assert not machine.ended
+
+
+def test_a_file_that_grew_since_is_streamed_as_it_was_verified(harbour: Harbour, machine: Machine) -> None:
+    data = large()
+    harbour.arrange(data)
+    host: Any = StreamingHost(machine)
+    with admitted(harbour) as given:
+        path = harbour.store / f"{sha256_of(data)}.pkg"
+        path.chmod(0o600)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        receipt = install_package(host, BOAT, given.packages[0], now=harbour.scene.mother.clock())
+    assert machine.got == data
+    assert receipt.sha256 == sha256_of(data)
+
+
+def test_bytes_that_nobody_admitted_are_streamed_to_nobody(harbour: Harbour, machine: Machine) -> None:
+    """At run time too, and not only for mypy: bytes, an iterator, a look-alike, and somebody else's admission."""
+
+    class Lookalike:
+        admission = None
+        size, sha256 = len(BASE), sha256_of(BASE)
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([BASE])
+
+    for given in (BASE, iter([BASE]), [BASE], Lookalike(), None):
+        with pytest.raises(TypeError):
+            stream_package(machine.jail, given, limits=QUICK)  # type: ignore[arg-type]
+    with admitted(harbour) as mine:
+        for no_admission in (mine.packages[0].package, mine, BASE, Lookalike(), None):
+            with pytest.raises(TypeError):
+                AdmittedBytes(no_admission)
+        with pytest.raises(WrongSubjectError):
+            stream_package(
+                replace(machine.jail, tenant_id=parse_tenant_id("acme")), AdmittedBytes(mine.packages[0])
+            )
+    assert machine.calls == []
+
+
+def test_a_package_that_was_closed_is_not_read_from_another_file(harbour: Harbour, tmp_path: Path) -> None:
+    """The number of a closed descriptor may belong to another file by then."""
+    with admitted(harbour) as given:
+        admission = given.packages[0]
+    other = (tmp_path / "other").open("wb+")
+    with other, pytest.raises(HostError):
+        list(AdmittedBytes(admission))

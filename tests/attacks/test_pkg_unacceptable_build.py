@@ -1,9 +1,8 @@
 """A builder's key signs what is not consistent, not newer, not here, or not its own: nothing of it is published."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,8 @@ from tuf.api.metadata import DelegatedRole, Delegations, TargetFile, Targets
 from repo_server.db import log
 from repo_server.db.models import MetadataRow, PackageDigestRow
 from repo_server.db.session import snapshot, transaction
-from repo_server.pkgrepo.accepting import AcceptedBuild, accept_build, serials
-from repo_server.pkgrepo.indexes import published_index
-from repo_server.pkgrepo.local_desk import LocalPackageDesk
+from repo_server.pkgrepo.accepting import accept_build
 from repo_server.publishing import withdrawals
-from repo_server.publishing.alone import next_metadata, published_alone
 from signing.errors import (
     BadSignatureError,
     ConflictError,
@@ -26,7 +22,6 @@ from signing.errors import (
     QuarantinedError,
     RevokedError,
     RollbackError,
-    SkillRepoError,
     ThresholdError,
     VerificationError,
     WrongSubjectError,
@@ -37,85 +32,10 @@ from signing.format.pkg.index import Intent, IntentKind, RepoIndex
 from signing.format.pkg.names import PackageName, PackageRepo, PackageVersion
 from signing.format.scope import Scope
 from signing.format.withdrawal import Harm, Withdrawn
-from signing.metadata import build_target, render
+from tests.support.handing_in import hand_in, ready, refused, state_of
 from tests.support.publishing import make_build, publish
 from tests.support.withdrawing import sign as sign_list
 from tests.support.world import PACKAGES, World, now
-
-
-class _ReadyError(Exception):
-    """Everything is ready: the desk would hand it in now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoppingDesk(LocalPackageDesk):
-    def hand_in(self, repo: PackageRepo, metadata: bytes, *, now: datetime) -> dict[str, Any]:
-        del repo, now
-        raise _ReadyError(metadata)
-
-
-def ready(world: World, folder: Path, packages: Mapping[str, str], **wanted: Any) -> RepoIndex:
-    """The honest index of a build whose bytes are all here, and that was not handed in."""
-    desk = _StoppingDesk(repository=world.repository, online=lambda: world.signers["online"])
-    with pytest.raises(_ReadyError) as caught:
-        publish(world, make_build(folder, packages), desk=desk, at=now() + timedelta(minutes=1), **wanted)
-    signed = Targets.from_dict(_signed(caught.value.args[0]))
-    return RepoIndex.parse(world.repository.blobs.load(signed.targets[PACKAGES.index_path].hashes["sha256"]))
-
-
-def _signed(metadata: bytes) -> dict[str, Any]:
-    signed = json.loads(metadata)["signed"]
-    assert isinstance(signed, dict)
-    return signed
-
-
-def hand_in(
-    world: World,
-    index: RepoIndex | bytes,
-    *,
-    by: str | None = "builder",
-    change: Callable[[Targets], None] = lambda _: None,
-    at: datetime | None = None,
-) -> AcceptedBuild:
-    data = index if isinstance(index, bytes) else index.render()
-    world.repository.blobs.store(data)
-    at = at or now() + timedelta(minutes=1)
-    with transaction(world.repository.engine) as session:
-        known = published_alone(world.repository, session, PACKAGES.role)
-        metadata = next_metadata(known, PACKAGES.role, build_target(PACKAGES.index_path, data), now=at)
-        change(metadata.signed)
-        if by is not None:
-            metadata.sign(world.signers[by])
-        return accept_build(
-            world.repository, session, PACKAGES, render(metadata), world.signers["online"], now=at
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    serials: tuple[int, ...]
-    records: int
-    timestamp: bytes
-    index: RepoIndex | None
-
-
-def state_of(world: World) -> State:
-    with snapshot(world.repository.engine) as session:
-        return State(
-            tuple(row.serial for row in serials(session, PACKAGES)),
-            len(log.read(session)),
-            (world.public / "metadata/timestamp.json").read_bytes(),
-            published_index(world.repository, session, PACKAGES),
-        )
-
-
-def refused(
-    world: World, expected: type[SkillRepoError], said: str | None, index: RepoIndex | bytes, **how: Any
-) -> None:
-    before = state_of(world)
-    with pytest.raises(expected, match=said):
-        hand_in(world, index, **how)
-    assert state_of(world) == before
 
 
 @pytest.fixture
@@ -287,7 +207,7 @@ def test_a_kept_package_that_was_never_published_like_that(
 def test_a_version_that_goes_back_unless_it_is_meant(world: World, first: RepoIndex, tmp_path: Path) -> None:
     meant = ready(world, tmp_path / "older", {"demo": "0.9", "base": "2.0"}, downgrade="1.0 loses data")
     assert meant.intent is not None
-    refused(world, RollbackError, "demo 1.0 -> 0.9", replace(meant, intent=None))
+    refused(world, RollbackError, "demo-1.0 -> 0.9", replace(meant, intent=None))
     accepted = hand_in(world, meant)
     assert accepted.index.intent == Intent(
         kind=IntentKind.DOWNGRADE, by="builder", reason="1.0 loses data", serial=meant.intent.serial

@@ -5,7 +5,7 @@ The builder's key is genuine; the package is not what an honest build makes. Eac
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,20 +46,12 @@ def one(*members: bytes, name: str = "demo", files: dict[str, Any] | None = None
 
 
 def bear(harbour: Harbour, *datas: bytes) -> dict[str, Any]:
-    arrange(harbour, datas)
+    harbour.arrange(*datas)
     return harbour.born()
 
 
-def arrange(harbour: Harbour, datas: Sequence[bytes], **lies: Any) -> None:
-    harbour.shelf.stock(*datas)
-    harbour.shelf.publish_index(index_of([listed(data, **lies) for data in datas], serial=2))
-    harbour.shelf.pin("base==3", datas)
-    with transaction(harbour.scene.mother.engine) as session:
-        load_row(session, parse_tenant_id("boat")).profile = "base==3"
-
-
 def refused(harbour: Harbour, *datas: bytes, expected: type[SkillRepoError] = FormatError) -> SkillRepoError:
-    arrange(harbour, datas)
+    harbour.arrange(*datas)
     return harbour.refused(expected).error
 
 
@@ -144,15 +136,21 @@ def test_a_file_below_a_link_of_another_package(harbour: Harbour, tmp_path: Path
         "/usr/home/agent",
         "/var/db/clawdie/lock.json",
         "/var/db/clawdie/packages/other.json",
+        "/usr/local/etc/pkg.conf",
+        "/usr/local/etc/pkg/repos/clawdie.conf",
+        "/usr/local/etc/pkg/repos/00-public-off.conf",
+        "/usr/local/etc/pkg/fingerprints/clawdie/trusted/evil",
     ],
 )
 def test_a_package_in_the_place_of_ours(harbour: Harbour, path: str) -> None:
-    """What we put into a jail is not a package's to bring: no .env, no skill, no record."""
+    """What we put into a jail is not a package's to bring: no .env, no skill, no record, no trust of pkg's."""
     data = one(member(path, b"a"), files={path: said(b"a")})
     refused(harbour, data, expected=PackageConflictError)
 
 
-@pytest.mark.parametrize("path", ["/usr/home", "/usr", "/var/db"])
+@pytest.mark.parametrize(
+    "path", ["/usr/home", "/usr", "/var/db", "/usr/local/etc/pkg", "/usr/local/etc/pkg/repos"]
+)
 def test_a_link_in_the_way_to_ours(harbour: Harbour, path: str) -> None:
     data = one(
         member(path, kind=b"2", link="/tmp", mode=0o777),
@@ -225,6 +223,53 @@ def test_owners_of_the_jail_are_not_looked_up(harbour: Harbour) -> None:
     receipt = bear(harbour, data)
     assert "owner www:www" in receipt["packages"][0]["omitted"]
     assert (harbour.root / FILE[1:]).stat().st_uid == os.geteuid()
+
+
+def test_owners_of_folders_and_links_are_noted_as_well(harbour: Harbour) -> None:
+    link = {**said(b"there", "0777"), "symlink_target": "there", "uname": "www", "gname": "wheel"}
+    data = one(
+        member("/usr/local/spool", kind=b"5", mode=0o755, uname=b"news"),
+        member(FILE, kind=b"2", link="there", mode=0o777, uname=b"www"),
+        files={FILE: link},
+        directories={
+            "/usr/local/spool": {**folder(), "uname": "news"},
+            "/usr/local/empty": {**folder(), "uname": "mail"},
+        },
+    )
+    omitted = bear(harbour, data)["packages"][0]["omitted"]
+    assert {"owner news:wheel", "owner www:wheel", "owner mail:wheel"} <= set(omitted)
+
+
+@pytest.mark.parametrize("what", ["file", "link", "fifo"])
+def test_an_empty_folder_where_something_else_stands(harbour: Harbour, tmp_path: Path, what: str) -> None:
+    """No file goes through it, and still it is not called installed."""
+    first: Any = {
+        "file": one(member("/usr/local/x", b"a"), name="first", files={"/usr/local/x": said(b"a")}),
+        "link": one(
+            member("/usr/local/x", kind=b"2", link=str(tmp_path), mode=0o777),
+            name="first",
+            files={"/usr/local/x": {**said(str(tmp_path).encode(), "0777"), "symlink_target": str(tmp_path)}},
+        ),
+        "fifo": one(name="first"),
+    }[what]
+    second = one(name="second", directories={"/usr/local/x": folder("0700")})
+    harbour.arrange(first, second)
+    if what == "fifo":
+        genuine = carry_out.install_package
+
+        def planting(*args: Any, **how: Any) -> Any:
+            receipt = genuine(*args, **how)
+            (harbour.root / "usr/local").mkdir(parents=True, exist_ok=True)
+            if not (harbour.root / "usr/local/x").exists():
+                os.mkfifo(harbour.root / "usr/local/x")
+            return receipt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(carry_out, "install_package", planting)
+            harbour.refused(RejectedError)
+        return
+    error = harbour.refused(RejectedError).error
+    assert error.code == "unsafe-path"
 
 
 def test_hard_links_are_one_file(harbour: Harbour) -> None:
@@ -326,3 +371,26 @@ def test_more_left_out_than_anybody_reads(harbour: Harbour) -> None:
     assert omitted[-1].startswith("and ")
     record = parse_canonical((harbour.root / "var/db/clawdie/packages/demo.json").read_bytes())
     assert len(record["omitted"]) >= 250
+
+
+def test_something_behind_a_package_in_its_last_piece(harbour: Harbour) -> None:
+    """Signed for as a whole, and still not a package: another reader may see the second one."""
+    whole = one(member(FILE, b"a"), files={FILE: said(b"a")})
+    for behind in (b"x", bytes(10), whole):
+        harbour.arrange(whole + behind)
+        harbour.refused(FormatError)
+
+
+def test_odd_letters_of_a_path_do_not_reach_terminals_by_way_of_what_was_left_out(harbour: Harbour) -> None:
+    name = "/usr/local/bin/\x9b2Jx\u202egnp"
+    receipt = bear(harbour, one(member(name, b"a", mode=0o4755), files={name: said(b"a", "04755")}))
+    (omitted,) = [line for line in receipt["packages"][0]["omitted"] if line.startswith("mode")]
+    assert omitted == "mode 4755 of usr/local/bin/\\x9b2Jx\\u202egnp"
+
+
+def test_a_record_that_would_be_too_long_to_check_is_not_begun(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be read back is refused now, and not at every look later."""
+    monkeypatch.setattr("hive.packages.unpack.MAX_RECORD_BYTES", 100)
+    refused(harbour, one(member(FILE, b"a"), files={FILE: said(b"a")}))

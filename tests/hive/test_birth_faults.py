@@ -325,20 +325,34 @@ def test_a_bug_of_ours_is_no_birth(scene: Scene, monkeypatch: pytest.MonkeyPatch
     assert jail_of(scene) == undisturbed_jail(scene)
 
 
-def test_what_was_admitted_too_long_ago_is_not_acted_on(scene: Scene) -> None:
-    """A host that slept between the decision and the deed asks again."""
-    begun, calls = now(), []
+@pytest.mark.parametrize("revoked", [False, True], ids=["nothing new", "revoked"])
+def test_what_was_admitted_too_long_ago_is_not_acted_on(scene: Scene, revoked: bool) -> None:
+    """A host that slept between the decision and the deed asks again, and acts on what it hears then."""
+    begun, slept = now(), timedelta()
 
     def clock() -> datetime:
-        calls.append(scene.mother.host.exists(ACME))
-        return begun + (timedelta(hours=1) if calls[-1] else timedelta())
+        nonlocal slept
+        if not slept and scene.mother.host.exists(ACME):
+            slept = timedelta(hours=1)
+            if revoked:
+                forge = scene.forge()
+                forge.revoke(name="web-search")
+                forge.state()
+                forge.answer(scene.server)
+        return begun + slept
 
     scene.mother = replace(scene.mother, clock=clock)
-    with pytest.raises(RejectedError) as caught:
-        birth(scene.mother, ACME)
-    assert caught.value.code == "could-not-verify"
-    assert scene.tenant().status is TenantStatus.FAILED
-    assert not scene.mother.host.exists(ACME)
+    if revoked:
+        with pytest.raises(RejectedError) as caught:
+            birth(scene.mother, ACME)
+        assert caught.value.code == "revoked"
+        assert scene.tenant().status is TenantStatus.FAILED
+        assert not scene.mother.host.exists(ACME)
+        return
+    scene.born()
+    decided = [record for record in scene.events() if record.event == "admission"]
+    assert [record.facts.get("again", False) for record in decided] == [False, True]
+    assert decided[1].time - decided[0].time >= timedelta(minutes=59)
 
 
 # --- not ours --------------------------------------------------------------------------------------

@@ -68,7 +68,6 @@ def test_what_is_added_is_taken_out_again(store: PackageStore, packages: Verifie
 
 def test_what_is_not_here_is_none(store: PackageStore, packages: VerifiedPackageSet) -> None:
     assert store.load(sha256_of(BASE), packages=packages) is None
-    assert not store.holds(sha256_of(BASE))
 
 
 def test_what_the_index_does_not_name_is_not_fetched(

@@ -1,13 +1,16 @@
 """A scene with packages: demo-base and demo-agent at serial 1, pinned by base==2, and the paid tenant ``boat``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hive.db.session import transaction
+from hive.tenants import load_row
+from signing.format.names import parse_tenant_id
 from tests.attacks.scene import Refusal, Scene, open_scene
-from tests.support.packages import AGENT, BASE, Shelf
+from tests.support.packages import AGENT, BASE, Shelf, index_of, listed
 from tests.support.world import PACKAGES, World, jail_files
 
 
@@ -26,6 +29,22 @@ class Harbour:
 
     def born(self) -> dict[str, Any]:
         return self.scene.born("boat")
+
+    def arrange(self, *datas: bytes, **lies: Any) -> None:
+        """Publish these packages, each listed as an honest builder does but for ``lies``, and pin them for ``boat``."""
+        self.shelf.stock(*datas)
+        self.shelf.publish_index(index_of([listed(data, **lies) for data in datas], serial=2))
+        self.pinned("base==3", datas)
+
+    def pinned(self, pin: str, datas: Sequence[bytes], **other: Any) -> None:
+        """Let ``boat`` be born by a profile of its own that pins ``datas``."""
+        self.shelf.pin(pin, datas, **other)
+        self.point(pin)
+
+    def point(self, pin: str) -> None:
+        """Let ``boat`` name this profile."""
+        with transaction(self.scene.mother.engine) as session:
+            load_row(session, parse_tenant_id("boat")).profile = pin
 
     def refused(self, *expected: Any, **how: Any) -> Refusal:
         """The birth of ``boat`` is refused, and no file of a package stands in any jail."""

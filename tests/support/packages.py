@@ -10,16 +10,21 @@ What is signed here is signed by those whom the anchor appoints, with the attack
 an index need not be consistent with any catalogue; births do not read catalogues.
 """
 
+import hashlib
 import io
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from tuf.api.metadata import TargetFile
 
+from hive.packages.admitted_bytes import AdmittedBytes
 from repo_server.publishing.alone import next_metadata
+from signing import package_evidence
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin, TargetPath
 from signing.format.pkg.archive import read_package
@@ -33,9 +38,11 @@ from signing.format.pkg.names import (
 )
 from signing.format.pkg.pins import PackagePins, PinnedPackage, VulnerabilityWaiver
 from signing.format.profile import Profile
+from signing.package_evidence import VerifiedPackageSet
 from signing.roles import ADVISORIES
 from tests.attacks.forge import Forge
 from tests.attacks.scene import Scene
+from tests.support.pkg_archives import compact, member, package
 from tests.support.world import PACKAGES, now
 
 DATA = Path(__file__).parents[1] / "data" / "pkg"
@@ -72,6 +79,28 @@ def listed(data: bytes, **other: Any) -> IndexedPackage:
         "deps": manifest.deps,
     }
     return IndexedPackage(**{**facts, **other})
+
+
+def large(size: int = (3 << 20) + 100) -> bytes:
+    """A package of more than a piece: one file that cannot be packed."""
+    content = random.Random(4).randbytes(size)
+    entry = {"sum": f"1${sha256_of(content)}", "uname": "root", "gname": "wheel", "perm": "0644"}
+    path = "/usr/local/share/large"
+    return package(member(path, content), manifest=compact("large"), files={path: entry}, how="none")
+
+
+def forged_bytes(pieces: Iterator[bytes], *, jail: str = "boat") -> AdmittedBytes:
+    """What nobody admitted, in the dress of what was: for programs that misbehave, whatever they are given."""
+    given: Any = object.__new__(AdmittedBytes)
+    given.admission = SimpleNamespace(tenant=SimpleNamespace(jail=jail), pin="forged-1.0")
+    given._pieces, given._digest, given._size = pieces, hashlib.sha256(), 0
+    return cast("AdmittedBytes", given)
+
+
+def package_set(index: RepoIndex) -> VerifiedPackageSet:
+    """An index as evidence, for what only reads it."""
+    target: Any = None
+    return VerifiedPackageSet(index=index, target=target, seal=package_evidence._SEAL)
 
 
 def index_of(

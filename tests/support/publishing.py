@@ -38,9 +38,11 @@ def fixture(kind: str = "fp-rsa", abi: str = "FreeBSD:14:amd64") -> Path:
     return FIXTURES / kind / abi / "latest"
 
 
-def package_file(name: str, version: str, *, mark: str = "", abi: str = "FreeBSD:14:*", **more: Any) -> bytes:
-    """A small package."""
-    payload = f"{name} {version} {mark}\n".encode()
+def package_file(
+    name: str, version: str, *, mark: str = "", abi: str = "FreeBSD:14:*", payload: bytes = b"", **more: Any
+) -> bytes:
+    """A small package, unless its payload is large."""
+    payload = payload or f"{name} {version} {mark}\n".encode()
     manifest = {
         "name": name,
         "origin": f"clawdie/{name}",

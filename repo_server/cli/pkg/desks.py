@@ -12,16 +12,26 @@ from urllib.parse import urlsplit
 
 import click
 
-from repo_server.cli.context import open_online_signer, open_repository, signers_folder
+from repo_server.cli.context import (
+    acting_as,
+    load_signer,
+    open_online_signer,
+    open_repository,
+    open_signer,
+    signers_folder,
+)
 from repo_server.cli.remote import anchor_of, token_of
 from signing.console import Console
-from signing.errors import UsageError
+from signing.errors import KeyAccessError, UsageError
+from signing.format.names import parse_holder_name
+from signing.keystore import KEY_SUFFIX
 
 if TYPE_CHECKING:
     from repo_server.pkgrepo.served import ServedSite
     from repo_server.pkgrepo.submitting import PackageDesk
     from repo_server.repository import Repository
     from signing.format.pkg.names import PackageRepo
+    from signing.keystore import SealedKeySigner
 
 _SKILLS: Final = "skills."
 
@@ -46,7 +56,7 @@ def open_package_desk(
         from repo_server.pkgrepo.local_desk import LocalPackageDesk
 
         repository = open_repository(ctx, console, to_sign=True)
-        desk = LocalPackageDesk(repository=repository, online=lambda: open_online_signer(ctx, repository))
+        desk = LocalPackageDesk(repository=repository, online=lambda: _online_signer(ctx, repository))
         return desk, repository, repository.config.pkg_hosts[0]
     from repo_server.desk.client import DeskAddress, DeskClient
     from repo_server.desk.mirror import MirrorPlace
@@ -85,6 +95,23 @@ def open_served_site(ctx: click.Context, *, pkg_site: str | None) -> "ServedSite
     )
 
 
+def open_builder(
+    ctx: click.Context, repository: "Repository | None", holder: str | None
+) -> "tuple[str, SealedKeySigner]":
+    """Return the builder's name and key; ``repository`` when that is on this machine.
+
+    Raises:
+        UsageError: nobody is named, or nobody said where the keys are. KeyAccessError: the key cannot be used.
+    """
+    if repository is not None:
+        name = acting_as(holder, repository, "builder")
+        return name, open_signer(ctx, repository, name)
+    if not holder:
+        raise UsageError("who are you?", hint=f"name your key by --as NAME (NAME{KEY_SUFFIX} in --keys DIR)")
+    name = parse_holder_name(holder)
+    return name, load_signer(ctx, keys_folder(ctx, None) / f"{name}{KEY_SUFFIX}")
+
+
 def keys_folder(ctx: click.Context, repository: "Repository | None") -> Path:
     """Return where the own keys are.
 
@@ -104,6 +131,17 @@ def state_folder(repo: "PackageRepo") -> Path:
     given = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(given) if given.startswith("/") else Path.home() / ".cache"
     return cache / "skillrepo" / "packages" / repo.role
+
+
+def _online_signer(ctx: click.Context, repository: "Repository") -> "SealedKeySigner":
+    """Return the online key's signer; who names the folder of a repository on a build host may not expect that."""
+    try:
+        return open_online_signer(ctx, repository)
+    except KeyAccessError as error:
+        raise KeyAccessError(
+            f"{error.message} (the repository is on this machine, so its online key signs here too)",
+            hint="--online-passphrase-file FILE; or hand in to its service: --repo https://HOST",
+        ) from error
 
 
 def _package_site(address: str, host: str, given: str | None) -> str:

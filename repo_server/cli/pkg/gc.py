@@ -1,4 +1,4 @@
-"""`skillrepo pkg gc`: remove what no retained serial needs."""
+"""`skillrepo pkg gc`: remove what nobody needs any more."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -30,9 +30,10 @@ _SHOWN: Final = 20
 @console_option
 @click.pass_context
 def gc(ctx: click.Context, retain: int, at_least: int, dry_run: bool, yes: bool, console: Console) -> None:
-    """Remove serials that are older than --retain, and the packages that only they name.
+    """Remove serials that are older than --retain, the packages that only they name, and abandoned uploads.
 
     What is served, and what a retained serial lists or keeps, stays. There is no rollback to a serial that is gone.
+    Abandoned is what was sent a week ago and is named by nothing.
     """
     from repo_server.pkgrepo.collecting import collect
 
@@ -42,16 +43,16 @@ def gc(ctx: click.Context, retain: int, at_least: int, dry_run: bool, yes: bool,
         return collect(repository, retain=timedelta(days=retain), at_least=at_least, now=clock(), dry_run=dry)
 
     garbage = run(dry=True)
-    if not dry_run and garbage.serials and not yes:
+    if not dry_run and (garbage.serials or garbage.abandoned) and not yes:
         if not console.can_ask():
             raise UsageError(
-                f"{len(garbage.serials)} serial(s) would go for good",
+                f"{len(garbage.serials)} serial(s) and {len(garbage.abandoned)} abandoned file(s) would go for good",
                 hint="--dry-run shows them; --yes removes them",
             )
         click.confirm(_text(garbage, "would remove") + "\nremove them for good?", err=True, abort=True)
     if not dry_run:
         garbage = run(dry=False)
-    names = [digest for digest, _ in (*garbage.blobs, *garbage.indexes)]
+    names = [digest for digest, _ in garbage.all_blobs]
     console.answer(
         {**garbage.to_json(), "dry_run": dry_run, "digests": names},
         _text(garbage, "would remove" if dry_run else "removed"),
@@ -62,6 +63,8 @@ def _text(garbage: "Garbage", verb: str) -> str:
     lines = [f"{verb} {repo} serial {serial}" for repo, serial in garbage.serials[:_SHOWN]]
     if len(garbage.serials) > _SHOWN:
         lines.append(f"… and {len(garbage.serials) - _SHOWN} more")
-    blobs = len(garbage.blobs) + len(garbage.indexes)
-    lines.append(f"{verb} {blobs} file(s), {garbage.bytes} bytes, and {len(garbage.names)} name(s)")
+    lines.append(
+        f"{verb} {len(garbage.all_blobs)} file(s), {len(garbage.abandoned)} of them abandoned: {garbage.bytes} bytes,"
+        f" and {len(garbage.names)} name(s)"
+    )
     return "\n".join(lines)

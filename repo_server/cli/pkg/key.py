@@ -28,8 +28,8 @@ def key() -> None:
 @click.pass_context
 def key_new(ctx: click.Context, name: str, kind: str, console: Console) -> None:
     """Make NAME.pkg.key (sealed by a passphrase) and NAME.pkg.pub (what clients see) in --keys DIR."""
-    from repo_server.pkgrepo.certificates import KeyKind
     from repo_server.pkgrepo.keys import new_key
+    from repo_server.pkgrepo.public_keys import KeyKind
 
     folder = ctx.find_root().obj["keys"]
     if folder is None:

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from repo_server.cli.context import acting_as, clock, load_signer, open_signer
-from repo_server.cli.pkg.desks import keys_folder, open_package_desk, pkg_site_option, state_folder
+from repo_server.cli.context import clock
+from repo_server.cli.pkg.desks import open_builder, open_package_desk, pkg_site_option, state_folder
 from repo_server.cli.pkg.signers import key_option, open_pkg_signer, passphrase_option
 from signing.console import Console, console_option
 from signing.errors import UsageError
 from signing.format.moment import render_moment
-from signing.format.names import parse_holder_name
 from signing.format.pkg.names import PackageRepo, parse_abi, parse_channel
-from signing.keystore import KEY_SUFFIX
 
 if TYPE_CHECKING:
     from repo_server.pkgrepo.submitting import Outcome
-    from repo_server.repository import Repository
-    from signing.keystore import SealedKeySigner
 
 _SHOWN: Final = 8
 _MAX_KEYS: Final = 4
@@ -45,6 +41,7 @@ _MAX_KEYS: Final = 4
 @click.option("--allow-failed", "--publish-failed", is_flag=True, help="Also when ports failed in the build.")
 @click.option("--allow-downgrade", metavar="REASON", help="Versions may go back; why is signed and stays.")
 @click.option("--refuse-vulnerable", is_flag=True, help="Not when a package has a known vulnerability.")
+@click.option("--rehash", is_flag=True, help="Read every package file, also those that are known unchanged.")
 @click.option("--grace", type=click.IntRange(0, 366), default=14, show_default=True, metavar="DAYS")
 @pkg_site_option
 @console_option
@@ -70,7 +67,7 @@ def publish(ctx: click.Context, /, console: Console, **given: Any) -> None:
     if len(given["keys"]) > _MAX_KEYS:
         raise UsageError(f"at most {_MAX_KEYS} keys sign a catalogue", hint="leave some --key out")
     desk, repository, site = open_package_desk(ctx, console, pkg_site=given["pkg_site"])
-    name, builder = _builder(ctx, repository, given["holder"])
+    name, builder = open_builder(ctx, repository, given["holder"])
     keys = Keys(
         holder=name,
         builder=builder,
@@ -83,7 +80,7 @@ def publish(ctx: click.Context, /, console: Console, **given: Any) -> None:
     with publishing(folder, repo, tell=console.note), open_source(given["packages"]) as source:
         record = read_build(source, environment=os.environ, records=given["records"])
         console.note(record.check_whole(allow_failed=given["allow_failed"]))
-        cache = FactsCache.load(folder / "facts")
+        cache = FactsCache() if given["rehash"] else FactsCache.load(folder / "facts")
         outcome = publish_build(
             desk,
             source,
@@ -123,7 +120,7 @@ def renew(ctx: click.Context, repo: str, holder: str | None, pkg_site: str | Non
 
     wanted = PackageRepo.parse(repo)
     desk, repository, _ = open_package_desk(ctx, console, pkg_site=pkg_site)
-    name, builder = _builder(ctx, repository, holder)
+    name, builder = open_builder(ctx, repository, holder)
     with publishing(state_folder(wanted), wanted, tell=console.note):
         index, expires = renew_role(desk, wanted, Keys(holder=name, builder=builder, pkg=()), clock=clock)
     end = render_moment(expires.replace(microsecond=0))
@@ -131,18 +128,6 @@ def renew(ctx: click.Context, repo: str, holder: str | None, pkg_site: str | Non
         {"repository": str(wanted), "serial": index.serial, "expires": end},
         f"{wanted} serial {index.serial} holds until {end}",
     )
-
-
-def _builder(
-    ctx: click.Context, repository: "Repository | None", holder: str | None
-) -> "tuple[str, SealedKeySigner]":
-    if repository is not None:
-        name = acting_as(holder, repository, "builder")
-        return name, open_signer(ctx, repository, name)
-    if not holder:
-        raise UsageError("who are you?", hint=f"name your key by --as NAME (NAME{KEY_SUFFIX} in --keys DIR)")
-    name = parse_holder_name(holder)
-    return name, load_signer(ctx, keys_folder(ctx, None) / f"{name}{KEY_SUFFIX}")
 
 
 def _teller(console: Console) -> Any:

@@ -9,7 +9,7 @@ import ast
 import re
 import textwrap
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from itertools import islice
@@ -19,10 +19,11 @@ from repo_server.curation.checks import spoken
 from repo_server.curation.checks.decoding import CUT, MAX_DEPTH, Decoded, decoded_in
 from repo_server.curation.checks.folding import folded
 from repo_server.curation.checks.languages import BY_ENDING, Language, language_of
-from repo_server.curation.checks.phrases import Alternative, Phrases, needles_in
+from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.python_values import parsed
+from repo_server.curation.checks.searching import MAX_PLACES, Haystack
 from repo_server.curation.checks.sentences import Sentences
-from repo_server.curation.checks.unquoting import Unquoted, unquoted
+from repo_server.curation.checks.unquoting import unquoted
 from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree
@@ -33,16 +34,10 @@ __all__ = ["MAX_PLACES", "Document", "Hit", "Language", "documents_of", "languag
 
 T = TypeVar("T")
 
-MAX_PLACES = 5_000  # of one pattern in one text
 _MAX_DECODED_DOCUMENTS = 300  # of one skill
 _MAX_DECODED_TEXT = 1 << 20  # characters of one skill
 _BACK = 60
 _SHOWN = 400
-_BEFORE = 200  # characters that a phrase can begin before its needle
-_BEHIND = 300  # and end behind it
-_CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
-# The end of a line within a paragraph: the next line is no list item, heading, quotation, table row, fence or blank.
-_WRAPPED = re.compile(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
 _FENCE = re.compile(r"^[ \t>]{0,12}(?:```|~~~)[ \t]{0,8}([\w+.-]{0,20})", re.MULTILINE)
 
 
@@ -68,32 +63,22 @@ class Document:
     depth: int = 0
     crowded: bool = field(init=False, default=False)
     """Whether there was more in it than the checks look at; such a text blocks."""
-    _unquoted: Unquoted = field(init=False)
-    _needles: dict[str, list[int]] = field(init=False, default_factory=dict)
-    _places: dict[Phrases, list[re.Match[str]]] = field(init=False, default_factory=dict)
+    text: str = field(init=False)
+    """The text to judge: folded and unquoted."""
+    apart: tuple[int, ...] = field(init=False)
+    """The offsets at which a harmful word was spelled apart."""
+    _haystack: Haystack = field(init=False)
     _worked_out: dict[Callable[..., object], object] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         # A shell does not see a NUL either.
-        self._unquoted = unquoted(folded(self.original.replace("\0", "")))
-        self.crowded = self._unquoted.crowded
-
-    @property
-    def text(self) -> str:
-        """The text to judge: folded and unquoted."""
-        return self._unquoted.text
-
-    @property
-    def apart(self) -> tuple[int, ...]:
-        """The offsets at which a harmful word was spelled apart."""
-        return self._unquoted.apart
+        self.text, self.apart, self.crowded = unquoted(folded(self.original.replace("\0", "")))
+        self._haystack = Haystack(self.text, flows=self.language is not Language.DATA and not self.is_code)
 
     @cached_property
     def lower(self) -> str:
         """The text in lower case, offset for offset."""
-        # Not casefold(): ß becomes two letters there, and the offsets would move. İ is the one that still does.
-        lower = self.text.lower()
-        return lower if len(lower) == len(self.text) else self.text.replace("\u0130", "i").lower()
+        return self._haystack.lower
 
     @cached_property
     def sentences(self) -> Sentences:
@@ -103,7 +88,12 @@ class Document:
     @cached_property
     def joined(self) -> str:
         """The text with continued lines made one, offset for offset."""
-        return _CONTINUED.sub(_blanked, self.text) if "\n" in self.text else self.text
+        return self._haystack.joined
+
+    @cached_property
+    def flowing(self) -> str:
+        """The text in lower case with the lines of a paragraph made one, offset for offset."""
+        return self._haystack.flowing
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -182,117 +172,17 @@ class Document:
     def places(self, pattern: re.Pattern[str] | Phrases, *needles: str) -> list[re.Match[str]]:
         """Return the matches of ``pattern``, in order, at most `MAX_PLACES` of each alternative.
 
-        With needles (lower case) only the lines that hold one are searched, and `_BEHIND` characters after them.
+        With needles (lower case) only the lines that hold one are searched, and a few hundred characters after them.
         """
+        haystack = self._haystack
         if isinstance(pattern, Phrases):
-            known = self._places.get(pattern)
-            if known is None:
-                known = [
-                    match
-                    for alternative, given in pattern.present_in(self._present)
-                    for match in self._search(alternative, given, prose=pattern.prose)
-                ]
-                known.sort(key=_start)
-                self._places[pattern] = known
-            return known
-        if not needles:
-            return list(self._first(pattern.finditer(self.joined)))
-        return list(
-            self._first(
-                match
-                for begin, end in self._regions(needles)
-                for match in pattern.finditer(self.joined, begin, end)
-            )
-        )
-
-    def _first(self, matches: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
-        """Yield the first `MAX_PLACES`, and remember when there are more."""
-        for count, match in enumerate(matches):
-            if count >= MAX_PLACES:
-                self.crowded = True
-                return
-            yield match
-
-    def _search(
-        self, alternative: Alternative, given: list[frozenset[str]], *, prose: bool
-    ) -> Iterable[re.Match[str]]:
-        text, lower = self.flowing if prose else self.joined, self.lower
-        if not given:
-            return self._first(alternative.pattern.finditer(text))
-        regions = _merged(self._windows(alternative, given[0], prose=prose))
-        for needles in given[1:]:
-            regions = [
-                (begin, end)
-                for begin, end in regions
-                if any(lower.find(needle, begin, end) >= 0 for needle in needles)
-            ]
-        if not regions:
-            return ()
-        finditer = alternative.pattern.finditer
-        return self._first(match for begin, end in regions for match in finditer(text, begin, end))
-
-    def _windows(
-        self, alternative: Alternative, needles: frozenset[str], *, prose: bool
-    ) -> list[tuple[int, int]]:
-        """Return what stands close enough to a needle to be of a match; a very long one is looked for in its line."""
-        places = self._all_found(needles)
-        size, joined = len(self.text), self.joined
-        before, behind = min(alternative.before, _BEFORE), min(alternative.behind, _BEHIND)
-        if prose or (alternative.before <= _BEFORE and alternative.behind <= _BEHIND):
-            return [(at - before if at > before else 0, min(size, at + behind)) for at in places]
-        found: list[tuple[int, int]] = []
-        for at in places:
-            begin, end = max(0, at - before), min(size, at + behind)
-            if alternative.before > _BEFORE:
-                begin = min(begin, joined.rfind("\n", 0, at) + 1)
-            if alternative.behind > _BEHIND:
-                line_end = joined.find("\n", end)
-                end = line_end if line_end >= 0 else size
-            found.append((begin, end))
+            found = haystack.matches(pattern)
+        elif needles:
+            found = haystack.in_lines(pattern, needles)
+        else:
+            found = haystack.everywhere(pattern)
+        self.crowded = self.crowded or haystack.crowded
         return found
-
-    def _found(self, needle: str) -> list[int]:
-        """Return where ``needle`` stands, at most `MAX_PLACES` times; several patterns look for the same."""
-        known = self._needles.get(needle)
-        if known is None:
-            known = []
-            at = self.lower.find(needle)
-            while at >= 0 and len(known) < MAX_PLACES:
-                known.append(at)
-                at = self.lower.find(needle, at + len(needle))
-            self.crowded |= at >= 0
-            self._needles[needle] = known
-        return known
-
-    @cached_property
-    def _present(self) -> frozenset[str]:
-        return needles_in(self.lower)
-
-    @cached_property
-    def flowing(self) -> str:
-        """The text in lower case with the lines of a paragraph made one, offset for offset."""
-        if self.is_code or self.language is Language.DATA or "\n" not in self.lower:
-            return self.lower
-        return _WRAPPED.sub(" ", self.lower)
-
-    def _all_found(self, needles: Collection[str]) -> list[int]:
-        """Return where one of ``needles`` stands, in order."""
-        if len(needles) == 1:
-            return self._found(next(iter(needles)))
-        return sorted([at for needle in needles for at in self._found(needle)])
-
-    def _regions(self, needles: tuple[str, ...]) -> list[tuple[int, int]]:
-        """Return the lines that hold a needle, and `_BEHIND` characters after them."""
-        found: list[tuple[int, int]] = []
-        size, last = len(self.text), -1
-        for at in self._all_found(needles):
-            if at >= last:
-                begin = self.joined.rfind("\n", 0, at) + 1
-                end = self.joined.find("\n", at + _BEHIND)
-                last = size if end < 0 else end
-                found.append((begin, last))
-                last = max(at + 1, last - _BEHIND)
-        return _merged(found)
 
     def finding(self, hit: Hit) -> Finding:
         """Return ``hit`` as it stands in a report."""
@@ -380,30 +270,3 @@ def _document(parent: Document, piece: Decoded, depth: int) -> Document:
         first_line=parent.line(piece.at),
         depth=depth,
     )
-
-
-def _merged(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ``parts`` (in order of their beginnings) with those that touch made one."""
-    if len(parts) < 2:  # noqa: PLR2004 - nothing to merge
-        return parts
-    merged = [parts[0]]
-    for begin, end in parts[1:]:
-        if begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return merged
-
-
-def _start(match: re.Match[str]) -> int:
-    return match.start()
-
-
-def _blanked(match: re.Match[str]) -> str:
-    """Return as many blanks as the line end had characters, but keep the operator before it."""
-    if match.group()[0] == "|":
-        begin = match.string.rfind("\n", 0, match.start()) + 1
-        if match.string[begin : begin + 12].lstrip().startswith("|"):
-            return match.group()  # a row of a Markdown table, not a pipe
-    operator = match.group().rstrip("\\` \t\r\n")
-    return operator.ljust(len(match.group()))

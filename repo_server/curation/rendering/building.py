@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from repo_server.curation.candidates import provenance_of
-from repo_server.curation.examination import Examination
 from repo_server.curation.rendering.page import ReviewPage
 from repo_server.curation.sources import Fetched
 from signing.format.digest import sha256_of
@@ -12,9 +11,12 @@ from signing.format.finding import EngineReport, Finding
 from signing.format.review import Candidate, Review
 from signing.format.surface import Surface, compare_surfaces
 
+if TYPE_CHECKING:
+    from repo_server.curation.examination import Examination
+
 
 def page_of(
-    examination: Examination, *, reviews: Sequence[Review] = (), now: datetime | None = None
+    examination: "Examination", *, reviews: Sequence[Review] = (), now: datetime | None = None
 ) -> ReviewPage:
     """Return what is shown about an examined candidate.
 
@@ -23,6 +25,8 @@ def page_of(
         reviews: the decisions so far; their waivers count at ``now`` only.
         now: the time.
     """
+    from repo_server.curation.candidates import provenance_of  # noqa: PLC0415 - a bare folder needs no database
+
     row = examination.row
     return ReviewPage(
         name=row.name,

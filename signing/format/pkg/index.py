@@ -11,6 +11,10 @@ pkg's own catalogue names no repository, no ABI, no serial and no date, so an ol
 are all accepted by a real client (reference/freebsd-pkg §1). pkg ignores this file; our provisioner lives by it.
 
 ``kept`` are packages of earlier serials within their grace period: a profile that pins one of them can still be born.
+
+    "gone":[{"name":"demo-tool","version":"2.1"}]     only where there are such: names that are listed no more
+
+``gone`` remembers in which version a name was listed last: what comes back must not be older.
 """
 
 import re
@@ -18,15 +22,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 from signing.errors import FormatError
 from signing.format.canonical import canonical, parse_canonical
-from signing.format.digest import Sha256, parse_sha256
-from signing.format.fields import Fields
+from signing.format.collector import collector_paused
+from signing.format.digest import Sha256, parse_sha256, sha256_of
+from signing.format.fields import Fields, exactly, integer_of, list_of, placed
 from signing.format.moment import parse_moment, render_moment
 from signing.format.pkg.names import (
     INDEX_NAME,
@@ -41,6 +46,7 @@ from signing.format.pkg.names import (
     parse_package_name,
     parse_package_path,
     parse_package_version,
+    parse_pin,
 )
 
 SCHEMA: Final = "https://skills.clawdie.si/schema/pkg-index/v1"
@@ -57,6 +63,8 @@ CATALOGUE_NAMES: Final = frozenset(
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*", re.ASCII)
 _BUILD_VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +.,_:@/-]{0,199}", re.ASCII)
 BUILD_FIELDS: Final = ("git_hash", "master", "name", "system")
+_PACKAGE_KEYS: Final = frozenset({"name", "version", "origin", "path", "sha256", "size", "abi", "deps"})
+_PIN_KEYS: Final = frozenset({"name", "version"})
 
 
 class IntentKind(StrEnum):
@@ -160,22 +168,23 @@ class IndexedPackage:
     @classmethod
     def from_json(cls, value: object, where: str) -> Self:
         """Return the package written as ``value``."""
-        fields = Fields.of(value, where=where)
-        package = cls(
-            name=parse_package_name(fields.take("name"), where=fields.place("name")),
-            version=parse_package_version(fields.take("version"), where=fields.place("version")),
-            origin=parse_origin(fields.take("origin"), where=fields.place("origin")),
-            path=parse_package_path(fields.take("path"), where=fields.place("path")),
-            sha256=parse_sha256(fields.take("sha256"), where=fields.place("sha256")),
-            size=fields.integer("size", maximum=MAX_PACKAGE_BYTES),
-            abi=parse_package_abi(fields.take("abi"), where=fields.place("abi")),
-            deps=fields.items("deps", _dependency, maximum=MAX_DEPENDENCIES),
-        )
-        fields.done()
-        return package
+        try:
+            said = exactly(value, _PACKAGE_KEYS)
+            return cls(
+                name=parse_package_name(said["name"], where="name"),
+                version=parse_package_version(said["version"]),
+                origin=parse_origin(said["origin"]),
+                path=parse_package_path(said["path"]),
+                sha256=parse_sha256(said["sha256"]),
+                size=integer_of(said["size"], "size", MAX_PACKAGE_BYTES),
+                abi=parse_package_abi(said["abi"]),
+                deps=_dependencies(said["deps"]),
+            )
+        except FormatError as error:
+            raise placed(error, where) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class RepoIndex:
     """Everything that one serial of a package repository holds."""
 
@@ -189,6 +198,7 @@ class RepoIndex:
     kept: tuple[IndexedPackage, ...] = ()
     fingerprints: tuple[Sha256, ...] = ()
     intent: Intent | None = None
+    gone: tuple[PackagePin, ...] = ()
 
     def __post_init__(self) -> None:
         if self.serial < 1:
@@ -200,13 +210,19 @@ class RepoIndex:
             if any(one >= other for one, other in pairwise(keys)):
                 raise FormatError("is not sorted, or names one thing twice", where=f"index.{what}")
         self._check_paths()
-        for package in (*self.packages, *self.kept):
-            if not fits(package.abi, self.repo):
+        strange = {
+            abi for abi in {package.abi for package in self.all_packages()} if not fits(abi, self.repo)
+        }
+        for package in self.all_packages() if strange else ():
+            if package.abi in strange:
                 raise FormatError(
                     f"{package.pin} is for {package.abi}, not for {self.repo.abi}", where="index.packages"
                 )
         if list(self.fingerprints) != sorted(set(self.fingerprints)):
             raise FormatError("is not sorted, or names one twice", where="index.fingerprints")
+        gone = [pin.name for pin in self.gone]
+        if gone != sorted(set(gone)) or not {package.name for package in self.packages}.isdisjoint(gone):
+            raise FormatError("is not sorted, or names what is listed", where="index.gone")
 
     def _check_paths(self) -> None:
         """One path is one package: else what a client gets depends on who wrote last."""
@@ -215,7 +231,12 @@ class RepoIndex:
             raise FormatError("names one path twice", where="index.packages")
         if len({path.casefold() for path in paths}) != len(paths):
             raise FormatError("names two paths that differ in case only", where="index.packages")
-        folders = {path[:at] for path in paths for at, character in enumerate(path) if character == "/"}
+        folders: set[str] = set()
+        for path in paths:
+            above = path.rpartition("/")[0]
+            while above and above not in folders:
+                folders.add(above)
+                above = above.rpartition("/")[0]
         if INDEX_NAME in paths or not folders.isdisjoint(paths):
             raise FormatError("names the index, or a file that is a folder too", where="index.packages")
 
@@ -228,8 +249,10 @@ class RepoIndex:
         yield from self.packages
         yield from self.kept
 
+    @collector_paused()
     def render(self) -> bytes:
         """Return the canonical bytes."""
+        gone = [{"name": pin.name, "version": pin.version} for pin in self.gone]
         return canonical(
             {
                 "schema": SCHEMA,
@@ -244,16 +267,25 @@ class RepoIndex:
                 "kept": [package.to_json() for package in self.kept],
                 "fingerprints": list(self.fingerprints),
                 "intent": self.intent.to_json() if self.intent is not None else None,
+                **({"gone": gone} if gone else {}),
             }
         )
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Return the index written as ``data``.
+    def parse(cls, data: bytes) -> "RepoIndex":
+        """Return the index written as ``data``; the same one, where somebody still holds it.
 
         Raises:
             FormatError: not a canonical index, or larger than `MAX_INDEX_BYTES`.
         """
+        digest = sha256_of(data)
+        if (index := _PARSED.get(digest)) is None:
+            index = _PARSED[digest] = cls._parse(data)
+        return index
+
+    @classmethod
+    @collector_paused()
+    def _parse(cls, data: bytes) -> Self:
         value = parse_canonical(data, where="index", max_bytes=MAX_INDEX_BYTES)
         fields = Fields.of(value, where="index")
         fields.constant("schema", SCHEMA)
@@ -271,9 +303,15 @@ class RepoIndex:
             kept=fields.items("kept", IndexedPackage.from_json, maximum=MAX_PACKAGES),
             fingerprints=fields.items("fingerprints", _fingerprint, maximum=16),
             intent=_intent(fields),
+            gone=_gone(fields),
         )
         fields.done()
         return index
+
+
+# Where a builder and the repository are one process, each of them reads the same bytes. An index cannot be changed, so
+# who reads bytes that are read already gets the same one; nothing is held here that nobody else holds.
+_PARSED: Final[WeakValueDictionary[Sha256, RepoIndex]] = WeakValueDictionary()
 
 
 def fits(abi: str, repo: PackageRepo) -> bool:
@@ -288,25 +326,18 @@ def _key(item: CatalogueFile | IndexedPackage) -> tuple[str, str, str]:
     return (item.name, item.version, item.sha256) if isinstance(item, IndexedPackage) else (item.name, "", "")
 
 
+def _dependencies(value: object) -> tuple[PackagePin, ...]:
+    if len(said := list_of(value, "deps")) > MAX_DEPENDENCIES:
+        raise FormatError(f"more than {MAX_DEPENDENCIES} items", where="deps")
+    return tuple([_dependency(item, "deps") for item in said])
+
+
 def _dependency(value: object, where: str) -> PackagePin:
-    fields = Fields.of(value, where=where)
-    name, version = fields.take("name"), fields.take("version")
-    fields.done()
-    if not isinstance(name, str) or not isinstance(version, str):
-        raise FormatError("names no package", where=where)
-    return _pin(name, version, where)
-
-
-@lru_cache(maxsize=1 << 16)
-def _known_pin(name: str, version: str) -> PackagePin:
-    return PackagePin(parse_package_name(name), parse_package_version(version))
-
-
-def _pin(name: str, version: str, where: str) -> PackagePin:
     try:
-        return _known_pin(name, version)  # one package is needed by many
+        said = exactly(value, _PIN_KEYS)
     except FormatError as error:
-        raise FormatError(error.message, where=where) from error
+        raise placed(error, where) from error
+    return parse_pin(said["name"], said["version"], where=where)
 
 
 def _fingerprint(value: object, where: str) -> Sha256:
@@ -315,6 +346,15 @@ def _fingerprint(value: object, where: str) -> Sha256:
 
 def _intent(fields: Fields) -> Intent | None:
     return fields.optional("intent", lambda key: Intent.from_json(fields.take(key), fields.place(key)))
+
+
+def _gone(fields: Fields) -> tuple[PackagePin, ...]:
+    if "gone" not in fields:
+        return ()
+    found = fields.items("gone", _dependency, maximum=MAX_PACKAGES)
+    if not found:  # one spelling: what is empty is not written
+        raise FormatError("names nothing", where=fields.place("gone"))
+    return found
 
 
 def _build(fields: Fields) -> Mapping[str, str]:

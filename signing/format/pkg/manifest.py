@@ -13,11 +13,11 @@ The compact one has neither files nor scripts. It is pkg's format, and grows wit
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Self
 
 from signing.errors import FormatError
+from signing.format.fields import integer_of, list_of, object_of, placed, text_of
 from signing.format.pkg.json_text import read_json
 from signing.format.pkg.names import (
     PackageName,
@@ -27,6 +27,7 @@ from signing.format.pkg.names import (
     parse_package_abi,
     parse_package_name,
     parse_package_version,
+    parse_pin,
 )
 from signing.format.pkg.sums import Sum
 
@@ -36,6 +37,7 @@ MAX_DEPTH: Final = 64
 MAX_FLATSIZE: Final = 1 << 50
 _PERM: Final = re.compile(r"[0-7]{3,5}", re.ASCII)
 _OWNER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]", re.ASCII)
 _MODE_BITS: Final = 0o7777
 
 
@@ -94,27 +96,32 @@ class Manifest:
             FormatError: not a manifest that pkg writes.
         """
         raw = object_of(value, where)
-        return cls(
-            name=parse_package_name(raw.get("name"), where=f"{where}.name"),
-            version=parse_package_version(raw.get("version"), where=f"{where}.version"),
-            origin=parse_origin(raw.get("origin"), where=f"{where}.origin"),
-            abi=parse_package_abi(raw.get("abi"), where=f"{where}.abi"),
-            arch=text_of(raw.get("arch", ""), f"{where}.arch"),
-            prefix=parse_payload_path(raw.get("prefix"), where=f"{where}.prefix"),
-            deps=parse_deps(raw.get("deps", {}), where=f"{where}.deps"),
-            files=_entries(raw.get("files", {}), f"{where}.files", _file),
-            directories=_entries(raw.get("directories", {}), f"{where}.directories", _folder),
-            scripts=_scripts(raw.get("scripts", {}), f"{where}.scripts"),
-            lua_scripts=_lua_scripts(raw.get("lua_scripts", {}), f"{where}.lua_scripts"),
-            config=tuple(
-                parse_payload_path(path, where=f"{where}.config")
-                for path in list_of(raw.get("config", []), f"{where}.config")
-            ),
-            users=_owners(raw.get("users", []), f"{where}.users"),
-            groups=_owners(raw.get("groups", []), f"{where}.groups"),
-            flatsize=integer_of(raw.get("flatsize", 0), f"{where}.flatsize", MAX_FLATSIZE),
-            raw=MappingProxyType(raw),
-        )
+        try:
+            return cls(
+                name=parse_package_name(raw.get("name"), where="name"),
+                version=parse_package_version(raw.get("version")),
+                origin=parse_origin(raw.get("origin")),
+                abi=parse_package_abi(raw.get("abi")),
+                arch=text_of(raw.get("arch", ""), "arch"),
+                prefix=parse_payload_path(raw.get("prefix"), where="prefix"),
+                deps=parse_deps(raw.get("deps", {}), where="deps"),
+                files=_entries(raw.get("files", {}), "files", _file),
+                directories=_entries(raw.get("directories", {}), "directories", _folder),
+                scripts=_scripts(raw.get("scripts", {}), "scripts"),
+                lua_scripts=_lua_scripts(raw.get("lua_scripts", {}), "lua_scripts"),
+                config=tuple(
+                    [
+                        parse_payload_path(path, where="config")
+                        for path in list_of(raw.get("config", []), "config")
+                    ]
+                ),
+                users=_owners(raw.get("users", []), "users"),
+                groups=_owners(raw.get("groups", []), "groups"),
+                flatsize=integer_of(raw.get("flatsize", 0), "flatsize", MAX_FLATSIZE),
+                raw=MappingProxyType(raw),
+            )
+        except FormatError as error:
+            raise placed(error, where) from error
 
 
 def parse_payload_path(text: object, *, where: str) -> str:
@@ -131,7 +138,7 @@ def parse_payload_path(text: object, *, where: str) -> str:
         raise FormatError(f"{_shown(text)} is not an absolute path", where=where)
     if text.count("/") > MAX_DEPTH or not {"", ".", ".."}.isdisjoint(text[1:].split("/")):
         raise FormatError(f"{_shown(text)} is not a plain path", where=where)
-    if any(character < " " or character == "\x7f" for character in text):
+    if _CONTROL.search(text):
         raise FormatError(f"{_shown(text)} holds a control character", where=where)
     return text
 
@@ -142,50 +149,10 @@ def parse_deps(value: object, *, where: str) -> tuple[PackagePin, ...]:
     Raises:
         FormatError: in another form.
     """
-    found = []
-    for name, said in object_of(value, where).items():
-        version = object_of(said, where).get("version")
-        if not isinstance(version, str):
-            raise FormatError("has no version", where=f"{where}: {_shown(name)}")
-        try:
-            found.append(_pin(name, version))
-        except FormatError as error:
-            raise FormatError(error.message, where=where) from error
-    return tuple(sorted(found))
-
-
-@lru_cache(maxsize=1 << 16)
-def _pin(name: str, version: str) -> PackagePin:
-    """Return a pin, the same object for the same words: a catalogue names few packages, and each very often."""
-    return PackagePin(parse_package_name(name), parse_package_version(version))
-
-
-def object_of(value: object, where: str) -> dict[str, Any]:
-    """Return ``value``, which must be an object."""
-    if not isinstance(value, dict):
-        raise FormatError("not an object", where=where)
-    return value
-
-
-def list_of(value: object, where: str) -> list[Any]:
-    """Return ``value``, which must be a list."""
-    if not isinstance(value, list):
-        raise FormatError("not a list", where=where)
-    return value
-
-
-def text_of(value: object, where: str) -> str:
-    """Return ``value``, which must be a string."""
-    if not isinstance(value, str):
-        raise FormatError("not a string", where=where)
-    return value
-
-
-def integer_of(value: object, where: str, maximum: int) -> int:
-    """Return ``value``, which must be an integer from 0 to ``maximum``."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
-        raise FormatError(f"not an integer from 0 to {maximum}", where=where)
-    return value
+    said = object_of(value, where)
+    return tuple(
+        [parse_pin(name, object_of(said[name], where).get("version"), where=where) for name in sorted(said)]
+    )
 
 
 def _entries(value: object, where: str, read: Callable[[object, str], FileEntry]) -> Mapping[str, FileEntry]:

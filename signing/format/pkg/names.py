@@ -15,6 +15,7 @@ pkg itself takes nearly anything for a name. Ours is what ports use, so that no 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType, Self
 
 from signing.errors import FormatError
@@ -32,17 +33,45 @@ ROLE_PREFIX: Final = "pkg-"
 ADVISORIES_PATH: Final = TargetPath("pkg/vuln.xml")
 INDEX_NAME: Final = "repo.json"
 
-_ABI: Final = re.compile(r"FreeBSD:[1-9][0-9]{0,2}:[a-z][a-z0-9]{0,19}", re.ASCII)
-_CHANNEL: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
-_PACKAGE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*", re.ASCII)
-_PACKAGE_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_,~]*", re.ASCII)
-_ORIGIN: Final = re.compile(r"[A-Za-z0-9+._-]{1,128}/[A-Za-z0-9+._@-]{1,128}", re.ASCII)
-_PACKAGE_ABI: Final = re.compile(r"FreeBSD:(?:[1-9][0-9]{0,2}|\*):(?:[a-z][a-z0-9]{0,19}|\*)", re.ASCII)
-_PACKAGE_PATH: Final = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*(?:/[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*){0,7}", re.ASCII
-)
-_MAX_TEXT: Final = 1024
 _ROLE: Final = re.compile(r"pkg-FreeBSD_([0-9]{1,3})_([a-z0-9]{1,20})-([a-z0-9-]{1,40})", re.ASCII)
+
+
+class _Spelling:
+    """The one way in which a kind of word is written."""
+
+    def __init__(self, what: str, pattern: str, *, longest: int = 1024) -> None:
+        self._what, self._longest = what, longest
+        self._matches = re.compile(pattern, re.ASCII).fullmatch
+
+    def check(self, text: object, where: str) -> str:
+        """Return ``text``, which is spelled like this.
+
+        Raises:
+            FormatError: it is not.
+        """
+        if not isinstance(text, str) or len(text) > self._longest or self._matches(text) is None:
+            raise FormatError(f"{_shown(text)} is not {self._what}", where=where)
+        return text
+
+
+_ABI: Final = _Spelling("an ABI (like FreeBSD:14:amd64)", r"FreeBSD:[1-9][0-9]{0,2}:[a-z][a-z0-9]{0,19}")
+_CHANNEL: Final = _Spelling(
+    "a channel (like latest or quarterly)", r"[a-z0-9]+(?:-[a-z0-9]+)*", longest=MAX_CHANNEL
+)
+_PACKAGE_NAME: Final = _Spelling(
+    "the name of a package", r"[A-Za-z0-9][A-Za-z0-9+._-]*", longest=MAX_PACKAGE_NAME
+)
+_PACKAGE_VERSION: Final = _Spelling(
+    "the version of a package", r"[A-Za-z0-9][A-Za-z0-9.+_,~]*", longest=MAX_PACKAGE_VERSION
+)
+_ORIGIN: Final = _Spelling("the origin of a package", r"[A-Za-z0-9+._-]{1,128}/[A-Za-z0-9+._@-]{1,128}")
+_PACKAGE_ABI: Final = _Spelling(
+    "the ABI of a package", r"FreeBSD:(?:[1-9][0-9]{0,2}|\*):(?:[a-z][a-z0-9]{0,19}|\*)"
+)
+_PACKAGE_PATH: Final = _Spelling(
+    "the path of a package",
+    r"[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*(?:/[A-Za-z0-9][A-Za-z0-9+.,_~$@-]*){0,7}",
+)
 
 
 def parse_abi(text: object, *, where: str = "abi") -> Abi:
@@ -51,9 +80,7 @@ def parse_abi(text: object, *, where: str = "abi") -> Abi:
     Raises:
         FormatError: not ``FreeBSD:MAJOR:ARCHITECTURE``.
     """
-    if not isinstance(text, str) or not _ABI.fullmatch(text):
-        raise FormatError(f"{_shown(text)} is not an ABI (like FreeBSD:14:amd64)", where=where)
-    return Abi(text)
+    return Abi(_ABI.check(text, where))
 
 
 def parse_channel(text: object, *, where: str = "channel") -> Channel:
@@ -62,9 +89,7 @@ def parse_channel(text: object, *, where: str = "channel") -> Channel:
     Raises:
         FormatError: not in the one accepted spelling.
     """
-    if not isinstance(text, str) or len(text) > MAX_CHANNEL or not _CHANNEL.fullmatch(text):
-        raise FormatError(f"{_shown(text)} is not a channel (like latest or quarterly)", where=where)
-    return Channel(text)
+    return Channel(_CHANNEL.check(text, where))
 
 
 def parse_package_name(text: object, *, where: str = "package") -> PackageName:
@@ -73,9 +98,7 @@ def parse_package_name(text: object, *, where: str = "package") -> PackageName:
     Raises:
         FormatError: not letters, digits and ``+ . _ -``, beginning with a letter or digit.
     """
-    if not isinstance(text, str) or len(text) > MAX_PACKAGE_NAME or not _PACKAGE_NAME.fullmatch(text):
-        raise FormatError(f"{_shown(text)} is not the name of a package", where=where)
-    return PackageName(text)
+    return PackageName(_PACKAGE_NAME.check(text, where))
 
 
 def parse_package_version(text: object, *, where: str = "version") -> PackageVersion:
@@ -84,9 +107,7 @@ def parse_package_version(text: object, *, where: str = "version") -> PackageVer
     Raises:
         FormatError: not in the spelling of ports.
     """
-    if not isinstance(text, str) or len(text) > MAX_PACKAGE_VERSION or not _PACKAGE_VERSION.fullmatch(text):
-        raise FormatError(f"{_shown(text)} is not the version of a package", where=where)
-    return PackageVersion(text)
+    return PackageVersion(_PACKAGE_VERSION.check(text, where))
 
 
 def parse_origin(text: object, *, where: str = "origin") -> str:
@@ -95,7 +116,7 @@ def parse_origin(text: object, *, where: str = "origin") -> str:
     Raises:
         FormatError: not in the spelling of ports.
     """
-    return _spelled(text, _ORIGIN, "the origin of a package", where)
+    return _ORIGIN.check(text, where)
 
 
 def parse_package_abi(text: object, *, where: str = "abi") -> str:
@@ -104,7 +125,7 @@ def parse_package_abi(text: object, *, where: str = "abi") -> str:
     Raises:
         FormatError: not ``FreeBSD:MAJOR:ARCHITECTURE``.
     """
-    return _spelled(text, _PACKAGE_ABI, "the ABI of a package", where)
+    return _PACKAGE_ABI.check(text, where)
 
 
 def parse_package_path(text: object, *, where: str = "path") -> str:
@@ -113,13 +134,7 @@ def parse_package_path(text: object, *, where: str = "path") -> str:
     Raises:
         FormatError: absolute, leading out of it, hidden, or with characters that no package's path has.
     """
-    return _spelled(text, _PACKAGE_PATH, "the path of a package", where)
-
-
-def _spelled(text: object, pattern: "re.Pattern[str]", what: str, where: str) -> str:
-    if not isinstance(text, str) or len(text) > _MAX_TEXT or not pattern.fullmatch(text):
-        raise FormatError(f"{_shown(text)} is not {what}", where=where)
-    return text
+    return _PACKAGE_PATH.check(text, where)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -203,6 +218,25 @@ class PackagePin:
             raise FormatError(f"{_shown(text)} is not NAME-VERSION", where=where)
         name, _, version = text.rpartition("-")
         return cls(parse_package_name(name, where=where), parse_package_version(version, where=where))
+
+
+def parse_pin(name: object, version: object, *, where: str = "package") -> PackagePin:
+    """Return a pin of its two halves; the same object for the same words, since many packages need one.
+
+    Raises:
+        FormatError: one of them is not in its spelling.
+    """
+    if not isinstance(name, str) or not isinstance(version, str):
+        raise FormatError("names no package", where=where)
+    try:
+        return _known_pin(name, version)
+    except FormatError as error:
+        raise FormatError(error.message, where=where) from error
+
+
+@lru_cache(maxsize=1 << 16)
+def _known_pin(name: str, version: str) -> PackagePin:
+    return PackagePin(parse_package_name(name), parse_package_version(version))
 
 
 def _shown(text: object) -> str:

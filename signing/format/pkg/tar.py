@@ -24,6 +24,7 @@ _PIECE: Final = 1 << 16
 _MAX_PAX: Final = 1 << 16
 _MAX_TRAILER: Final = 1 << 20
 _MAX_MEMBER: Final = 8 << 30
+_ZEROS: Final = bytes(_BLOCK)
 _MAGIC: Final = b"ustar\x0000"
 _NUMBER: Final = re.compile(rb" *([0-7]+)[ \0]*")
 # What may stand in a PAX header without changing which bytes go where. Unknown records are refused: `size` and
@@ -90,7 +91,7 @@ class TarReader:
         self._padding = 0
         records: Mapping[str, str] = {}
         block = self._take(_BLOCK)
-        if not any(block):
+        if block == _ZEROS:
             self._end()
             return None
         _check_block(block, self._where)
@@ -124,12 +125,12 @@ class TarReader:
         return pax_records(content, where=self._where)
 
     def _end(self) -> None:
-        if any(self._take(_BLOCK)):
+        if self._take(_BLOCK) != _ZEROS:
             raise FormatError("has one block of zeros where two end it", where=self._where)
         behind = 0
         while piece := self._source.read(_PIECE):
             behind += len(piece)
-            if any(piece) or behind > _MAX_TRAILER:
+            if piece.count(0) != len(piece) or behind > _MAX_TRAILER:
                 raise FormatError("something stands after its end", where=self._where)
 
     def _take(self, count: int) -> bytes:

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import delete, update
 
 from hive import trust
+from hive.birth import carry_out
 from hive.cli import cli, context, vulns
-from hive.db.models import AuditRow, BirthRow, ReceiptRow, StepRow
+from hive.db.models import AuditRow, BirthRow, ReceiptRow, StepRow, TenantRow
 from hive.db.session import transaction
 from hive.tenants import load_row
 from signing.console import run
-from signing.errors import TransportError, VulnerableError
+from signing.errors import HostError, TransportError, VulnerableError
 from signing.format.names import parse_tenant_id
 from signing.format.withdrawal import Withdrawn
 from tests.support.harbour import Harbour
@@ -203,11 +204,17 @@ def test_a_refused_birth_left_nothing_and_that_is_said(harbour: Harbour, auditor
     assert "boat (failed, base==2): nothing of a birth is left" in auditor.run(status=0)
 
 
-def test_a_failed_birth_counts_by_what_was_admitted(harbour: Harbour, auditor: Auditor) -> None:
-    born_vulnerable(harbour)
-    with transaction(harbour.scene.mother.engine) as session:
-        load_row(session, parse_tenant_id("boat")).status = "failed"
-        session.execute(delete(ReceiptRow))
+def test_a_failed_birth_counts_by_what_was_admitted(
+    harbour: Harbour, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It failed at its first package, and nobody knows what of the second is there: both count."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise HostError("the disk went away")
+
+    monkeypatch.setattr(carry_out, "install_package", failing)
+    with pytest.raises(HostError):
+        born_vulnerable(harbour)
     harbour.shelf.advise(VULNERABLE)
     boat = auditor.boat(status=12)
     assert (boat["status"], boat["packages"], boat["problem"]) == ("failed", 2, None)
@@ -237,6 +244,44 @@ def test_an_altered_record_is_an_error_and_not_an_empty_answer(
     assert report["not_checked"] == ["boat"]
     assert said in report["births"][0]["problem"]
     assert "NOT CHECKED" in auditor.run(status=11)
+
+
+@pytest.mark.parametrize("status", ["registered", "failed", "birthing"])
+@pytest.mark.parametrize("erased", [False, True], ids=["rows kept", "rows erased"])
+def test_a_born_tenant_that_is_called_something_else(
+    harbour: Harbour, auditor: Auditor, status: str, erased: bool
+) -> None:
+    """Set back in the registry it would not be looked at any more: the log remembers who was born."""
+    harbour.born()
+    with transaction(harbour.scene.mother.engine) as session:
+        load_row(session, parse_tenant_id("boat")).status = status
+        for rows in (ReceiptRow, StepRow, BirthRow) if erased else ():
+            session.execute(delete(rows))
+    report = auditor.report(status=11)
+    assert report["not_checked"] == ["boat"]
+    assert f"and is called {status}" in report["births"][0]["problem"]
+
+
+def test_a_born_tenant_that_is_not_registered_any_more(harbour: Harbour, auditor: Auditor) -> None:
+    harbour.born()
+    with transaction(harbour.scene.mother.engine) as session:
+        for rows in (ReceiptRow, StepRow, BirthRow):
+            session.execute(delete(rows))
+        session.execute(delete(TenantRow).where(TenantRow.tenant_id == "boat"))
+    assert "boat was born here by the audit log, and is not registered" in auditor.run(status=11)
+
+
+def test_waivers_of_a_profile_by_which_it_was_not_born(harbour: Harbour, auditor: Auditor) -> None:
+    """Somebody names a more lenient profile in the registry, after the birth."""
+    born_vulnerable(harbour)
+    harbour.shelf.advise(VULNERABLE)
+    harbour.shelf.pin("base==4", [BASE, OLD_AGENT], waivers=[waiver("demo-agent-1.2.0", VID)])
+    auditor.report(status=12)
+    with transaction(harbour.scene.mother.engine) as session:
+        load_row(session, parse_tenant_id("boat")).profile = "base==4"
+    report = auditor.report(status=11)
+    assert report["not_checked"] == ["boat"]
+    assert "was born by base==3, and is registered with base==4" in report["births"][0]["problem"]
 
 
 def test_an_altered_log_answers_nothing(harbour: Harbour, auditor: Auditor) -> None:

@@ -4,16 +4,20 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hive import trust
+from hive.birth import carry_out
 from hive.birth.carry_out import birth, plan
 from hive.birth.journal import receipts_of
 from hive.db.session import snapshot, transaction
 from hive.packages.jail_config import PUBLIC_NAMES
-from hive.packages.unpack import record_path
-from signing.errors import RollbackError
+from hive.packages.records import record_path
+from hive.tenants import TenantStatus
+from repo_client.handles import Directory
+from signing.errors import DigestMismatchError, RollbackError
 from signing.format.canonical import parse_canonical
 from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
@@ -183,3 +187,50 @@ def test_a_serial_that_this_host_has_seen_is_the_least_it_takes(harbour: Harbour
             with pytest.raises(RollbackError):
                 trust.remember_serial(session, index)
         assert trust.serials(session) == {"FreeBSD:14:amd64/latest": 7}
+
+
+def test_a_birth_is_on_disk_before_it_is_called_active(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the jail, once, behind the last file: a power cut afterwards takes nothing of it."""
+    synced: list[set[str]] = []
+
+    def seen(folder: Directory, *, links: bool = False) -> None:
+        assert links
+        assert harbour.scene.tenant("boat").status is TenantStatus.BIRTHING
+        with Directory.open(harbour.root) as root:
+            assert folder.same_as(root)
+        synced.append({str(path.relative_to(harbour.root)) for path in harbour.root.rglob("*")})
+
+    monkeypatch.setattr(carry_out, "sync_tree", seen)
+    harbour.born()
+    (before,) = synced
+    assert before == {str(path.relative_to(harbour.root)) for path in harbour.root.rglob("*")}
+
+
+def test_a_file_of_nobody_in_our_places_is_noticed(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = carry_out.install_lock
+    for place in (
+        "usr/home/agent/.profile",
+        "usr/home/agent/skills/other/SKILL.md",
+        "var/db/clawdie/packages/x",
+    ):
+
+        def planted(root: Any, record: Any, place: str = place) -> None:
+            genuine(root, record)
+            (harbour.root / place).parent.mkdir(parents=True, exist_ok=True)
+            (harbour.root / place).write_text("mine")
+
+        monkeypatch.setattr(carry_out, "install_lock", planted)
+        with pytest.raises(DigestMismatchError, match="was not admitted"):
+            harbour.born()
+        assert not harbour.root.exists()
+
+
+def test_more_files_than_one_looks_at_elsewhere_are_no_hindrance(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large set brings more files than a listing may have; only our own places are listed."""
+    monkeypatch.setattr("hive.jails.contained.MAX_ENTRIES", 20)
+    monkeypatch.setattr("hive.jails.contained._MAX_DEPTH", 6)
+    assert harbour.born()["status"] == "active"

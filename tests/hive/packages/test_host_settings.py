@@ -12,7 +12,7 @@ from hive.config import DEFAULT_STORE_BYTES, HiveConfig, abi_of
 from hive.packages.jail_config import jail_files
 from signing.errors import FormatError
 from tests.support.harbour import Harbour
-from tests.support.packages import BASE, index_of, listed
+from tests.support.packages import BASE, index_of, listed, package_set
 
 HIVE = Path(__file__).parents[3] / "hive"
 
@@ -58,11 +58,11 @@ def test_an_abi_in_another_spelling(text: str) -> None:
 )
 def test_an_address_that_would_mean_more_in_pkgs_configuration(address: str) -> None:
     with pytest.raises(FormatError):
-        jail_files(index_of([listed(BASE)]), address)
+        jail_files(package_set(index_of([listed(BASE)])), address)
 
 
 def test_a_repository_without_fingerprints_is_not_offered_to_the_jails_pkg() -> None:
-    files = jail_files(index_of([listed(BASE)], fingerprints=()), "https://pkg.example")
+    files = jail_files(package_set(index_of([listed(BASE)], fingerprints=())), "https://pkg.example")
     assert sorted(files) == ["usr/local/etc/pkg.conf", "usr/local/etc/pkg/repos/00-public-off.conf"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hive.birth.admit_all import admit_all
-from hive.packages import unpack
+from hive.packages import placing, records
 from hive.packages.install import install_package
 from hive.packages.staging import PackageConflictError
 from signing.errors import HostError, RejectedError
@@ -54,7 +54,7 @@ def test_a_configuration_file_that_is_nobodys_is_kept(harbour: Harbour) -> None:
         for admission in (base, agent):
             harbour.scene.mother.host.check_package(BOAT, install(harbour, admission))
         assert (harbour.root / CONFIG).read_text() == "mine"
-        record = parse_canonical((harbour.root / unpack.record_path("demo-agent")).read_bytes())
+        record = parse_canonical((harbour.root / records.record_path("demo-agent")).read_bytes())
         assert f"{CONFIG}.pkgnew" in {item["path"] for item in record["files"]}
         assert (harbour.root / f"{CONFIG}.pkgnew").is_file()
 
@@ -105,7 +105,7 @@ def test_a_disk_that_fails_while_names_are_given(harbour: Harbour, monkeypatch: 
         raise HostError("the disk is full")
 
     with admitted(harbour) as (base, _):
-        monkeypatch.setattr(unpack, "make_link", failing)
+        monkeypatch.setattr(placing, "make_link", failing)
         with pytest.raises(HostError, match="full"):
             install(harbour, base)
         assert [name for name in listing(harbour) if "demo" in name or "bin" in name] == []

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from repo_server.pkgrepo.certificates import KeyKind
 from repo_server.pkgrepo.keys import PrivateKeySigner
+from repo_server.pkgrepo.public_keys import KeyKind
 
 DATA = Path(__file__).parents[2] / "data" / "pkg"
 LATEST = "FreeBSD:14:amd64/latest"

@@ -33,7 +33,7 @@ class Host:
         self.packages = make_tree(folder / "data")
         self.plugin = folder / "hooks" / "plugins" / "skillrepo"
         self.plugin.mkdir(parents=True)
-        for name in ("bulk.sh", "pkgrepo.sh", "skillrepo-publish.sh"):
+        for name in ("bulk.sh", "pkgrepo.sh", "publish-again.sh", "skillrepo-publish.sh"):
             shutil.copy(HOOKS / name, self.plugin / name)
         self.bin = folder / "bin"
         self.bin.mkdir()
@@ -147,6 +147,8 @@ def test_only_what_is_configured_reaches_the_program(host):
         "REPO=https://skills.example",
         "TOKEN_FILE=/etc/token file",
         "PKG_KEY=/k/a.pkg.key /k/b.pkg.pub=ssh:s@h",
+        "PKG_SITE=https://packages.example",
+        "ONLINE_PASSPHRASE_FILE=/etc/online",
     )
     host.run("bulk", *GOOD)
     ours = {key: value for key, value in host.environment.items() if key.startswith(("SKILLREPO", "PYTHON"))}
@@ -154,6 +156,8 @@ def test_only_what_is_configured_reaches_the_program(host):
         "SKILLREPO_REPO": "https://skills.example",
         "SKILLREPO_TOKEN_FILE": "/etc/token file",
         "SKILLREPO_PKG_KEY": "/k/a.pkg.key /k/b.pkg.pub=ssh:s@h",
+        "SKILLREPO_PKG_SITE": "https://packages.example",
+        "SKILLREPO_ONLINE_PASSPHRASE_FILE": "/etc/online",
         "SKILLREPO_BULK_DONE": "4 0 1 0 0",
     }
     assert host.environment["MASTERNAME"] == MASTER
@@ -178,7 +182,7 @@ def test_poudriere_goes_on_after_a_refusal_unless_configured(host):
     host.exit_with(12)
     said = host.run("bulk", *GOOD)
     assert "was not published to FreeBSD:14:amd64/latest (status 12)" in said
-    assert "try again: skillrepo pkg publish" in host.logged
+    assert f"mend the cause, then: sh {host.plugin}/publish-again.sh {MASTER}" in host.logged
     host.configure("FAIL_BUILD=yes")
     host.run("bulk", *GOOD, status=1)
     host.exit_with(0)
@@ -312,3 +316,70 @@ def test_the_sample_configuration_is_read(host):
 
 def test_the_records_of_the_fixture_are_those_that_the_hook_names(host):
     assert json.loads((logs_of(host.packages) / ".data.json").read_text())["buildname"] == NAME
+
+
+# --- by hand -----------------------------------------------------------------------------------
+
+
+def again(host, *words, status=0):
+    return host.run("publish-again", *words, status=status, POUDRIERE_DATA=str(host.packages.parents[1]))
+
+
+def test_by_hand_it_is_what_the_hook_does(host):
+    host.run("bulk", *GOOD)
+    called = host.called
+    said = again(host, MASTER)
+    assert host.called == called
+    assert "SKILLREPO_BULK_DONE" not in host.environment  # the numbers are read from the build's records
+    assert host.environment["BUILDNAME"] == NAME
+    assert "published to FreeBSD:14:amd64/latest" in said
+
+
+def test_by_hand_a_failure_is_an_exit_status(host):
+    host.exit_with(12)
+    assert "(status 12)" in again(host, MASTER, status=1)
+    host.exit_with(0)
+    again(host, MASTER, "publish-failed")
+    assert host.called[-1] == "--allow-failed"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ((MASTER, "now"), 2, "usage"),
+        ((MASTER, "publish-failed", "x"), 2, "usage"),
+        (("143amd64-other",), 1, "is 143amd64-other the name of a build?"),
+        (("../../etc",), 1, "the name of a build?"),
+    ],
+    ids=["a-word", "two-words", "no-such-build", "a-way-out"],
+)
+def test_by_hand_what_means_nothing_publishes_nothing(host, words, status, said):
+    assert said in again(host, *words, status=status)
+    assert host.called is None
+
+
+def test_by_hand_a_build_that_nobody_named_says_where_to_name_it(host):
+    host.configure(target="BUILD.143amd64-other=FreeBSD:14:amd64 latest")
+    assert f"no BUILD.{MASTER} in {host.conf}" in again(host, MASTER, status=1)
+    assert host.called is None
+
+
+@pytest.mark.parametrize("broken", ["missing", "unknown"])
+def test_by_hand_a_broken_configuration_is_a_failure(host, broken):
+    if broken == "missing":
+        host.conf.unlink()
+    else:
+        host.configure("UNKNOWN=1")
+    assert str(host.conf) in again(host, MASTER, status=1)
+    assert host.called is None
+
+
+def test_by_hand_from_the_folder_where_it_stands(host):
+    environment = {"PATH": f"{host.bin}:/usr/bin:/bin", "SKILLREPO_PUBLISH_CONF": str(host.conf)}
+    environment["POUDRIERE_DATA"] = str(host.packages.parents[1])
+    words = [*host.shell, "publish-again.sh", MASTER]
+    answer = subprocess.run(
+        words, env=environment, cwd=host.plugin, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert host.called[:2] == ["pkg", "publish"]

@@ -9,10 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from nacl.bindings import crypto_scalarmult_ed25519_base_noclamp
 
-from repo_server.pkgrepo.certificates import Certificate, KeyKind, split_certificate
+from repo_server.pkgrepo.certificates import Certificate, split_certificate
 from repo_server.pkgrepo.keys import PrivateKeySigner, VerifiedSigner, load_certificate, load_key, new_key
 from repo_server.pkgrepo.keys_by_uri import UriSigner, is_key_uri
+from repo_server.pkgrepo.public_keys import KeyKind
 from repo_server.pkgrepo.wei25519 import wei25519_certificate
 from signing.errors import ConflictError, FormatError, KeyAccessError, UsageError
 from signing.format.digest import sha256_of
@@ -49,8 +51,11 @@ def test_the_certificates_are_those_of_real_pkg():
 
 
 def test_an_ed25519_certificate_is_the_point_that_real_pkg_writes():
-    # The public half of the fixture's key, worked out from its private scalar with libsodium.
-    public = bytes.fromhex("fb3b0cb489bb420c30ed5bdd8e97a88fa9990a02dcfc46811e0944810e27b004")
+    # The public half of the fixture's key: its private scalar times the base point, by libsodium.
+    private = (DATA / "keys" / "TEST-ONLY-eddsa-a.key").read_bytes()
+    scalar = int.from_bytes(private[-64:-32], "little") % (2**252 + 27742317777372353535851937790883648493)
+    public = crypto_scalarmult_ed25519_base_noclamp(scalar.to_bytes(32, "little"))
+    assert public.hex() == "fb3b0cb489bb420c30ed5bdd8e97a88fa9990a02dcfc46811e0944810e27b084"
     certificate = (DATA / "keys" / "eddsa-a.pub").read_bytes()
     assert wei25519_certificate(public) == certificate
     negated = public[:31] + bytes([public[31] ^ 0x80])

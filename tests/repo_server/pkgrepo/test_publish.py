@@ -118,7 +118,7 @@ def test_what_is_not_listed_any_more_is_kept_for_its_grace_and_no_longer(
 def test_a_version_goes_back_only_when_somebody_means_it(world: World, tmp_path: Path) -> None:
     publish(world, make_build(tmp_path / "new", {"demo": "1.1"}))
     old = make_build(tmp_path / "old", {"demo": "1.0"})
-    with pytest.raises(PolicyError, match="older than what is published"):
+    with pytest.raises(PolicyError, match="older than what was published"):
         publish(world, old)
     assert published(world).serial == 1
     outcome = publish(world, old, downgrade="1.1 eats data")

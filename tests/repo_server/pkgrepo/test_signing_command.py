@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from repo_server.pkgrepo.certificates import KeyKind
+from repo_server.pkgrepo.public_keys import KeyKind
 from repo_server.pkgrepo.signing_command import (
     CommandSigner,
     bootstrap_signature,

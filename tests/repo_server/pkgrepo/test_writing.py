@@ -9,8 +9,8 @@ from tarfile import TarFile
 import pytest
 import zstandard
 
-from repo_server.pkgrepo.certificates import KeyKind
 from repo_server.pkgrepo.metaconf import MetaConf
+from repo_server.pkgrepo.public_keys import KeyKind
 from repo_server.pkgrepo.writing import pack, write_catalogue
 from signing.errors import FormatError
 from signing.format.digest import sha256_of

@@ -10,8 +10,8 @@ import pytest
 import zstandard
 
 from repo_server.pkgrepo.catalogue import parse_data, read_catalogue
-from repo_server.pkgrepo.certificates import KeyKind
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors
+from repo_server.pkgrepo.public_keys import KeyKind
 from repo_server.pkgrepo.reading import open_repository
 from repo_server.pkgrepo.verifying import verify_repository
 from repo_server.pkgrepo.writing import pack, write_catalogue

@@ -1,4 +1,4 @@
-"""deploy/nginx/skillrepo.conf, run by a real nginx: the package site answers as the service does."""
+"""deploy/nginx, run by a real nginx: the package site answers as the service does."""
 
 import http.client
 import re
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import format_datetime
@@ -54,24 +55,67 @@ class Site:
             connection.close()
 
 
-def configuration(folder: Path, port: int) -> str:
-    """The example with another port, without TLS, on the trees in ``folder``; nothing else is changed."""
-    text = (DEPLOY / "skillrepo.conf").read_text()
+def changed(text: str, folder: Path, port: int, service: int) -> str:
+    """One of our files with another port, without TLS, on the trees in ``folder``; nothing else is changed."""
     text = text.replace("/var/lib/skillrepo/public", str(folder))
     text = re.sub(r"    listen \[::\].*\n", "", text)
     text = re.sub(r"    (?:ssl_certificate|ssl_certificate_key|ssl_reject_handshake) .*\n", "", text)
     text = text.replace("listen 443 ssl default_server", f"listen 127.0.0.1:{port + 1} default_server")
     text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
-    text = text.replace("listen 80 default_server", f"listen 127.0.0.1:{port} default_server")
+    text = text.replace("server 127.0.0.1:8080", f"server 127.0.0.1:{service}")
+    return text.replace("listen 80 default_server", f"listen 127.0.0.1:{port} default_server")
+
+
+def configure(folder: Path, site: Path, port: int, *, service: int = 1, tokens: bool = False) -> Path:
+    """Write our files to ``folder`` as an operator does: with tokens, one line is another; the desk, one is uncommented."""
+    for path in sorted(DEPLOY.glob("*.conf")):
+        text = changed(path.read_text(), site, port, service)
+        if path.name == "skillrepo.conf":
+            text = text.replace("    #include skillrepo-desk.conf;", "    include skillrepo-desk.conf;")
+            if tokens:
+                text = text.replace("include skillrepo-pkg.conf;", "include skillrepo-pkg-tokens.conf;")
+        (folder / path.name).write_text(text)
     user = "user root;\n" if Path("/proc/self").owner() == "root" else ""
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    return (
+    main = folder / "nginx.conf"
+    main.write_text(
         f"{user}daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-        f"events {{ }}\nhttp {{\naccess_log off;\n{temporary}{text}\n}}\n"
+        f"events {{ }}\nhttp {{\naccess_log {folder}/access.log;\n{temporary}include skillrepo.conf;\n}}\n"
     )
+    return main
+
+
+@contextmanager
+def running(main: Path, port: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        [NGINX, "-p", str(main.parent), "-c", str(main)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        for _ in range(100):
+            if _answers(port):
+                break
+            if process.poll() is not None:
+                raise AssertionError(process.communicate()[1] + (main.parent / "error.log").read_text())
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def _answers(port: int) -> bool:
+    """Whether nginx answers: its port is open before that, and what comes too early is cut off."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/", headers={"Host": "nobody.example"})
+        return connection.getresponse().status == 421
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def free_port() -> int:
@@ -100,25 +144,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(folder: Path) -> Iterator[Site]:
     port = free_port()
-    shutil.copy(DEPLOY / "skillrepo-headers.conf", folder)
-    (folder / "nginx.conf").write_text(configuration(folder, port))
-    process = subprocess.Popen(
-        [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        for _ in range(100):
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None:
-                raise AssertionError(process.communicate()[1] + (folder / "error.log").read_text())
-            time.sleep(0.05)
+    settings = folder / "settings"
+    settings.mkdir()
+    with running(configure(settings, folder, port), port):
         yield Site(folder / "pkg", port)
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
 
 
 IMMUTABLE, REVALIDATE = "public, max-age=31536000, immutable", "no-cache"

@@ -11,6 +11,7 @@ import pytest
 import repo_server.curation.checks
 from repo_server.curation.checks.document import Document, Language
 from repo_server.curation.checks.phrases import Phrases
+from repo_server.curation.checks.vocabulary import Standing, Vocabulary
 from signing.format.manifest import MemberPath
 
 DEV = Path(__file__).parents[3] / "data" / "corpus" / "dev"
@@ -61,6 +62,8 @@ def test_nothing_is_lost_close_to_its_needle(half: str) -> None:
         r"x+ needle y*",
         r"(?<!q)\bneedle(?:s|\.exe)?[^\n]{3,5}?end",
         r"\bnew\s+needle\s?\((?P<inside>[^\n]{1,160})",
+        r"(?:xx |one)?(?:two|needle)\w{0,3}",
+        r"--[-=]{1,30}needle",
     ],
 )
 @pytest.mark.parametrize("prose", [False, True])
@@ -82,3 +85,33 @@ def test_an_alternative_without_a_needle_is_always_searched() -> None:
 
 def test_the_needle_of_a_short_word_has_no_triple_and_is_found() -> None:
     assert spans(document("run nc -l 1"), Phrases(r"\bnc(?:\.exe)?[ \t]|\bcurl\b")) == {(4, 7)}
+
+
+def test_what_begins_within_its_own_beginning_is_found() -> None:
+    assert spans(document("==== needle"), Phrases(r"==(?! ?=) needle|== needle")) == {(2, 11)}
+
+
+def test_a_pattern_of_signs_alone_is_found_however_often_they_stand() -> None:
+    read = document("$a " * 6_000 + "$(needle)")
+    assert spans(read, Phrases(r"\$\([a-z]{2,9}\)")) == {(18_000, 18_009)}
+    assert not read.crowded
+
+
+def test_the_rarest_needles_decide_where_a_pattern_is_tried() -> None:
+    read = document("common " * 6_000 + "common or seldom")
+    assert spans(read, Phrases(r"\bcommon or seldom\b|\bseldom or common\b")) == {(42_000, 42_016)}
+    assert not read.crowded
+
+
+def test_a_word_is_asked_for_its_pieces_once_and_answers_the_same() -> None:
+    pieces = {"needle", "dle", "eed", "hay stack", "-x", "ed"}
+    vocabulary = Vocabulary(pieces)
+    long = "a" * 40 + "needles"
+    for text in ("needles, needed; hay  stack", f"{long} hay stack -x", "haystack", "", "needles -X"):
+        for _ in range(2):
+            standing = Standing(vocabulary, text)
+            assert standing.pieces == {piece for piece in pieces if piece in text}
+            assert all(standing.count(piece) == text.count(piece) for piece in standing.pieces)
+            assert all(
+                text.startswith(piece, at) for piece in standing.pieces for at in standing.places(piece)
+            )

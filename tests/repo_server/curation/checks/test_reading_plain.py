@@ -10,7 +10,8 @@ from repo_server.curation.checks import run_checks
 from repo_server.curation.checks.decoding import MAX_PIECES, decoded_in
 from repo_server.curation.checks.document import MAX_PLACES, documents_of
 from repo_server.curation.checks.folding import folded, skeleton
-from repo_server.curation.checks.phrases import Phrases, needles_of
+from repo_server.curation.checks.needles import needles_of
+from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.unquoting import unquoted
 from tests.repo_server.curation.checks.material import blocked, skill
 

@@ -1,13 +1,16 @@
 """repo.json: printed and read back it is the same; whatever could be read in two ways is refused."""
 
+import gc
 import json
+import re
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signing.errors import FormatError
@@ -27,7 +30,8 @@ from signing.format.pkg.names import PackageName, PackagePin, PackageRepo, Packa
 REPO = PackageRepo.parse("FreeBSD:14:amd64/latest")
 NEEDED = ("data.pkg", "meta.conf", "packagesite.pkg")
 # An index takes long to draw.
-few = settings(max_examples=25)
+# On a busy machine making the examples takes longer than the tests.
+few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 digests = st.binary(max_size=4).map(sha256_of)
 package_names = st.from_regex(r"[a-z][a-z0-9+._-]{0,8}", fullmatch=True).map(PackageName)
@@ -278,3 +282,40 @@ def test_a_star_stands_for_any_machine_and_for_nothing_else() -> None:
     assert fits("FreeBSD:*:*", REPO)
     assert fits("FreeBSD:14:amd64", REPO)
     assert not fits("FreeBSD:1:amd64", REPO)
+
+
+def test_bytes_that_are_read_already_give_the_same_index_and_nothing_is_held_for_them() -> None:
+    data = simple(demo(), serial=7).render()
+    index = RepoIndex.parse(data)
+    assert RepoIndex.parse(bytes(bytearray(data))) is index
+    assert RepoIndex.parse(data.replace(b'"serial":7', b'"serial":8')).serial == 8
+    reference = weakref.ref(index)
+    del index
+    gc.collect()
+    assert reference() is None
+    assert RepoIndex.parse(data).serial == 7
+
+
+def test_a_refused_index_is_refused_each_time() -> None:
+    data = simple(demo(), serial=7).render().replace(b'"serial":7', b'"serial":0')
+    for _ in range(2):
+        with pytest.raises(FormatError, match="begin with 1"):
+            RepoIndex.parse(data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        (b'"size":', b'"sizes":', r"packages\[0\]\.size: missing"),
+        (b'"origin":"', b'"origin":"/', r"packages\[0\]\.origin: "),
+        (b'"sha256":"', b'"sha256":"X', r"\.sha256: "),
+        (b'"abi":"FreeBSD:14:*"', b'"abi":"amd64"', r"packages\[0\]\.abi: "),
+    ],
+    ids=["size", "origin", "sha256", "abi"],
+)
+def test_what_is_wrong_in_a_long_list_is_named_with_its_place(old: bytes, new: bytes, place: str) -> None:
+    head, mark, tail = simple(demo(), serial=7).render().partition(b'"packages":')
+    data = head + mark + tail.replace(old, new, 1)
+    with pytest.raises(FormatError) as refusal:
+        RepoIndex.parse(data)
+    assert re.search(place, str(refusal.value))
