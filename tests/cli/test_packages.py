@@ -64,8 +64,9 @@ def _story(desk: Desk, warm: WarmDesk) -> None:
     assert "not whole" in not_whole["error"]["message"]
     done = desk.json(*repo, *words, "--allow-failed", env={**host, **hook})
     assert (done["state"], done["serial"], done["pkg_site_checked"]) == ("published", 1, True)
-    again = desk.json(*repo, *words, "--allow-failed", env=host)
-    assert (again["state"], again["serial"], again["sent"]) == ("unchanged", 1, 0)
+    for more in ((), ("--rehash",)):
+        again = desk.json(*repo, *words, *more, "--allow-failed", env=host)
+        assert (again["state"], again["serial"], again["sent"]) == ("unchanged", 1, 0)
     index = desk.folder / "r/public/pkg/FreeBSD:14:amd64/latest/repo.json"
     assert f'"master":"{MASTER}","name":"{NAME}"'.encode() in index.read_bytes()
 
