@@ -1,7 +1,8 @@
 """Names on the wire, each in its one spelling.
 
 agent        acme            as a tenant: a tenant's own agent has the tenant's name
-capability   image-render    lower-case letters, digits and single hyphens; kinds of jobs are spelled the same
+capability   image-render    as profiles grant them: words of lower-case letters and digits, with single hyphens or dots
+kind         render          of a job: as a skill's name
 job          j-4f0a…         made by us, from chance: it tells nobody how many jobs others have
 """
 
@@ -11,6 +12,7 @@ from typing import Final, NewType
 
 from signing.errors import FormatError
 from signing.format.names import parse_skill_name, parse_tenant_id
+from signing.format.profile import parse_capability as parse_profile_capability
 
 AgentId = NewType("AgentId", str)
 Capability = NewType("Capability", str)
@@ -39,7 +41,7 @@ def parse_capability(text: object, where: str = "capability") -> Capability:
     Raises:
         FormatError: not in the one spelling.
     """
-    return Capability(parse_skill_name(text, where=where))
+    return Capability(parse_profile_capability(text, where))
 
 
 def parse_kind(text: object, *, where: str = "kind") -> JobKind:

@@ -21,6 +21,7 @@ from typing import Any, assert_never
 from sqlalchemy import Engine
 
 from hive import audit, optins, trust
+from hive.agents.names import parse_capability
 from hive.agents.registry import enrol_tenant
 from hive.birth.admit_all import Admitted, admit_all
 from hive.birth.journal import Begun, Journal, receipts_of
@@ -225,7 +226,8 @@ class _Work:
         """
         tenant_id = self.tenant.tenant_id
         with transaction(self.mother.engine) as session:
-            enrol_tenant(session, tenant_id, self.admitted.capabilities, now=self.mother.clock())
+            granted = [parse_capability(name) for name in self.admitted.capabilities]
+            enrol_tenant(session, tenant_id, granted, now=self.mother.clock())
         if self.mother.secrets is not None:
             self.secrets = tuple(self.mother.secrets(tenant_id))
         elif self.tenant.collection_id is not None:

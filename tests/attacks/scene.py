@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from hive import audit
-from hive.birth.carry_out import Mother, birth
+from hive.birth.carry_out import birth
+from hive.birth.mother import Mother
 from hive.db.session import open_engine, snapshot
 from hive.tenants import Tenant, TenantStatus, Tier, load_row
 from signing.errors import RejectedError, SkillRepoError
@@ -82,7 +83,7 @@ class Scene:
 
     def born(self, name: str = "acme") -> dict[str, Any]:
         receipt = birth(self.mother, parse_tenant_id(name))
-        assert receipt["status"] == "active"
+        assert receipt["status"] == "born"
         return receipt
 
     def refused(

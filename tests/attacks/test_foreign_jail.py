@@ -90,7 +90,7 @@ def test_an_unfinished_birth_is_not_continued_elsewhere(
     with pytest.raises(ConflictError, match="unfinished birth of acme is at"):
         birth(elsewhere, ACME)
     assert not (scene.mother.state / "other").exists()
-    assert birth(scene.mother, ACME)["status"] == "active"
+    assert birth(scene.mother, ACME)["status"] == "born"
 
 
 def test_the_loser_of_two_state_folders_undoes_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,14 +99,14 @@ def test_the_loser_of_two_state_folders_undoes_nothing(scene: Scene, monkeypatch
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()
-        assert birth(replace(scene.mother, state=scene.mother.state / "second"), ACME)["status"] == "active"
+        assert birth(replace(scene.mother, state=scene.mother.state / "second"), ACME)["status"] == "born"
         genuine(*args, **kwargs)
         raise CouldNotVerifyError("and then it is refused")
 
     monkeypatch.setattr(carry_out, "admit_all", overtaken)
     with pytest.raises(SkillRepoError):
         birth(scene.mother, ACME)
-    assert status(scene) == TenantStatus.ACTIVE
+    assert status(scene) == TenantStatus.BORN
     assert (scene.mother.state / "jails/acme/root/usr/home/agent/skills/web-search/SKILL.md").is_file()
     assert [record.event for record in scene.events()][-1] == "birth.active"
 
@@ -156,7 +156,7 @@ def test_admissions_grow_old(scene: Scene, monkeypatch: pytest.MonkeyPatch, away
             birth(mother, ACME)
         assert status(scene) == TenantStatus.FAILED
         return
-    assert birth(mother, ACME)["status"] == "active"
+    assert birth(mother, ACME)["status"] == "born"
     decided = [record for record in scene.events() if record.event == "admission"]
     assert [record.facts.get("again", False) for record in decided] == [False, True]
     assert decided[1].time >= begun.replace(microsecond=0) + timedelta(minutes=20)
@@ -182,4 +182,4 @@ def test_a_bug_of_ours_is_journalled_too(scene: Scene, monkeypatch: pytest.Monke
     with transaction(scene.mother.engine) as session:
         assert audit.read(session)[-1].facts["error"]["message"] == "ZeroDivisionError during the birth"
     monkeypatch.undo()
-    assert birth(scene.mother, ACME)["status"] == "active"
+    assert birth(scene.mother, ACME)["status"] == "born"

@@ -76,7 +76,7 @@ def test_a_forged_package_of_the_same_size(harbour: Harbour) -> None:
     assert refusal.requests[-1] == f"/pkg/by-sha256/{sha256_of(BASE)}.pkg"  # nothing was asked for after it
     assert kept(harbour) == []
     harbour.shelf.stock(BASE)
-    assert harbour.born()["status"] == "active"
+    assert harbour.born()["status"] == "born"
 
 
 @pytest.mark.parametrize("length", [0, 1, len(BASE) - 1])
@@ -434,7 +434,7 @@ def test_advisories_of_an_hour_ago_do_not_count(harbour: Harbour) -> None:
         return begun + (timedelta(minutes=16) if looked else timedelta())
 
     harbour.scene.mother = replace(harbour.scene.mother, clock=clock)  # type: ignore[arg-type]
-    assert harbour.born()["status"] == "active"  # it looked again, and then it was fresh
+    assert harbour.born()["status"] == "born"  # it looked again, and then it was fresh
     assert harbour.scene.server.asked_for("vuln.xml") == 2
 
 

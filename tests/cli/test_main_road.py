@@ -116,7 +116,7 @@ def _hive(desk: Desk | WarmDesk, warm: WarmDesk, anchor: str, url: str) -> None:
     )
     assert (tenant["tier"], tenant["scratch"]) == ("paid", True)
     born = desk.json(*hive, "birth", "acme", "--jail-root-base", "jails")
-    assert (born["status"], born["skills"], born["souls"]) == ("active", ["web-search==1.0"], ["calm==1.0"])
+    assert (born["status"], born["skills"], born["souls"]) == ("born", ["web-search==1.0"], ["calm==1.0"])
     assert list((desk.folder / "jails/acme/root").rglob("SKILL.md"))
     assert "active already" in desk.run("hive", "birth", "acme", env=settings).stdout
     assert desk.json("hive", "audit", "verify", env=settings)["records"] >= 4

@@ -91,7 +91,7 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
         )
         stage.run("hive", "register-tenant", "acme", "--tier", "paid", "--profile", "support-agent==1")
         receipt = stage.run("hive", "birth", "acme")
-        if receipt["status"] != "active":
+        if receipt["status"] != "born":
             raise DemoFailedError("acme is not active")
         stage.show_tree(Path(receipt["jail_root"]))
         audit_trail(stage)

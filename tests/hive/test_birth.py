@@ -16,7 +16,7 @@ def test_a_paid_tenant_is_born_with_the_pinned_skill(world: World, tmp_path: Pat
         mother = world.mother(server.url, tmp_path / "host")
         register_tenant(mother, "acme", profile="base==1")
         receipt = birth(mother, parse_tenant_id("acme"))
-    assert receipt["status"] == "active"
+    assert receipt["status"] == "born"
     assert receipt["skills"] == ["web-search==1.0"]
     home = Path(receipt["jail_root"]) / "usr/home/agent/skills/web-search"
     assert (home / "scripts/run.sh").read_bytes() == b"#!/bin/sh\nexit 0\n"

@@ -173,7 +173,7 @@ def test_a_birth_killed_anywhere_is_continued_to_the_same_jail(
         assert answer == "killed", f"{where} {number}"
         killed += 1
         tenant, journal = after.tenant(), Journal(after.mother.engine, ACME)
-        if tenant.status is TenantStatus.ACTIVE:  # killed after the last commit: all of it is there
+        if tenant.status is TenantStatus.BORN:  # killed after the last commit: all of it is there
             assert jail_of(after) == undisturbed
         else:
             assert tenant.status in {TenantStatus.REGISTERED, TenantStatus.BIRTHING}
@@ -224,7 +224,7 @@ def test_a_server_that_loses_a_file_leaves_a_failed_tenant_and_the_same_command_
     refusal = scene.refused(SkillRepoError)
     assert refusal.requests[-1] == url
     scene.server.missing.clear()
-    assert scene.born()["status"] == "active"
+    assert scene.born()["status"] == "born"
 
 
 def test_an_unreachable_server(scene: Scene, world: World) -> None:
@@ -306,7 +306,7 @@ def test_a_state_folder_in_whose_place_a_file_stands(scene: Scene, part: str) ->
     with pytest.raises(SkillRepoError) as caught:
         birth(scene.mother, ACME)
     assert caught.value.exit_status in {6, 12}
-    assert scene.tenant().status is not TenantStatus.ACTIVE
+    assert scene.tenant().status is not TenantStatus.BORN
     assert jail_files(scene.mother) == {}
     (scene.mother.state / part).unlink()
     scene.born()
@@ -320,7 +320,7 @@ def test_a_bug_of_ours_is_no_birth(scene: Scene, monkeypatch: pytest.MonkeyPatch
         patch.setattr(carry_out, "install_lock", broken)
         with pytest.raises(ZeroDivisionError):
             birth(scene.mother, ACME)
-    assert scene.tenant().status is not TenantStatus.ACTIVE
+    assert scene.tenant().status is not TenantStatus.BORN
     assert scene.born()["continued"]
     assert jail_of(scene) == undisturbed_jail(scene)
 
@@ -373,7 +373,7 @@ def test_a_foreign_jail_of_the_same_name_is_left_alone(scene: Scene, complete: b
             birth(scene.mother, ACME)
         assert caught.value.code == "conflict"
         assert everything(scene.mother.state / "jails") == before
-    assert scene.tenant().status is not TenantStatus.ACTIVE
+    assert scene.tenant().status is not TenantStatus.BORN
 
 
 @pytest.mark.parametrize("complete", [True, False], ids=["a jail", "something else"])
@@ -411,7 +411,7 @@ def test_a_link_in_place_of_a_jail(scene: Scene, tmp_path: Path) -> None:
         birth(scene.mother, ACME)
     assert list((tmp_path / "outside/root").iterdir()) == []
     assert (scene.mother.state / "jails/acme").is_symlink()
-    assert scene.tenant().status is not TenantStatus.ACTIVE
+    assert scene.tenant().status is not TenantStatus.BORN
 
 
 # --- raced -----------------------------------------------------------------------------------------
@@ -435,7 +435,7 @@ def test_two_births_of_one_tenant_at_once(scene: Scene) -> None:
         birth(scene.mother, ACME)
     go_on.set()
     first.join(30)
-    assert outcomes == ["active"]
+    assert outcomes == ["born"]
     assert caught.value.code == "conflict"
     assert [event.event for event in scene.events()].count("birth.active") == 1
 

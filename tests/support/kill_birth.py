@@ -19,12 +19,14 @@ from typing import Any
 
 from hive.birth import carry_out
 from hive.birth.journal import Journal
+from hive.birth.mother import Mother
 from hive.db.session import open_engine
 from hive.jails.directory import DirectoryHost
 from repo_client.client import RepoClient
 from repo_client.updater import Server
 from signing.format.names import Pin, parse_tenant_id
 from tests.support.hurry import in_a_hurry
+from tests.support.open_gates import open_gate
 from tests.support.world import PACKAGES
 
 JOURNAL = ("begin", "admitted", "started", "done", "installed", "finish")
@@ -81,8 +83,10 @@ def client_of(folder: Path, anchor: bytes, server: str) -> RepoClient:
 
 
 def birth(folder: Path, client: RepoClient, tenant: str, countdown: Countdown) -> None:
-    mother = carry_out.Mother(
-        engine=open_engine(f"sqlite:///{folder / 'hive.db'}"),
+    engine = open_engine(f"sqlite:///{folder / 'hive.db'}")
+    mother = Mother(
+        engine=engine,
+        gates=open_gate(engine, folder),
         client=client,
         host=DirectoryHost(folder / "jails"),
         state=folder,

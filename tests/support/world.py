@@ -22,7 +22,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hive.birth.carry_out import Mother
+from hive.birth.mother import Mother
 from hive.db.session import open_engine, transaction
 from hive.jails.directory import DirectoryHost
 from hive.tenants import Tier, register
@@ -48,6 +48,7 @@ from signing.format.pkg.names import PackageRepo
 from signing.format.review import Decision
 from signing.keystore import KEY_SUFFIX, SealCost, SealedKeySigner, load_key, new_key
 from signing.metadata import Builder, Signatories, Topology
+from tests.support.open_gates import open_gate
 
 PASSPHRASE = "correct horse"
 CHEAP = SealCost(opslimit=1, memlimit=8192)
@@ -289,6 +290,7 @@ class World:
             host=DirectoryHost(state / "jails"),
             state=state,
             clock=now,
+            gates=open_gate(self.engines[-1], state),
         )
 
 

@@ -60,6 +60,7 @@ TICK = 0.02  # seconds between two looks at a running command
 
 TENANT = re.compile(r"[a-z][a-z0-9]{0,14}", re.ASCII)
 LABEL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+CAPABILITY = re.compile(r"[a-z][a-z0-9]*(?:[.-][a-z0-9]+)*", re.ASCII)
 VERSION = re.compile(r"[0-9][0-9A-Za-z.!+-]{0,63}", re.ASCII)
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -213,7 +214,7 @@ def list_field(record: dict[str, Any], name: str, *, what: str) -> list[Any]:
 def labels_field(record: dict[str, Any], name: str, *, what: str) -> frozenset[str]:
     """Return a list of capability names as a set."""
     return frozenset(
-        text_field({name: item}, name, LABEL, what=what) for item in list_field(record, name, what=what)
+        text_field({name: item}, name, CAPABILITY, what=what) for item in list_field(record, name, what=what)
     )
 
 

@@ -1,0 +1,100 @@
+"""Who may read and write what is this host's alone (edge)."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, select
+
+from hive.agents.token_file import KEY_NAME as TOKEN_KEY
+from hive.db.agent_tables import TokenRow
+from hive.db.session import snapshot
+from hive.doctor.checkup import Said, bad, ok, warn
+from hive.doctor.host import Host
+from hive.vault.host_key import KEY_NAME as SECRETS_KEY
+from hive.vault.sealed import KEY_NAME as SEALED_KEY
+
+_OTHERS: Final = 0o077
+_OTHERS_WRITE: Final = 0o022
+
+
+def check_settings(host: Host) -> Iterator[Said]:
+    """The settings file and those that it names are written by nobody else: they say whom this host trusts."""
+    config = host.config
+    named = {"settings": host.config_file, "policy": config.policy_path}
+    named |= {"trust anchor": _path(config.trust_anchor), "gates": _path(config.gates)}
+    if host.config_file is None:
+        yield warn(
+            "no settings file: options and variables alone say what holds",
+            "name one by --config or HIVE_CONFIG",
+        )
+    for name, path in named.items():
+        if path is not None:
+            yield _unwritable(name, path)
+
+
+def check_private(host: Host) -> Iterator[Said]:
+    """Database, state and keys are readable by their owner only."""
+    state = host.config.state_dir
+    if host.database_file is not None and host.database_file.exists():
+        yield _private("database", host.database_file)
+    if not state.exists():
+        yield warn(f"no state folder {state}", "the first birth makes it; or is the setting state right?")
+        return
+    yield _private("state", state, folder=True)
+    for path in (
+        state / TOKEN_KEY,
+        state / SECRETS_KEY,
+        state / "host-key" / "seed",
+        state / "vault" / SEALED_KEY,
+    ):
+        if os.path.lexists(path):
+            yield _private("key", path)
+
+
+def check_keys(host: Host) -> Iterator[Said]:
+    """No key is gone that something rests on: a new one would be made, and nothing of before would fit it."""
+    state, gone = host.config.state_dir, False
+    key = state / "host-key"
+    if (key / "public.json").exists() != os.path.lexists(key / "seed"):
+        gone = True
+        yield bad(f"half of this host's key is gone from {key}", "restore both halves from a backup")
+    with snapshot(host.database()) as session:
+        unrevoked = select(func.count()).select_from(TokenRow).where(TokenRow.revoked_at.is_(None))
+        agents = session.scalar(unrevoked) or 0
+    if agents and not os.path.lexists(state / TOKEN_KEY):
+        gone = True
+        yield bad(
+            f"{agents} agents have tokens, and {state / TOKEN_KEY} is gone",
+            "restore it from a backup; without one, rotate every token",
+        )
+    if not gone:
+        yield ok("no key is missing")
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text is not None else None
+
+
+def _unwritable(name: str, path: Path) -> Said:
+    facts = path.stat()
+    if facts.st_mode & _OTHERS_WRITE or facts.st_uid not in {0, os.geteuid()}:
+        return bad(f"{name}: others may write {path}", f"chown root {path} && chmod go-w {path}")
+    return ok(f"{name}: {path}")
+
+
+def _private(name: str, path: Path, *, folder: bool = False) -> Said:
+    facts = path.lstat()
+    right = stat.S_ISDIR(facts.st_mode) if folder else stat.S_ISREG(facts.st_mode)
+    if not right:
+        return bad(
+            f"{name}: {path} is a link or no {'folder' if folder else 'file'}", "put the thing itself there"
+        )
+    if facts.st_mode & _OTHERS or facts.st_uid != os.geteuid():
+        return bad(
+            f"{name}: {path} has mode {stat.S_IMODE(facts.st_mode):04o} and belongs to user {facts.st_uid}",
+            f"chown it to who runs hive, chmod {'0700' if folder else '0600'}, and take a key for known",
+        )
+    return ok(f"{name}: {path}")
