@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from hive import audit
 from hive.db.models import TenantRow
-from signing.errors import ConflictError, FormatError, NotFoundError
+from signing.errors import ConflictError, FormatError, NotFoundError, UsageError
 from signing.format.moment import render_moment
 from signing.format.names import Pin, TenantId, parse_tenant_id
 
@@ -33,6 +33,13 @@ class TenantStatus(enum.StrEnum):
     QUARANTINED = "quarantined"
     RETIRED = "retired"
 
+
+# What Bastille takes for every jail, for a request for help, or for a release, in some version: no jail is called so.
+OTHER_MEANINGS: Final = frozenset(
+    {"all", "help", "current", "ubuntu", "bionic", "focal", "jammy", "noble"}
+    | {"buster", "bullseye", "bookworm", "trixie"}
+    | {f"debian{number}" for number in range(9, 20)}
+)
 
 # Who has a jail that was born, and may live in it.
 STANDING: Final = frozenset({TenantStatus.BORN, TenantStatus.ACTIVE, TenantStatus.QUARANTINED})
@@ -99,7 +106,10 @@ def register(
 
     Raises:
         ConflictError: the name or the bucket belongs to somebody already.
+        UsageError: no jail can have that name.
     """
+    if tenant_id in OTHER_MEANINGS:
+        raise UsageError(f"{tenant_id} means something else to those who make jails", hint="take another id")
     if session.get(TenantRow, tenant_id) is not None:
         raise ConflictError(
             f"tenant {tenant_id} exists", hint="hive show-tenant shows it; names are never reused"

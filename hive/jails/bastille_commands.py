@@ -23,6 +23,7 @@ from hive.jails.bastille_notes import Notes
 from hive.jails.network import JailNetwork
 from hive.packages.commands import CommandLimits, run_command
 from hive.packages.running import Programs
+from hive.tenants import OTHER_MEANINGS
 from repo_client.entries import MissingPathError, UnsafePathError
 from repo_client.handles import Directory
 from signing.errors import ConflictError, FormatError, HostError, NotFoundError, UsageError
@@ -30,12 +31,6 @@ from signing.format.names import TenantId
 
 PREFIX_MODE: Final = 0o750
 JAIL_CONF: Final = "jail.conf"
-# Every jail (lib/target.sh), the help of a command, or a release (create.sh, destroy.sh), in some version.
-_OTHER_MEANINGS: Final = frozenset(
-    {"all", "help", "current", "ubuntu", "bionic", "focal", "jammy", "noble"}
-    | {"buster", "bullseye", "bookworm", "trixie"}
-    | {f"debian{number}" for number in range(9, 20)}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +262,7 @@ def check_name(tenant: TenantId) -> None:
     Raises:
         UsageError: ``all`` is every jail to it, and some words are releases.
     """
-    if tenant in _OTHER_MEANINGS:
+    if tenant in OTHER_MEANINGS:
         raise UsageError(
             f"{tenant} means something else to Bastille, so no jail is called so",
             hint="register the tenant under another id",
