@@ -10,17 +10,18 @@ from functools import partial
 from typing import Any, Final
 
 from hive.jails.contained import JailRoot
-from hive.jails.materialise import HOME, LOCK_PATH, RECORDS, SKILLS, SOUL_PATH
+from hive.jails.materialise import HOME, RECORDS, SKILLS, SOUL_PATH
 from hive.packages.receipts import UNPACKED
 from repo_client.entries import MissingPathError, UnsafePathError
 from signing.errors import FormatError
 from signing.format.canonical import parse_canonical
 from signing.format.chain import Record
-from signing.format.digest import sha256_of
+from signing.format.digest import Sha256, sha256_of
 from signing.format.manifest import MANIFEST_NAME, MAX_FILE_BYTES, MAX_MANIFEST_BYTES, Manifest
 
 _ENV: Final = f"{HOME}/.env"
 _MAX_RECORD: Final = 64 << 20
+_BEGINNINGS: Final = frozenset({"birth.begun", "birth.continued"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +34,16 @@ class Answer:
     records: tuple[Record, ...] = ()
 
 
-def answer_why(path: str, root: JailRoot, records: Sequence[Record]) -> Answer:
+def answer_why(
+    path: str, root: JailRoot, records: Sequence[Record], *, written: Mapping[str, Sha256]
+) -> Answer:
     """Return who let ``path`` into the jail at ``root``, from the audit ``records`` of its tenant.
 
     Args:
         path: as the tenant sees it, with or without the leading slash.
         root: the jail.
         records: the tenant's, oldest first, of a chain that was checked.
+        written: digests of the files that this host wrote itself at the birth, by path.
 
     Raises:
         UnsafePathError: not a plain path, or a link on the way. HostError: cannot be read.
@@ -48,21 +52,44 @@ def answer_why(path: str, root: JailRoot, records: Sequence[Record]) -> Answer:
     newest = _newest_birth(records)
     if inside.startswith(f"{SKILLS}/"):
         return _skill(inside, root, newest)
-    if inside == SOUL_PATH:
-        layers = tuple(r for r in newest if r.event == "admission" and r.facts.get("kind") == "soul")
-        return Answer(
-            path=inside, admitted=bool(layers), why="resolved by this host from these layers", records=layers
-        )
-    if inside == LOCK_PATH:
-        written = tuple(r for r in newest if r.event in {"birth.begun", "birth.continued"})
-        return Answer(
-            path=inside, admitted=bool(written), why="written by this host at the birth", records=written
-        )
+    if inside in written:
+        return _ours(inside, root, newest, written[inside])
     if inside == _ENV:
-        given = [r for r in records if r.event.startswith("secrets.")][-1:]
-        why = "provisioned from the tenant's bucket" if given else "no secrets were provisioned here"
-        return Answer(path=inside, admitted=bool(given), why=why, records=tuple(given))
+        return _secrets(inside, records)
     return _package(inside, root, newest)
+
+
+def _ours(inside: str, root: JailRoot, records: Sequence[Record], digest: Sha256) -> Answer:
+    """Answer for a file of this host: the identity, from its layers; everything else, from the birth."""
+    if inside == SOUL_PATH:
+        about = tuple(r for r in records if r.event == "admission" and r.facts.get("kind") == "soul")
+    else:
+        about = ()
+    about = about or tuple(r for r in records if r.event in _BEGINNINGS)
+    try:
+        same = sha256_of(root.read_file(inside, MAX_FILE_BYTES)) == digest
+    except MissingPathError:
+        return Answer(path=inside, admitted=False, why="there is no such file", records=about)
+    except (FormatError, UnsafePathError) as error:
+        why = f"what stands there is not what this host wrote ({error.message}): it is drift"
+        return Answer(path=inside, admitted=False, why=why, records=about)
+    why = "written by this host at the birth"
+    if not same:
+        why += ", and changed since: it is drift"
+    return Answer(path=inside, admitted=same and bool(about), why=why, records=about)
+
+
+def _secrets(inside: str, records: Sequence[Record]) -> Answer:
+    last = [r for r in records if r.event in {"secrets.provisioned", "secrets.withdrawn"}][-1:]
+    if not last:
+        return Answer(path=inside, admitted=False, why="no secrets were provisioned here")
+    given = last[0].event == "secrets.provisioned"
+    why = (
+        "provisioned from the tenant's bucket; whether it is as it was written, hive sweep says"
+        if given
+        else "the secrets were withdrawn: what stands there is the tenant's own, or drift"
+    )
+    return Answer(path=inside, admitted=given, why=why, records=tuple(last))
 
 
 def _skill(inside: str, root: JailRoot, records: Sequence[Record]) -> Answer:
@@ -147,7 +174,7 @@ def _is_about(pin: str, facts: Mapping[str, Any]) -> bool:
 
 
 def _newest_birth(records: Sequence[Record]) -> Sequence[Record]:
-    begun = [n for n, record in enumerate(records) if record.event in {"birth.begun", "birth.continued"}]
+    begun = [n for n, record in enumerate(records) if record.event in _BEGINNINGS]
     return records[begun[-1] :] if begun else ()
 
 

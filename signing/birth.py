@@ -20,7 +20,7 @@ from signing.errors import (
     WrongSubjectError,
 )
 from signing.format.birth import BirthStatement, CertificateFile
-from signing.format.digest import Sha256, check_sha256, sha256_of
+from signing.format.digest import Sha256, check_sha256, parse_sha256, sha256_of
 from signing.format.names import Pin
 from signing.format.pkg.names import PackageRepo, parse_abi
 from signing.format.profile import Lock, PinnedBundle, Profile
@@ -44,7 +44,7 @@ _SEAL: Final = _Seal()
 class VerifiedBirth:
     """A birth that the host signed, and whose every item the anchor vouched for then (``own_risk`` excepted).
 
-    ``bundles`` are what must stand in the jail: pin and tree digest of each skill. ``signed_by`` is the host.
+    ``skills`` are what must stand in the jail: pin and tree digest of each. ``signed_by`` is the host.
     """
 
     born: BirthStatement
@@ -72,6 +72,7 @@ def verify_birth(data: bytes, *, anchor: bytes, host_keys: Sequence[HeldKey]) ->
         FormatError: not a certificate.
         BadSignatureError: none of ``host_keys`` signed it.
         VerificationError: the anchor does not vouch for what it says; the class says how.
+        NotFoundError: the anchor knows nothing of the profile or the release that it names.
         NotFirstPartyError: it says that a paying customer's jail holds something that is not ours.
     """
     file = CertificateFile.parse(data)
@@ -97,7 +98,13 @@ def verify_birth(data: bytes, *, anchor: bytes, host_keys: Sequence[HeldKey]) ->
     check_sha256(file.bom, born.bom_sha256, where="bill of materials")
     _check_all_vouched(lock, born, trusted)
     skills = [(item.pin, item.tree_sha256) for item in lock.skills]
-    skills += [(Pin.parse(risk["pin"]), Sha256(risk["tree_sha256"])) for risk in own_risk]
+    skills += [
+        (
+            Pin.parse(_text(risk, "pin")),
+            parse_sha256(_text(risk, "tree_sha256"), where="certificate.decisions"),
+        )
+        for risk in own_risk
+    ]
     return VerifiedBirth(
         born=born,
         lock=lock,

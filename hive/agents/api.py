@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
+from hive.activation import Activator, NotActivatedError, note_reason
 from hive.agents import jobs, leases, registry, routing, wire
 from hive.agents.answering import answer_of
 from hive.agents.errors import NotNowError, TokenRefusedError, TooLargeError
@@ -52,6 +53,7 @@ class Service:
 
     engine: Engine
     clock: Callable[[], datetime]
+    activator: Activator
     rules: Rules = field(default_factory=Rules)
     waiting: Waiting = field(default_factory=lambda: Waiting(64))
     pace: Pace = field(default_factory=lambda: Pace(capacity=60, per_second=10))
@@ -166,8 +168,15 @@ class _Agents(_Asked):
         agent_id, fields = self._enter()
         _check_same(agent_id, wire.take_agent(fields))
         fields.done()
-        with transaction(self._service.engine) as session:
-            standing = registry.heartbeat(session, self._again(session), now=self._service.clock())
+        service = self._service
+        try:
+            with transaction(service.engine) as session:
+                asking = self._again(session)
+                standing = registry.heartbeat(session, asking, service.activator, now=service.clock())
+        except NotActivatedError as error:
+            with transaction(service.engine) as session:
+                note_reason(session, error, now=service.clock())
+            raise
         return _answer({"state": "active" if standing is Standing.ADMITTED else "quarantined"})
 
     def capabilities(self) -> Response:

@@ -138,18 +138,21 @@ def note_refusal(session: Session, agent_id: AgentId, error: SkillRepoError, *, 
     audit.append(session, event="agent.refused", facts=facts, now=now)
 
 
-def heartbeat(session: Session, agent_id: AgentId, *, now: datetime) -> Standing:
+def heartbeat(
+    session: Session, agent_id: AgentId, activator: activation.Activator, *, now: datetime
+) -> Standing:
     """Take a sign of life, and return whether the agent may work. The first of a born tenant makes it active.
 
     Raises:
         NotFoundError: it is to register first. NotEntitledError, NotNowError: see `load_present`.
+        NotActivatedError: its tenant stays born.
     """
     present = load_present(session, agent_id, change=True)
     if present.agent.registered_at is None:
         raise NotFoundError(f"agent {agent_id} did not register", hint="register first")
     session.execute(update(AgentRow).where(AgentRow.agent_id == agent_id).values(seen_at=Instant()))
     if present.tenant is not None and not present.quarantined:
-        activation.on_first_heartbeat(session, TenantId(present.tenant.tenant_id), now=now)
+        activation.on_first_heartbeat(session, TenantId(present.tenant.tenant_id), activator, now=now)
     return Standing.QUARANTINED if present.quarantined else Standing.ADMITTED
 
 

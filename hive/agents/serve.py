@@ -16,7 +16,7 @@ import socket
 import stat
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -87,14 +87,17 @@ def serve(
     most_waiting: int,
     max_body: int,
     socket_mode: int = 0o600,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Call it from the main thread.
+    """Serve until SIGTERM or SIGINT. Call it from the main thread. ``tell`` is told where, once requests are answered.
 
     Raises:
         ConflictError: the address is taken. HostError: it cannot be listened on, or its folder is not safe.
     """
     with _listening(address, socket_mode) as listener:
-        _serve(application, waiting, listener, most_waiting=most_waiting, max_body=max_body)
+        _serve(
+            application, waiting, listener, most_waiting=most_waiting, max_body=max_body, tell=tell or _say
+        )
 
 
 def _serve(
@@ -104,6 +107,7 @@ def _serve(
     *,
     most_waiting: int,
     max_body: int,
+    tell: Callable[[str], None],
 ) -> None:
     import waitress.server  # type: ignore[import-untyped]  # noqa: PLC0415 - this command alone needs it
     from waitress import wasyncore  # noqa: PLC0415
@@ -130,8 +134,7 @@ def _serve(
     _end_slow_requests(server)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    sys.stderr.write(f"serving {_label(listener)}\n")
-    sys.stderr.flush()
+    tell(_label(listener))
     try:
         wasyncore.loop(timeout=_GRACE_SECONDS, map=channels, use_poll=True)
     except _StopServing:
@@ -235,6 +238,11 @@ def _remove_stale(path: Path) -> None:
         except OSError as error:
             raise ConflictError(f"{path} does not answer ({error.strerror})") from error
     raise ConflictError(f"somebody listens on {path} already", hint="is another hive serve running?")
+
+
+def _say(where: str) -> None:
+    sys.stderr.write(f"serving {where}\n")
+    sys.stderr.flush()
 
 
 def _label(listener: socket.socket) -> str:

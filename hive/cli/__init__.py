@@ -17,6 +17,11 @@ _COMMANDS = {
     "show-tenant": ("hive.cli.tenants:show_tenant", "One tenant.", _TENANTS),
     "birth": ("hive.cli.birth:birth", "Birth a tenant's agent, or continue its birth.", _AGENTS),
     "retire-tenant": ("hive.cli.retire:retire_tenant", "Undo a birth for good; receipts are kept.", _TENANTS),
+    "release-tenant": (
+        "hive.cli.release:release_tenant",
+        "Take a tenant out of quarantine, when a look at it finds nothing.",
+        _TENANTS,
+    ),
     "provision": ("hive.cli.provision:provision", "Bring a tenant's secrets into its jail.", _TENANTS),
     "withdraw": ("hive.cli.provision:withdraw", "Remove a tenant's secrets from its jail.", _TENANTS),
     "vault": ("hive.cli.vault:vault", "The sealed vault for development.", _TENANTS),

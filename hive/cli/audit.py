@@ -8,6 +8,7 @@ import click
 from sqlalchemy.orm import Session
 
 from hive import audit as records
+from hive.certificate import kept
 from hive.certificate import load as load_certificate
 from hive.checkpoints import check_all, check_contains, checkpoint, count, digests_of, read_checkpoint
 from hive.cli.context import clock, open_database, settings
@@ -154,9 +155,10 @@ def why(ctx: click.Context, tenant_id: str, path: str, jail_root_base: str | Non
     with transaction(open_database(config)) as session:
         records.check(session)
         load_row(session, tenant)
-        written = records.read(session, tenant=tenant)
+        told = records.read(session, tenant=tenant)
+        evidence = kept(session, tenant)
     with open_host(config).open_root(tenant) as root:
-        found = answer_why(path, root, written)
+        found = answer_why(path, root, told, written=evidence.written)
     lines = [f"{'admitted' if found.admitted else 'NOT ADMITTED'}: {found.path}: {found.why}"]
     console.answer(
         {

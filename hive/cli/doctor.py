@@ -46,8 +46,15 @@ def doctor(ctx: click.Context, jail_root_base: str | None, quiet: bool, console:
     counts = Counter(result.said.outcome for result in found)
     shown = [result for result in found if not quiet or result.said.outcome is not Outcome.OK]
     sums = {outcome.value: counts[outcome] for outcome in Outcome}
-    document = {**sums, "not_made": not_made, "checks": [result.to_json() for result in shown]}
     well = not counts[Outcome.BAD]
+    document = {
+        "ok": well,
+        "counts": sums,
+        "not_made": not_made,
+        "checks": [result.to_json() for result in shown],
+    }
+    if not well:
+        document["error"] = HostError(f"{counts[Outcome.BAD]} checks are bad").to_document()
     lines = [line for result in shown for line in _lines(result)]
     if not quiet or lines:
         lines.append(", ".join(f"{number} {name}" for name, number in sums.items()))

@@ -1,4 +1,4 @@
-"""`hive policy test`: what would admission say?"""
+"""`hive policy`: what would admission say, and what is known of a digest?"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,26 @@ from typing import Any, Final
 
 import click
 
+from hive import audit
 from hive.admission import Evidence, judge
-from hive.cli.context import clock, open_client, settings
+from hive.cli.context import clock, open_client, open_database, settings
 from hive.config import HiveConfig
+from hive.db.session import snapshot
+from hive.explaining import SHORTEST, is_policy, mentions
 from hive.external import read_external
-from hive.policy import POLICY
+from hive.policy_file import load_policy
 from hive.tenants import Tenant, TenantStatus, Tier
 from repo_client.packages import PackageStore, Progress
 from signing.console import Console, console_option
-from signing.errors import CouldNotVerifyError, FormatError, NotFoundError, UsageError, VulnerableError
+from signing.errors import (
+    CouldNotVerifyError,
+    FormatError,
+    NotFoundError,
+    RejectedError,
+    SkillRepoError,
+    UsageError,
+    VulnerableError,
+)
 from signing.format.archive import MAX_ARCHIVE_BYTES
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import Pin, parse_tenant_id
@@ -28,11 +39,13 @@ from signing.package_evidence import VerifiedAdvisories, VerifiedPackageSet
 # As `skillrepo profile new --package` spells it: FreeBSD:14:amd64/latest:nginx
 _PACKAGE: Final = re.compile(r"(?P<repo>[^/]+/[^/:]+):(?P<name>[^/:=]+)(?:==(?P<version>[^/]+))?", re.ASCII)
 _SHOWN: Final = 12
+_DIGEST: Final = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}", re.ASCII)
+_OF_BUNDLES: Final = frozenset({"bundle", "tree", "review"})
 
 
 @click.group()
 def policy() -> None:
-    """Test the admission policy; changes nothing."""
+    """Test and explain the admission policy; changes nothing."""
 
 
 @policy.command("test")
@@ -72,6 +85,64 @@ def test(ctx: click.Context, what: str | None, profile: str | None, tier: str, c
     )
 
 
+@policy.command("explain")
+@click.argument("digest", metavar="DIGEST")
+@console_option
+@click.pass_context
+def explain(ctx: click.Context, digest: str, console: Console) -> None:
+    """Say what DIGEST is to this host: its policy, or what its log says of it; and what admission would say now.
+
+    The first 12 digits are enough. Admission is asked about bundles, when the repository can be asked.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise FormatError(f"a sha256 in lower case, or its first {SHORTEST} digits or more", where="DIGEST")
+    config = settings(ctx)
+    host_policy = load_policy(config.policy_path).policy
+    with snapshot(open_database(config)) as session:
+        audit.check(session)
+        found = mentions(digest, audit.read(session))
+    ours = is_policy(digest, host_policy)
+    pins = {
+        str(item.record.facts["pin"])
+        for item in found
+        if item.role in _OF_BUNDLES and "pin" in item.record.facts
+    }
+    verdicts = [_verdict(config, pin, tier) for pin in sorted(pins)[:_SHOWN] for tier in Tier]
+    if not found and not ours:
+        raise NotFoundError(
+            f"this host knows nothing of {digest}", hint="neither its policy nor its audit log names it"
+        )
+    lines = ["it is the policy of this host"] if ours else []
+    lines += [_mentioned(item.to_json()) for item in found[-_SHOWN:]]
+    lines += [f"now, {item['tier']} tier: {item['pin']} {item['says']}" for item in verdicts]
+    console.answer(
+        {
+            "digest": digest,
+            "policy_of_this_host": ours,
+            "records": [item.to_json() for item in found],
+            "now": verdicts,
+        },
+        "\n".join(lines),
+    )
+
+
+def _verdict(config: HiveConfig, pin: str, tier: Tier) -> dict[str, Any]:
+    """Return what admission would say now; that it cannot be asked is an answer too, and no admission."""
+    answer = {"pin": pin, "tier": tier.value}
+    try:
+        _judged_bundle(config, pin, tier, clock())
+    except SkillRepoError as error:
+        refused = isinstance(error, RejectedError | NotFoundError)
+        word = "would be refused" if refused else "cannot be asked about"
+        return {**answer, "admitted": False, "code": error.code, "says": f"{word}: {error.message}"}
+    return {**answer, "admitted": True, "code": None, "says": "would be admitted, once a profile pins it"}
+
+
+def _mentioned(item: Mapping[str, Any]) -> str:
+    about = " ".join(str(item[key]) for key in ("kind", "pin", "tenant") if item[key] is not None)
+    return f"{item['sequence']:5}  {item['event']:18} the {item['as']} of {about}"
+
+
 def _judged_bundle(config: HiveConfig, bundle: str, tier: Tier, now: datetime) -> dict[str, Any]:
     path = Path(bundle)
     data = _read(path) if path.is_file() else None
@@ -101,7 +172,7 @@ def _judged_bundle(config: HiveConfig, bundle: str, tier: Tier, now: datetime) -
         profile_sha256=None,  # the next profile to be signed
         revocations=revocations,
         opt_ins=(),
-        policy=POLICY,
+        policy=load_policy(config.policy_path).policy,
         now=now,
     )
     return _of_nobody(verdict)
@@ -126,7 +197,7 @@ def _answer_package(console: Console, config: HiveConfig, named: re.Match[str], 
             profile_sha256=None,  # the next profile to be signed
             revocations=revocations,
             opt_ins=(),
-            policy=POLICY,
+            policy=load_policy(config.policy_path).policy,
             now=now,
         )
         _check_vulnerabilities(evidence.package.name, evidence.package.version, advisories)
@@ -183,6 +254,7 @@ def _answer_profile(console: Console, config: HiveConfig, pin: Pin, tier: Tier) 
         external_dir=config.state_dir / "external",
         pantry=Pantry(store=store, abi=config.host_abi, progress=_told(console)),
         clock=clock,
+        policy=load_policy(config.policy_path).policy,
     ) as admitted:
         bundles = [_of_nobody(item.record) for item in admitted.admissions]
         packages = [_of_nobody(item.record) for item in admitted.packages]

@@ -1,11 +1,18 @@
 """`hive serve`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from hive.activation import ProvenActivation
 from hive.agents.rules import Rules
 from hive.cli.context import clock, open_database, settings
+from hive.cli.gates import open_gates
 from signing.console import Console, console_option
 from signing.errors import UsageError
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 _LISTEN = "127.0.0.1:8099"
 
@@ -50,6 +57,12 @@ _LISTEN = "127.0.0.1:8099"
 )
 @click.option("--metrics", metavar="ADDRESS", help="127.0.0.1:PORT on which /metrics answers Prometheus.")
 @click.option("--metrics-names", is_flag=True, help="Name tenants in the metrics.")
+@click.option(
+    "--log-json",
+    is_flag=True,
+    envvar="HIVE_LOG_JSON",
+    help="Log one JSON object a line, on stderr; no names.",
+)
 @console_option
 @click.pass_context
 def serve(
@@ -62,6 +75,7 @@ def serve(
     birth_budget: int,
     metrics: str | None,
     metrics_names: bool,
+    log_json: bool,
     console: Console,
 ) -> None:
     """Serve the API that agents speak until SIGTERM or SIGINT.
@@ -74,23 +88,36 @@ def serve(
     from hive.agents.serve import Address
     from hive.agents.serve import serve as run_server
     from hive.agents.waiting import Waiting
+    from hive.logs import log_json as start_log
+    from hive.logs import logged, note
 
     config = settings(ctx, listen=listen)
     address = Address.parse(config.listen or _LISTEN)
     rules = Rules.every(heartbeat, birth_depth=birth_depth, birth_budget=birth_budget)
     engine = open_database(config)
     places = Waiting(waiting)
-    service = Service(engine=engine, clock=clock, rules=rules, waiting=places)
+    service = Service(
+        engine=engine,
+        clock=clock,
+        activator=ProvenActivation(gates=open_gates(config), state=config.state_dir),
+        rules=rules,
+        waiting=places,
+    )
     if metrics is not None:
         at = Address.parse(metrics)
         if at.path is not None:
             raise UsageError("--metrics takes 127.0.0.1:PORT")
         serve_metrics(engine, rules, host=at.host, port=at.port, names=metrics_names)
+    application: WSGIApplication = create_app(service)
+    if log_json:
+        start_log()
+        application = logged(application)
     run_server(
-        create_app(service),
+        application,
         places,
         address=address,
         most_waiting=waiting,
         max_body=MAX_BODY,
         socket_mode=int(socket_mode, 8),
+        tell=(lambda where: note("serving", where=where)) if log_json else None,
     )

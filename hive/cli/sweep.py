@@ -11,8 +11,10 @@ from hive.cli.context import clock, open_client, open_database, settings
 from hive.cli.gates import open_gates
 from hive.config import HiveConfig
 from hive.jails.choose import open_host
+from hive.logs import log_json as start_log
 from hive.policy_file import load_policy
 from hive.sweep.actions import parse_actions
+from hive.sweep.events import note_failure, note_sweep
 from hive.sweep.notify import Notifier
 from hive.sweep.sweeping import Sweeper, Swept
 from hive.sweep.sweeping import sweep as sweep_all
@@ -30,26 +32,49 @@ _SHORTEST: Final = timedelta(seconds=10)
 @click.option("--every", metavar="5m", help="Go on for ever, with this pause (s, m, h).")
 @click.option("--jail-root-base", envvar="HIVE_JAIL_ROOT_BASE", help="Folder of the jails.")
 @click.option("--strict", is_flag=True, help="End with 12 when anything was found.")
+@click.option(
+    "--log-json", is_flag=True, envvar="HIVE_LOG_JSON", help="Log one JSON object a line, on stderr."
+)
+@click.option("--log-names", is_flag=True, help="With tenants, paths and messages.")
 @console_option
 @click.pass_context
 def sweep(
-    ctx: click.Context, every: str | None, jail_root_base: str | None, strict: bool, console: Console
+    ctx: click.Context,
+    every: str | None,
+    jail_root_base: str | None,
+    strict: bool,
+    log_json: bool,
+    log_names: bool,
+    console: Console,
 ) -> None:
     """Refresh trust, compare every living jail with its lock and with what is revoked by now, and act."""
     config = settings(ctx, jail_root_base=jail_root_base)
+    if log_json:
+        start_log(names=log_names)
     if every is None:
         found = sweep_all(open_sweeper(config))
-        console.answer({"tenants": [item.to_json() for item in found]}, _text(found))
+        if log_json:
+            note_sweep(found, names=log_names)
+        tenants = [item.to_json() for item in found]
         if strict and any(item.findings for item in found):
-            raise PolicyError("something was found", hint="it is listed above; hive status shows it too")
+            console.note(_text(found))
+            raise PolicyError("something was found", hint="hive status shows it too", tenants=tenants)
+        console.answer({"tenants": tenants}, _text(found))
         return
     pause = _pause(every)
     while True:
         try:
             found = sweep_all(open_sweeper(config))
-            console.note(_text(found))
-        except SkillRepoError as error:
-            console.note(f"this sweep failed: {error.code}: {error}")  # the next one may not
+        except SkillRepoError as error:  # the next one may not fail
+            if log_json:
+                note_failure(error, names=log_names)
+            else:
+                console.note(f"this sweep failed: {error.code}: {error}")
+        else:
+            if log_json:
+                note_sweep(found, names=log_names)
+            else:
+                console.note(_text(found))
         time.sleep(pause.total_seconds())
 
 

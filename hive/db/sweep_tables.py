@@ -21,7 +21,7 @@ class SweepRow(Base):
 
 
 class SweepFindingRow(Base):
-    """One finding about one tenant, from when it was first seen until it was gone."""
+    """One finding about one tenant, from when it was first seen until it was gone; ``told_at`` when people were told."""
 
     __tablename__ = "sweep_findings"
     __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),)
@@ -33,4 +33,5 @@ class SweepFindingRow(Base):
     detail: Mapped[str] = mapped_column(Text)
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime]
+    told_at: Mapped[datetime | None]
     gone_at: Mapped[datetime | None]

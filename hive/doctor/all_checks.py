@@ -25,6 +25,7 @@ CHECKS: Final[Mapping[str, Callable[[Host], Iterator[Said]]]] = MappingProxyType
         "space": machine.check_space,
         "packages": machine.check_store,
         "hive": services.check_hive,
+        "listen": services.check_listen,
         "vault": services.check_vault,
         "policy": services.check_policy,
         "gates": records.check_gates,

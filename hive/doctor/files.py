@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from hive.agents.token_file import KEY_NAME as TOKEN_KEY
 from hive.db.agent_tables import TokenRow
@@ -33,6 +33,8 @@ def check_settings(host: Host) -> Iterator[Said]:
     for name, path in named.items():
         if path is not None:
             yield _unwritable(name, path)
+    if _with_password(config.db) and host.config_file is not None:
+        yield _private("settings with the database's password", host.config_file)
 
 
 def check_private(host: Host) -> Iterator[Said]:
@@ -52,6 +54,8 @@ def check_private(host: Host) -> Iterator[Said]:
     ):
         if os.path.lexists(path):
             yield _private("key", path)
+    if host.config.vault_credentials is not None:
+        yield _private("vault credentials", Path(host.config.vault_credentials))
 
 
 def check_keys(host: Host) -> Iterator[Said]:
@@ -74,19 +78,35 @@ def check_keys(host: Host) -> Iterator[Said]:
         yield ok("no key is missing")
 
 
+def _with_password(db: str | None) -> bool:
+    return db is not None and "://" in db and make_url(db).password is not None
+
+
 def _path(text: str | None) -> Path | None:
     return Path(text) if text is not None else None
 
 
 def _unwritable(name: str, path: Path) -> Said:
-    facts = path.stat()
-    if facts.st_mode & _OTHERS_WRITE or facts.st_uid not in {0, os.geteuid()}:
+    try:
+        facts, folder = path.stat(), path.parent.stat()
+    except OSError as error:
+        return _unseen(name, path, error)
+    ours = {0, os.geteuid()}
+    if facts.st_mode & _OTHERS_WRITE or facts.st_uid not in ours:
         return bad(f"{name}: others may write {path}", f"chown root {path} && chmod go-w {path}")
+    replaceable = folder.st_mode & _OTHERS_WRITE and not folder.st_mode & stat.S_ISVTX
+    if replaceable or folder.st_uid not in ours:
+        return bad(
+            f"{name}: others may replace {path}", f"chown root {path.parent} && chmod go-w {path.parent}"
+        )
     return ok(f"{name}: {path}")
 
 
 def _private(name: str, path: Path, *, folder: bool = False) -> Said:
-    facts = path.lstat()
+    try:
+        facts = path.lstat()
+    except OSError as error:
+        return _unseen(name, path, error)
     right = stat.S_ISDIR(facts.st_mode) if folder else stat.S_ISREG(facts.st_mode)
     if not right:
         return bad(
@@ -98,3 +118,10 @@ def _private(name: str, path: Path, *, folder: bool = False) -> Said:
             f"chown it to who runs hive, chmod {'0700' if folder else '0600'}, and take a key for known",
         )
     return ok(f"{name}: {path}")
+
+
+def _unseen(name: str, path: Path, error: OSError) -> Said:
+    return bad(
+        f"{name}: {path} cannot be looked at: {error.strerror}",
+        "correct the setting, restore it, or run this as root",
+    )

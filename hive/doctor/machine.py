@@ -1,5 +1,6 @@
 """Where jails and packages go, and whether there is room (edge)."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from signing.format.names import parse_tenant_id
 _GIB: Final = 1 << 30
 _LITTLE: Final = 5 * _GIB
 # No jail is asked for by this name: whether jls answers at all is the question.
-_NOBODY: Final = parse_tenant_id("hive-doctor")
+_NOBODY: Final = parse_tenant_id("hivedoctor")
 
 
 def check_jails(host: Host) -> Iterator[Said]:
@@ -92,7 +93,7 @@ def check_space(host: Host) -> Iterator[Said]:
 def check_store(host: Host) -> Iterator[Said]:
     """The store of packages has a bound that its file system can hold."""
     bound, folder = host.config.store_bytes, host.config.state_dir / "packages"
-    held = sum(file.stat().st_size for file in folder.glob("*.pkg")) if folder.exists() else 0
+    held = _held(folder)
     free = shutil.disk_usage(_standing(folder)).free
     if bound > held + free:
         yield warn(
@@ -101,6 +102,14 @@ def check_store(host: Host) -> Iterator[Said]:
         )
     else:
         yield ok(f"{held / _GIB:.1f} of {bound / _GIB:.1f} GiB used")
+
+
+def _held(folder: Path) -> int:
+    total = 0
+    for file in folder.glob("*.pkg") if folder.exists() else ():
+        with contextlib.suppress(FileNotFoundError):  # a birth makes room meanwhile
+            total += file.stat().st_size
+    return total
 
 
 def room(name: str, free: int) -> Said:

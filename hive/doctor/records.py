@@ -13,8 +13,7 @@ from hive.db.sweep_tables import SweepFindingRow, SweepRow
 from hive.doctor.checkup import Said, bad, ok, warn
 from hive.doctor.host import Host
 from hive.gates.standing import State
-from hive.sweep.sweeping import LIVING
-from hive.tenants import TenantStatus, list_all
+from hive.tenants import STANDING, TenantStatus, list_all
 
 _LONG: Final = timedelta(hours=1)
 _SOON: Final = timedelta(days=14)
@@ -88,7 +87,7 @@ def check_sweep(host: Host) -> Iterator[Said]:
     finished = select(SweepRow.finished_at).where(SweepRow.finished_at.is_not(None))
     with snapshot(host.database()) as session:
         last = session.scalars(finished.order_by(SweepRow.number.desc()).limit(1)).first()
-        living = sum(tenant.status in LIVING for tenant in list_all(session))
+        living = sum(tenant.status in STANDING for tenant in list_all(session))
         open_findings = session.scalars(
             select(SweepFindingRow.kind).where(SweepFindingRow.gone_at.is_(None))
         ).all()

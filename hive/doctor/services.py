@@ -26,6 +26,7 @@ from hive.vault.bw_settings import BwSettings, load_credentials
 from hive.vault.choose import BW, vault_kind
 from repo_client.client import Standing
 from repo_client.fetcher import FetchLimits
+from signing.errors import FormatError
 
 _SECONDS: Final = 10.0
 _LIMITS: Final = FetchLimits(gap=10, deadline=60)
@@ -49,7 +50,7 @@ def check_server(host: Host) -> Iterator[Said]:
         copy = Path(folder) / "metadata"
         if client.metadata_dir.exists():
             # In a copy: what a doctor learns must not become what this host remembers.
-            shutil.copytree(client.metadata_dir, copy)
+            shutil.copytree(client.metadata_dir, copy, symlinks=True)
         looking = replace(client, metadata_dir=copy, store_dir=Path(folder) / "store", limits=_LIMITS)
         with looking.session(host.now) as session:
             standing = session.standing()
@@ -58,19 +59,25 @@ def check_server(host: Host) -> Iterator[Said]:
 
 
 def check_hive(host: Host) -> Iterator[Said]:
-    """The hive that agents are told of answers; and the one that is to run here does."""
-    url, listen = host.config.hive_url, host.config.listen
+    """The hive that agents are told of answers."""
+    url = host.config.hive_url
     if url is None:
         yield warn("no hive_url: jails get no HIVE_TOKEN, and no birth becomes active", "set hive_url")
     else:
         endpoint = Endpoint.parse(url)
         _ask(endpoint)
         yield ok("hive_url answers")
-    if listen is not None:
-        address = Address.parse(listen)
-        at = f"unix:{address.path}" if address.path is not None else f"http://{listen}"
-        _ask(Endpoint.parse(at))
-        yield ok("hive serve answers on this host")
+
+
+def check_listen(host: Host) -> Iterator[Said]:
+    """The hive that is to run on this host does."""
+    listen = host.config.listen
+    if listen is None:
+        yield ok("no setting listen: hive serve is not expected here")
+        return
+    address = Address.parse(listen)
+    _ask(Endpoint.parse(f"unix:{address.path}" if address.path is not None else f"http://{listen}"))
+    yield ok("hive serve answers on this host")
 
 
 def check_vault(host: Host) -> Iterator[Said]:
@@ -129,7 +136,10 @@ def _ask(endpoint: Endpoint) -> None:
     Raises:
         SkillRepoError: it cannot be reached, or is something else.
     """
-    with contextlib.suppress(TokenRefusedError):
+    try:
         HiveClient(endpoint, lambda: "none", timeout=_SECONDS).call(
             "/v1/agents/heartbeat", {"agent": "doctor"}
         )
+    except TokenRefusedError:
+        return
+    raise FormatError("something answers that takes any token: it is no hive", where="hive_url")

@@ -1,4 +1,4 @@
-"""Which gates there are: our own, and whatever more a host demands (edge: it reads two files).
+"""Which gates there are: our own, and whatever more a host demands; it reads two files (edge).
 
 A host's file adds gates. It can neither drop nor loosen one of ours: a name that we use already is refused.
 """

@@ -10,6 +10,7 @@ from hive.jails.compare import Expected, differences
 from hive.jails.host import JailHost
 from hive.packages.receipts import UNPACKED
 from hive.sweep.findings import Finding, Found
+from hive.sweep.record import JAIL
 from hive.tenants import Tenant, TenantStatus
 from hive.vault.provision import Provisioner, Standing
 from signing.errors import SkillRepoError
@@ -22,27 +23,33 @@ def jail_findings(
 ) -> list[Finding]:
     """Return everything about the jail of ``tenant`` that is not as it should be; "cannot be read" is a finding."""
     try:
-        found = _standing(tenant, engine, host)
-        if found:
-            return found  # what is in another birth's jail is not held against this one
-        found = _drift(tenant, engine, host)
+        if odd := _not_ours(tenant, engine, host):
+            return [odd]  # what is in another birth's jail is not held against this one
+        found = _still(tenant, host)
+        found += _drift(tenant, engine, host)
         if provisioner is not None:
             found += _secrets(tenant, provisioner)
     except SkillRepoError as error:
-        return [Finding(kind=Found.UNKNOWN, subject="jail", detail=error.message)]
+        return [Finding(kind=Found.UNKNOWN, subject=JAIL, detail=error.message)]
+    except Exception as error:  # noqa: BLE001 - whatever a tenant makes us stumble over, the others are swept
+        return [Finding(kind=Found.UNKNOWN, subject=JAIL, detail=f"{type(error).__name__} while looking")]
     return found
 
 
-def _standing(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
+def _not_ours(tenant: Tenant, engine: Engine, host: JailHost) -> Finding | None:
     with snapshot(engine) as session:
         row = session.get(BirthRow, tenant.tenant_id)
         mark = row.mark if row is not None else None
     if not host.exists(tenant.tenant_id):
-        return [Finding(kind=Found.STRANGE, subject="jail", detail="there is none")]
+        return Finding(kind=Found.STRANGE, subject=JAIL, detail="there is none")
     if mark is None or host.mark_of(tenant.tenant_id) != mark:
-        return [Finding(kind=Found.STRANGE, subject="jail", detail="it is not the one of this birth")]
+        return Finding(kind=Found.STRANGE, subject=JAIL, detail="it is not the one of this birth")
+    return None
+
+
+def _still(tenant: Tenant, host: JailHost) -> list[Finding]:
     if tenant.status is not TenantStatus.QUARANTINED and not host.is_running(tenant.tenant_id):
-        return [Finding(kind=Found.STRANGE, subject="jail", detail="it does not run")]
+        return [Finding(kind=Found.STRANGE, subject=JAIL, detail="it does not run")]
     return []
 
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from hive import audit, optins
+from hive.agents.leases import release
+from hive.agents.names import AgentId
 from hive.birth.recorded import RecordedBirth, recorded_births
 from hive.certificate import admissions_of
-from hive.db.models import BirthRow
+from hive.db.models import BirthRow, TenantRow
 from hive.db.session import snapshot, transaction
-from hive.db.sweep_tables import SweepFindingRow, SweepRow
+from hive.db.sweep_tables import SweepRow
 from hive.gates.register import Gates
 from hive.jails.host import JailHost
 from hive.policy import Policy
@@ -25,14 +26,15 @@ from hive.sweep.actions import Action, actions_for
 from hive.sweep.findings import Finding, Found
 from hive.sweep.looking import jail_findings
 from hive.sweep.notify import Notifier
-from hive.sweep.trusting import look_now, trust_findings
-from hive.tenants import Tenant, TenantStatus, Tier, load_row
+from hive.sweep.record import forget_the_retired, note_told, record, untold
+from hive.sweep.trusting import NowKnown, look_now, trust_findings
+from hive.tenants import STANDING, Tenant, TenantStatus, Tier, load_row
 from hive.vault.provision import Provisioner, Standing
 from repo_client.client import RepoClient
-from signing.errors import SkillRepoError
+from signing.errors import HostError, NotFoundError, SkillRepoError
 from signing.format.names import TenantId
 
-LIVING = frozenset({TenantStatus.BORN, TenantStatus.ACTIVE, TenantStatus.QUARANTINED})
+LIVING = STANDING  # whose jails are swept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
     now = sweeper.clock()
     with transaction(sweeper.engine) as session:
         audit.check_clock(session, now=now)
+        forget_the_retired(session, now=now)
         births = [birth for birth in recorded_births(session) if birth.tenant.status in LIVING]
         row = SweepRow(started_at=now, finished_at=None, tenants=len(births), findings=0)
         session.add(row)
@@ -95,37 +98,61 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
     return swept
 
 
+def look(sweeper: Sweeper, tenant_id: TenantId) -> tuple[Tenant, tuple[Finding, ...]]:
+    """Look at one tenant, record what is found, and return everything that stands; nothing is done about it.
+
+    Raises:
+        NotFoundError: it has no living jail. BrokenChainError: the audit log was altered.
+    """
+    now = sweeper.clock()
+    with transaction(sweeper.engine) as session:
+        audit.check_clock(session, now=now)
+        births = [birth for birth in recorded_births(session) if birth.tenant.tenant_id == tenant_id]
+    if not births or births[0].tenant.status not in LIVING:
+        raise NotFoundError(f"{tenant_id} has no living jail", hint="hive list-tenants")
+    tenant = births[0].tenant
+    standing, _ = _found(sweeper, tenant, _trust(sweeper, births, now)[tenant_id])
+    return tenant, standing
+
+
 def _trust(sweeper: Sweeper, births: Sequence[RecordedBirth], now: datetime) -> dict[TenantId, list[Finding]]:
     """Return what our trust root says of every birth; when it cannot be asked, that, for each."""
-    found: dict[TenantId, list[Finding]] = {birth.tenant.tenant_id: [] for birth in births}
     try:
-        with (
-            transaction(sweeper.engine) as database,
-            look_now(sweeper.client, database, policy=sweeper.policy, now=now) as known,
-        ):
-            for birth in births:
-                tenant_id = birth.tenant.tenant_id
-                records = audit.read(database, tenant=tenant_id)
-                decisions = [record.facts for record in admissions_of(records, birth.lock_sha256 or "")]
-                found[tenant_id] = trust_findings(birth, decisions, optins.load(database, tenant_id), known)
+        with look_now(sweeper.client, sweeper.engine, policy=sweeper.policy, now=now) as known:
+            return {birth.tenant.tenant_id: _trust_one(sweeper, birth, known) for birth in births}
     except SkillRepoError as error:
-        for findings in found.values():
-            findings.append(
-                Finding(kind=Found.UNKNOWN, subject="trust", detail=f"{error.code}: {error.message}")
-            )
-    return found
+        unknown = Finding(kind=Found.UNKNOWN, subject="trust", detail=f"{error.code}: {error.message}")
+        return {birth.tenant.tenant_id: [unknown] for birth in births}
+
+
+def _trust_one(sweeper: Sweeper, birth: RecordedBirth, known: NowKnown) -> list[Finding]:
+    tenant_id = birth.tenant.tenant_id
+    try:
+        with snapshot(sweeper.engine) as session:
+            records = audit.read(session, tenant=tenant_id)
+            consents = optins.load(session, tenant_id)
+        decisions = [record.facts for record in admissions_of(records, birth.lock_sha256 or "")]
+        return trust_findings(birth, decisions, consents, known)
+    except SkillRepoError as error:
+        return [Finding(kind=Found.UNKNOWN, subject="trust", detail=f"{error.code}: {error.message}")]
 
 
 def _one(sweeper: Sweeper, tenant: Tenant, trusted: list[Finding]) -> Swept:
-    findings = [*trusted, *jail_findings(tenant, sweeper.engine, sweeper.host, sweeper.provisioner)]
-    findings += _gates(sweeper, tenant)
-    found = tuple(sorted(set(findings)))
-    with transaction(sweeper.engine) as session:
-        new = _record(session, tenant.tenant_id, found, sweeper.clock())
-    done, failed = _act(sweeper, tenant, found, new)
+    standing, new = _found(sweeper, tenant, trusted)
+    done, failed = _act(sweeper, tenant, standing)
     with snapshot(sweeper.engine) as session:
         after = Tenant.of(load_row(session, tenant.tenant_id))
-    return Swept(tenant=after, findings=found, new=new, done=tuple(done), failed=tuple(failed))
+    return Swept(tenant=after, findings=standing, new=new, done=tuple(done), failed=tuple(failed))
+
+
+def _found(
+    sweeper: Sweeper, tenant: Tenant, trusted: list[Finding]
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Look at the jail, and return everything that stands about the tenant, and what of it is new."""
+    findings = [*trusted, *jail_findings(tenant, sweeper.engine, sweeper.host, sweeper.provisioner)]
+    findings += _gates(sweeper, tenant)
+    with transaction(sweeper.engine) as session:
+        return record(session, tenant.tenant_id, tuple(sorted(set(findings))), now=sweeper.clock())
 
 
 def _gates(sweeper: Sweeper, tenant: Tenant) -> list[Finding]:
@@ -140,58 +167,21 @@ def _gates(sweeper: Sweeper, tenant: Tenant) -> list[Finding]:
     ]
 
 
-def _record(
-    session: Session, tenant_id: TenantId, found: Sequence[Finding], now: datetime
-) -> tuple[Finding, ...]:
-    """Bring the table of findings up to date; return those that are new."""
-    statement = select(SweepFindingRow).where(
-        SweepFindingRow.tenant_id == tenant_id, SweepFindingRow.gone_at.is_(None)
-    )
-    standing = {(row.kind, row.subject, row.detail): row for row in session.scalars(statement)}
-    new = []
-    for finding in found:
-        row = standing.pop((finding.kind.value, finding.subject, finding.detail), None)
-        if row is not None:
-            row.last_seen = now
-            continue
-        new.append(finding)
-        session.add(
-            SweepFindingRow(
-                tenant_id=tenant_id,
-                kind=finding.kind.value,
-                subject=finding.subject,
-                detail=finding.detail,
-                first_seen=now,
-                last_seen=now,
-                gone_at=None,
-            )
-        )
-        audit.append(session, event="sweep.found", facts={"tenant": tenant_id, **finding.to_json()}, now=now)
-    for row in standing.values():
-        row.gone_at = now
-        facts = {"tenant": tenant_id, "kind": row.kind, "subject": row.subject, "detail": row.detail}
-        audit.append(session, event="sweep.gone", facts=facts, now=now)
-    return tuple(new)
-
-
-def _act(
-    sweeper: Sweeper, tenant: Tenant, found: Sequence[Finding], new: Sequence[Finding]
-) -> tuple[list[Action], list[str]]:
+def _act(sweeper: Sweeper, tenant: Tenant, found: Sequence[Finding]) -> tuple[list[Action], list[str]]:
     done: list[Action] = []
     failed: list[str] = []
     for action in actions_for(found, sweeper.actions):
         try:
-            if _carry_out(action, sweeper, tenant, found, new):
+            if _carry_out(action, sweeper, tenant, found):
                 done.append(action)
-        except SkillRepoError as error:
+        except Exception as caught:  # noqa: BLE001 - what fails for one action or tenant must not spare the others
+            error = caught if isinstance(caught, SkillRepoError) else HostError(type(caught).__name__)
             failed.append(f"{action}: {error.message}")
             _note(sweeper, tenant, "sweep.failed", {"action": action.value, "error": error.to_document()})
     return done, failed
 
 
-def _carry_out(
-    action: Action, sweeper: Sweeper, tenant: Tenant, found: Sequence[Finding], new: Sequence[Finding]
-) -> bool:
+def _carry_out(action: Action, sweeper: Sweeper, tenant: Tenant, found: Sequence[Finding]) -> bool:
     """Carry out one action; return whether it changed anything."""
     match action:
         case Action.UNROUTABLE:
@@ -206,18 +196,24 @@ def _carry_out(
         case Action.STOP_JAIL:
             return _stop(sweeper, tenant)
         case Action.NOTIFY:
-            return bool(new) and _tell(sweeper, tenant, new)
+            return _tell(sweeper, tenant)
 
 
 def quarantine(engine: Engine, tenant_id: TenantId, reason: str, *, now: datetime) -> bool:
-    """Make the tenant's agent unroutable; return whether it was routable before. Its jail is left alone."""
+    """Make the tenant's agent unroutable; return whether it was routable before. Its jail is left alone.
+
+    The jobs that its agent holds are free for others in the same moment: what it answers from now on does not count.
+    """
     with transaction(engine) as session:
-        row = load_row(session, tenant_id)
+        row = session.get_one(
+            TenantRow, tenant_id, with_for_update={"key_share": True}, populate_existing=True
+        )
         if row.status not in {TenantStatus.BORN, TenantStatus.ACTIVE}:
             return False
         facts = {"tenant": tenant_id, "was": row.status, "reason": reason}
         row.status, row.reason = TenantStatus.QUARANTINED.value, reason
-        audit.append(session, event="tenant.quarantined", facts=facts, now=now)
+        freed = release(session, AgentId(tenant_id), reason="its tenant is quarantined")
+        audit.append(session, event="tenant.quarantined", facts={**facts, "jobs": freed}, now=now)
     return True
 
 
@@ -240,12 +236,25 @@ def _stop(sweeper: Sweeper, tenant: Tenant) -> bool:
     return True
 
 
-def _tell(sweeper: Sweeper, tenant: Tenant, new: Sequence[Finding]) -> bool:
-    message = {"tenant": tenant.tenant_id, "tier": tenant.tier.value, "new": [item.to_json() for item in new]}
-    if problems := sweeper.notifier.tell(message):
-        _note(sweeper, tenant, "sweep.untold", {"problems": problems})
+def _tell(sweeper: Sweeper, tenant: Tenant) -> bool:
+    """Tell people what they were not told yet: also what a sweep found that was killed, or could not tell."""
+    if not (sweeper.notifier.command or sweeper.notifier.webhook):
         return False
-    return bool(sweeper.notifier.command or sweeper.notifier.webhook)
+    kinds = frozenset(kind for kind, actions in sweeper.actions.items() if Action.NOTIFY in actions)
+    with snapshot(sweeper.engine) as session:
+        news = untold(session, tenant.tenant_id, kinds)
+    if not news:
+        return False
+    message = {
+        "tenant": tenant.tenant_id,
+        "tier": tenant.tier.value,
+        "new": [item.to_json() for item in news.values()],
+    }
+    if problems := sweeper.notifier.tell(message):
+        raise HostError("; ".join(problems))
+    with transaction(sweeper.engine) as session:
+        note_told(session, list(news), now=sweeper.clock())
+    return True
 
 
 def _note(sweeper: Sweeper, tenant: Tenant, event: str, facts: Mapping[str, Any]) -> None:

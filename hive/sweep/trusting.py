@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy import Engine
 
 from hive import trust
 from hive.admission import PACKAGE, judge
 from hive.birth.recorded import RecordedBirth
+from hive.db.session import transaction
 from hive.external import OptIn
 from hive.policy import Policy
 from hive.sweep.findings import Finding, Found
@@ -64,18 +65,20 @@ class NowKnown:
 
 
 @contextlib.contextmanager
-def look_now(
-    client: RepoClient, database: DatabaseSession, *, policy: Policy, now: datetime
-) -> Iterator[NowKnown]:
+def look_now(client: RepoClient, engine: Engine, *, policy: Policy, now: datetime) -> Iterator[NowKnown]:
     """Refresh trust, remember it, and yield what is known now.
+
+    The database is not held while the repository is asked: a server that is slow on purpose would stop this host.
 
     Raises:
         VerificationError, TransportError, NotFoundError: it cannot be had, or not be trusted.
     """
-    trust.check_anchor(database, client.anchor_sha256)
+    with transaction(engine) as database:
+        trust.check_anchor(database, client.anchor_sha256)
     with client.session(now) as session:
         standing = session.standing()
-        trust.remember(database, standing)
+        with transaction(engine) as database:
+            trust.remember(database, standing)
         yield NowKnown(session=session, revocations=session.revocations(), policy=policy, at=now)
 
 

@@ -12,6 +12,7 @@ from hive import audit
 from hive.birth import carry_out
 from hive.birth.carry_out import birth
 from hive.birth.journal import Journal
+from hive.certificate import BirthEvidence
 from hive.db.session import snapshot, transaction
 from hive.jails.directory import DirectoryHost
 from hive.tenants import TenantStatus, load_row
@@ -23,6 +24,7 @@ from signing.errors import (
     RejectedError,
     SkillRepoError,
 )
+from signing.format.digest import Sha256
 from signing.format.names import parse_tenant_id
 from tests.attacks.scene import Scene
 from tests.support.world import now
@@ -108,7 +110,19 @@ def test_the_loser_of_two_state_folders_undoes_nothing(scene: Scene, monkeypatch
         birth(scene.mother, ACME)
     assert status(scene) == TenantStatus.BORN
     assert (scene.mother.state / "jails/acme/root/usr/home/agent/skills/web-search/SKILL.md").is_file()
-    assert [record.event for record in scene.events()][-1] == "birth.active"
+    assert [record.event for record in scene.events()][-1] == "birth.born"
+
+
+NOTHING = BirthEvidence(
+    looked_at=now(),
+    anchor_sha256=Sha256("0" * 64),
+    versions={},
+    roots=(),
+    files={},
+    profile=b"",
+    skills={},
+    written={},
+)
 
 
 def test_who_was_taken_over_cannot_write_the_journal(scene: Scene) -> None:
@@ -117,7 +131,7 @@ def test_who_was_taken_over_cannot_write_the_journal(scene: Scene) -> None:
     second.begin(jail_root="/somewhere", now=now())
     attempts: list[Callable[[], None]] = [
         lambda: first.started("x", now=now()),
-        lambda: first.finish(scene.tenant(), {}, now=now()),
+        lambda: first.finish(scene.tenant(), {}, NOTHING, now=now()),
         lambda: first.failed(HostError("x"), now=now()),
         first.forget,
     ]
@@ -129,7 +143,7 @@ def test_who_was_taken_over_cannot_write_the_journal(scene: Scene) -> None:
 
 def test_active_is_answered_with_the_jail_it_was_born_in(scene: Scene, tmp_path: Path) -> None:
     scene.born()
-    with pytest.raises(ConflictError, match="is active at"):
+    with pytest.raises(ConflictError, match="was born at"):
         birth(replace(scene.mother, host=DirectoryHost(tmp_path / "nowhere")), ACME)
     (scene.mother.state / "jails/acme").rename(scene.mother.state / "jails/moved")
     with pytest.raises(HostError, match="gone"):

@@ -299,7 +299,7 @@ def test_something_planted_in_the_store(harbour: Harbour, tmp_path: Path, what: 
         (place / "deep/er").mkdir(parents=True)
     else:
         PLANTED[what](place, secret)
-    assert harbour.born()["status"] == "active"
+    assert harbour.born()["status"] == "born"
     assert secret.read_text() == "the host's"
     assert place.read_bytes() == BASE
     assert not place.is_symlink()
@@ -343,7 +343,7 @@ def test_nobody_makes_room_of_what_a_birth_still_needs(harbour: Harbour, tmp_pat
         harbour.scene.mother = mother
         ship.host.check_package(BOAT, ship.install())
     harbour.scene.mother = mother
-    assert harbour.scene.born("raft")["status"] == "active"
+    assert harbour.scene.born("raft")["status"] == "born"
 
 
 def _with_store(harbour: Harbour, size: int) -> Any:

@@ -103,7 +103,7 @@ def voyage(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> Voyage:
 def test_a_set_that_takes_hours_is_born(voyage: Voyage) -> None:
     """And every look of it is on record: who vouched, by which state of the lists, at which time."""
     receipt = voyage.born()
-    assert receipt["status"] == "active"
+    assert receipt["status"] == "born"
     assert [item["package"] for item in receipt["packages"]] == [f"p{number}-1.0" for number in range(COUNT)]
     each = COUNT + 1  # and the skill
     admissions = voyage.admissions()
@@ -245,7 +245,7 @@ def test_a_server_that_is_away_for_a_moment_ends_nothing(
         away.gone = False
 
     voyage.then |= {1: leave, 2: come_back}
-    assert voyage.born()["status"] == "active"
+    assert voyage.born()["status"] == "born"
     assert away.asked == 2 + (COUNT - 1)
 
 

@@ -217,7 +217,7 @@ def test_versions_at_the_edge_of_a_range(harbour: Harbour, version: str, test: b
     if affected:
         harbour.refused(VulnerableError)
     else:
-        assert harbour.born()["status"] == "active"
+        assert harbour.born()["status"] == "born"
 
 
 @pytest.mark.parametrize("name", [b"e*", b"edg?", b"[a-f]dge", b"edge"])
@@ -242,7 +242,7 @@ def test_a_waiver_answers_for_one_of_two_advisories(harbour: Harbour) -> None:
     refusal: Any = harbour.refused(VulnerableError)
     assert refusal.error.facts["vid"] == other
     harbour.pinned("base==4", [BASE, OLD_AGENT], waivers=[*given, waiver("demo-agent-1.2.0", other)])
-    assert harbour.born()["status"] == "active"
+    assert harbour.born()["status"] == "born"
     (record,) = [item for item in harbour.events("admission") if item["pin"] == "demo-agent-1.2.0"]
     assert {item["vid"] for item in record["waived"]} == {vid, other}
 
@@ -257,7 +257,7 @@ def test_a_waiver_that_ends_at_this_moment_has_ended(harbour: Harbour) -> None:
     harbour.refused(VulnerableError)
     harbour.scene.at(given.expires_at - timedelta(microseconds=1))
     # The log is at that moment already; it may not be told an earlier one, but for some slack.
-    assert harbour.born()["status"] == "active"
+    assert harbour.born()["status"] == "born"
 
 
 def test_members_that_are_listed_twice_are_one_refusal(harbour: Harbour) -> None:

@@ -25,6 +25,7 @@ from signing.format.manifest import Kind
 from signing.format.names import Pin, parse_tenant_id
 from tests.attacks.forge import Forge
 from tests.attacks.scene import Scene
+from tests.support.open_gates import open_required_gates
 from tests.support.world import jail_files, now, skill_md
 
 OUTSIDE = "csv-summarizer==1.0.1"
@@ -333,6 +334,7 @@ def test_no_variable_weakens_a_paid_tenants_rule(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plant(scene, "acme", read_external(outside), outside)
+    open_required_gates(scene.mother.engine, scene.mother.state, now=now())
     for name in WISHES:
         monkeypatch.setenv(name, value)
     status = command(scene, "birth", "acme", "--jail-root-base", str(scene.mother.state / "jails"))
@@ -347,7 +349,6 @@ def test_no_variable_weakens_a_paid_tenants_rule(
     [
         "allow_external = true",
         'tier = "free"',
-        'policy = "permissive"',
         "reviewers = 0",
         "first_party_only = false",
         "insecure = true",
@@ -368,6 +369,22 @@ def test_no_file_weakens_a_paid_tenants_rule(
     assert (status, json.loads(capsys.readouterr().out)["error"]["code"]) == (10, "malformed")
     assert scene.server.requests == []
     assert jail_files(scene.mother) == {}
+
+
+def test_no_name_of_a_policy_weakens_a_paid_tenants_rule(
+    scene: Scene, outside: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The setting names a file, and a host that cannot read its policy has none, not a mild one."""
+    plant(scene, "acme", read_external(outside), outside)
+    config = tmp_path / "hive.toml"
+    config.write_text('policy = "permissive"\n')
+    status = command(
+        scene, "birth", "acme", "--jail-root-base", str(scene.mother.state / "jails"), config=config
+    )
+    assert (status, json.loads(capsys.readouterr().out)["error"]["code"]) == (3, "not-found")
+    assert scene.server.requests == []
+    assert jail_files(scene.mother) == {}
+    assert scene.tenant().status.value == "registered"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,16 @@ def test_a_paid_tenant_is_born_with_the_pinned_skill(world: World, tmp_path: Pat
     assert (home / "scripts/run.sh").stat().st_mode & 0o777 == 0o555
     with snapshot(mother.engine) as session:
         events = [record.event for record in audit.read(session, tenant="acme")]
-        assert audit.check(session).sequence == 4
+        assert audit.check(session).sequence == 5
         steps = steps_of(session, parse_tenant_id("acme"))
     assert set(steps.values()) == {StepState.DONE}
-    assert set(steps) == {"create-jail", "skill:web-search==1.0", "identity", "lock", "verify"}
-    assert events == ["tenant.registered", "birth.begun", "admission", "birth.active"]
+    assert set(steps) == {
+        "create-jail",
+        "skill:web-search==1.0",
+        "identity",
+        "lock",
+        "verify",
+        "secrets",
+        "start",
+    }
+    assert events == ["tenant.registered", "birth.begun", "admission", "agent.enrolled", "birth.born"]

@@ -182,7 +182,7 @@ def test_a_birth_killed_anywhere_is_continued_to_the_same_jail(
         receipt = after.born()
         assert receipt["already"] or receipt["skills"] == ["web-search==1.0"]
         assert jail_of(after) == undisturbed, f"{where} {number}"
-        assert [event.event for event in after.events()].count("birth.active") == 1
+        assert [event.event for event in after.events()].count("birth.born") == 1
         number += stride
     assert killed > 7
 
@@ -247,7 +247,7 @@ def full_disk(patch: pytest.MonkeyPatch, number: int) -> None:
         patch.setattr(os, name, refuse)
 
 
-@pytest.mark.parametrize("step", ["install_skill", "install_identity", "install_lock", "_verify"])
+@pytest.mark.parametrize("step", ["install_skill", "install_identity", "install_lock", "check_born"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
 def test_a_disk_that_fails_at_a_step(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, step: str, number: int
@@ -437,7 +437,7 @@ def test_two_births_of_one_tenant_at_once(scene: Scene) -> None:
     first.join(30)
     assert outcomes == ["born"]
     assert caught.value.code == "conflict"
-    assert [event.event for event in scene.events()].count("birth.active") == 1
+    assert [event.event for event in scene.events()].count("birth.born") == 1
 
 
 def test_births_of_four_tenants_at_once(scene: Scene) -> None:

@@ -36,7 +36,9 @@ STEPS = (
     "install_skill",
     "install_identity",
     "install_lock",
-    "_verify",
+    "check_born",
+    "enrol_tenant",
+    "show_skills",
 )
 DISK = ("mkdir", "rename", "fchmod", "link", "symlink")
 
@@ -102,7 +104,7 @@ def arm(where: str, countdown: Countdown) -> None:
         for name in JOURNAL:
             countdown.around(Journal, name)
     elif where == "step":
-        for name in ("create", "open_root"):
+        for name in ("create", "open_root", "start"):
             countdown.around(DirectoryHost, name)
         for name in STEPS:
             countdown.around(carry_out, name)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+from hive import activation
 from hive.agents.api import Service, create_app
 from hive.agents.pace import Pace
 from hive.agents.rules import Rules
@@ -29,6 +30,7 @@ class Api:
             Service(
                 engine=self.hall.engine,
                 clock=now,
+                activator=activation,
                 rules=self.rules,
                 waiting=self.waiting,
                 pace=Pace(capacity=self.capacity, per_second=1),

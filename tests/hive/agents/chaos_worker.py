@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from hive import activation
 from hive.agents import leases, registry, routing
 from hive.agents.errors import LeaseLostError
 from hive.agents.names import AgentId, Capability, JobId
@@ -30,7 +31,7 @@ def main(url: str, name: str, offered: str, folder: str, fate: str) -> None:
     engine, agent = open_engine(url), AgentId(name)
     can = frozenset(Capability(one) for one in offered.split(","))
     with transaction(engine) as session:
-        registry.heartbeat(session, agent, now=now())
+        registry.heartbeat(session, agent, activation, now=now())
     idle = 0
     with (
         Path(folder, f"done-{os.getpid()}").open("a") as done,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select, text, update
 
-from hive import audit
+from hive import activation, audit
 from hive.agents import jobs, leases, registry, routing, tokens
 from hive.agents.jobs import NewJob
 from hive.agents.names import AgentId, Capability, JobId, JobKind
@@ -84,7 +84,7 @@ class Hall:
 
     def heartbeat(self, name: str) -> Standing:
         with transaction(self.engine) as session:
-            return registry.heartbeat(session, AgentId(name), now=now())
+            return registry.heartbeat(session, AgentId(name), activation, now=now())
 
     def agent(self, name: str, *offered: str) -> str:
         """A living agent of its own tenant."""

@@ -77,7 +77,7 @@ def test_nothing_is_open(harbour: Harbour, auditor: Auditor) -> None:
     assert report["advisories"]["signed_by"] == ["alice"]
     (boat,) = report["births"]
     assert (boat["packages"], boat["affected"], boat["withdrawn"], boat["begun"]) == (2, [], [], True)
-    assert "boat (active, base==2): 2 package(s)" in auditor.run(status=0)
+    assert "boat (born, base==2): 2 package(s)" in auditor.run(status=0)
 
 
 def test_what_became_known_after_the_birth_is_found(harbour: Harbour, auditor: Auditor) -> None:
@@ -194,7 +194,7 @@ def test_births_without_packages_say_so(harbour: Harbour, auditor: Auditor) -> N
     harbour.scene.born("acme")
     report = auditor.report(status=0)
     assert [(birth["tenant"], birth["packages"]) for birth in report["births"]] == [("acme", 0)]
-    assert "acme (active, base==1): no package was recorded at this birth" in auditor.run(status=0)
+    assert "acme (born, base==1): no package was recorded at this birth" in auditor.run(status=0)
 
 
 def test_a_refused_birth_left_nothing_and_that_is_said(harbour: Harbour, auditor: Auditor) -> None:

@@ -233,4 +233,4 @@ def test_more_files_than_one_looks_at_elsewhere_are_no_hindrance(
     """A large set brings more files than a listing may have; only our own places are listed."""
     monkeypatch.setattr("hive.jails.contained.MAX_ENTRIES", 20)
     monkeypatch.setattr("hive.jails.contained._MAX_DEPTH", 6)
-    assert harbour.born()["status"] == "active"
+    assert harbour.born()["status"] == "born"

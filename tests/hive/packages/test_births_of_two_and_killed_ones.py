@@ -91,7 +91,7 @@ def test_a_birth_killed_anywhere_is_continued_to_the_same_jail(
             ]
             assert again["packages"] == receipts
             events = [event.event for event in after.scene.events("boat")]
-            assert events.count("birth.active") == 1
+            assert events.count("birth.born") == 1
             number += stride
     assert killed > 7
 

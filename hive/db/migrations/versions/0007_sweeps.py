@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("first_seen", Moment(), nullable=False),
         sa.Column("last_seen", Moment(), nullable=False),
+        sa.Column("told_at", Moment(), nullable=True),
         sa.Column("gone_at", Moment(), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_sweep_findings_tenant_id_tenants")

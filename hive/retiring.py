@@ -1,0 +1,114 @@
+"""Undoing a birth for good (edge).
+
+    unroutable: token revoked, jobs ended ─► secrets withdrawn ─► jail stopped ─► destroyed ─► retired
+
+What a killed retirement did is not undone: the tenant is quarantined with the reason until the same command ends it.
+Receipts, audit log and certificate stay, and the name is never used again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from hive import audit
+from hive.agents import jobs, registry
+from hive.agents.names import AgentId
+from hive.db.agent_tables import AgentRow
+from hive.db.models import BirthRow, TenantRow
+from hive.db.session import transaction
+from hive.jails.host import JailHost
+from hive.tenants import Tenant, TenantStatus, load_row
+from hive.vault.provision import Provisioner
+from repo_client.entries import UnsafePathError
+from repo_client.updater import locked
+from signing.errors import ConflictError, HostError
+from signing.format.names import TenantId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirer:
+    """Everything that retiring needs from this host."""
+
+    engine: Engine
+    host: JailHost
+    state: Path
+    clock: Callable[[], datetime]
+
+    def retire(self, tenant_id: TenantId, *, reason: str) -> bool:
+        """Retire the tenant, or continue that; return False when it is retired already.
+
+        Raises:
+            NotFoundError: no such tenant.
+            ConflictError: a birth of it runs, its jail is elsewhere, or what stands there is not the jail it was born in.
+            UnsafePathError, HostError: the jail cannot be undone; the agent is cut off, and the same command continues.
+        """
+        with locked(self.state / "births" / tenant_id, seconds=0):
+            with transaction(self.engine) as session:
+                if Tenant.of(load_row(session, tenant_id)).status is TenantStatus.RETIRED:
+                    return False
+                born = session.get(BirthRow, tenant_id)
+                jail_root, mark = (born.jail_root, born.mark) if born is not None else (None, None)
+            if jail_root is not None and jail_root != self.host.describe(tenant_id):
+                raise ConflictError(
+                    f"the jail of {tenant_id} is at {jail_root}",
+                    hint="give the --jail-root-base that it was born with",
+                )
+            self._cut_off(tenant_id, reason)
+            self._undo(tenant_id, mark)
+            self._end(tenant_id, reason)
+        return True
+
+    def _cut_off(self, tenant_id: TenantId, reason: str) -> None:
+        """Let nothing reach the agent, and nothing of it reach us, whatever becomes of its jail."""
+        now, why = self.clock(), f"being retired: {reason}"
+        with transaction(self.engine) as session:
+            row = session.get_one(
+                TenantRow, tenant_id, with_for_update={"key_share": True}, populate_existing=True
+            )
+            row.status, row.reason = TenantStatus.QUARANTINED.value, why
+            if session.get(AgentRow, tenant_id) is not None:
+                registry.retire(session, AgentId(tenant_id), reason=why, now=now)
+            ended = jobs.cancel_all(session, tenant_id, by="retirement")
+            facts = {"tenant": tenant_id, "reason": reason, "jobs_cancelled": ended}
+            audit.append(session, event="tenant.retiring", facts=facts, now=now)
+
+    def _undo(self, tenant_id: TenantId, mark: str | None) -> None:
+        """Take secrets and jail away.
+
+        Raises:
+            ConflictError: what stands there is not the jail of this birth.
+        """
+        found = self.host.mark_of(tenant_id)
+        if found != mark and (found is not None or self.host.exists(tenant_id)):
+            raise ConflictError(
+                f"what stands at {tenant_id} was not made by its birth; it was left alone",
+                where=self.host.describe(tenant_id),
+                hint="look at it; what was spawned goes with hive spawn-agent --remove",
+            )
+        secrets = Provisioner(
+            engine=self.engine, host=self.host, state=self.state, owner=None, clock=self.clock
+        )
+        try:
+            secrets.withdraw(tenant_id)
+        except (UnsafePathError, HostError):
+            if mark is None:
+                raise
+            # Whoever lives there may hinder it; nobody does once it is stopped.
+            self.host.stop(tenant_id, mark=mark)
+            secrets.withdraw(tenant_id)
+        if mark is not None:
+            self.host.stop(tenant_id, mark=mark)
+            self.host.destroy(tenant_id, mark=mark)
+
+    def _end(self, tenant_id: TenantId, reason: str) -> None:
+        now = self.clock()
+        with transaction(self.engine) as session:
+            row = session.get_one(
+                TenantRow, tenant_id, with_for_update={"key_share": True}, populate_existing=True
+            )
+            row.status, row.reason = TenantStatus.RETIRED.value, reason
+            facts = {"tenant": tenant_id, "reason": reason}
+            audit.append(session, event="tenant.retired", facts=facts, now=now)

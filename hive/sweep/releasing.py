@@ -1,0 +1,72 @@
+"""Taking a tenant out of quarantine: only when a look at it, made now, finds nothing that its floor forbids (edge)."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from hive import audit
+from hive.db.models import BirthRow, TenantRow
+from hive.db.session import snapshot, transaction
+from hive.sweep.actions import FLOOR
+from hive.sweep.findings import Found
+from hive.sweep.sweeping import Sweeper, look
+from hive.tenants import Tenant, TenantStatus, load_row
+from signing.errors import ConflictError, NotEntitledError
+from signing.format.names import TenantId
+
+_BACK = frozenset({TenantStatus.BORN, TenantStatus.ACTIVE})
+
+
+def release_tenant(sweeper: Sweeper, tenant_id: TenantId, *, reason: str) -> Tenant:
+    """Let the tenant's agent be routable again, as it was before, and return the tenant.
+
+    Its jail is started when it stands still. Its secrets, if they were withdrawn, are provisioned by another command.
+
+    Raises:
+        NotFoundError: no such tenant. ConflictError: it is not quarantined.
+        NotEntitledError: something is found that may not stand, or that could not be looked at.
+        GateError: it is a paying customer's, and a gate is shut.
+        HostError: the jail does not start; the tenant stays in quarantine.
+    """
+    with snapshot(sweeper.engine) as session:
+        _check_quarantined(Tenant.of(load_row(session, tenant_id)))
+    tenant, standing = look(sweeper, tenant_id)
+    if forbidden := [str(item) for item in standing if item.kind in FLOOR or item.kind is Found.UNKNOWN]:
+        raise NotEntitledError(
+            f"{tenant_id} stays in quarantine: {'; '.join(forbidden)[:600]}",
+            hint="mend that, or retire the tenant; what is unknown has to be looked at first",
+            findings=forbidden,
+        )
+    with snapshot(sweeper.engine) as session:
+        sweeper.gates.require(session, tenant, sweeper.clock())
+        birth = session.get_one(BirthRow, tenant_id)
+    sweeper.host.start(tenant_id, mark=birth.mark)
+    with transaction(sweeper.engine) as session:
+        return _set_back(session, tenant_id, reason, sweeper.clock())
+
+
+def _set_back(session: Session, tenant_id: TenantId, reason: str, now: datetime) -> Tenant:
+    row = session.get_one(TenantRow, tenant_id, with_for_update={"key_share": True}, populate_existing=True)
+    _check_quarantined(Tenant.of(row))
+    was = _before(session, tenant_id)
+    row.status, row.reason = was.value, ""
+    facts = {"tenant": tenant_id, "now": was.value, "reason": reason}
+    audit.append(session, event="tenant.released", facts=facts, now=now)
+    return Tenant.of(row)
+
+
+def _before(session: Session, tenant_id: TenantId) -> TenantStatus:
+    """Return how the tenant stood before its quarantine; born, when the log does not say: a heartbeat comes next then."""
+    audit.check(session)
+    for record in reversed(audit.read(session, tenant=tenant_id)):
+        if record.event == "tenant.quarantined":
+            was = record.facts.get("was")
+            return next((status for status in _BACK if status.value == was), TenantStatus.BORN)
+    return TenantStatus.BORN
+
+
+def _check_quarantined(tenant: Tenant) -> None:
+    if tenant.status is not TenantStatus.QUARANTINED:
+        raise ConflictError(
+            f"tenant {tenant.tenant_id} is {tenant.status}, not quarantined", hint="hive show-tenant"
+        )

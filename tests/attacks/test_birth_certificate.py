@@ -1,0 +1,220 @@
+"""Certificates that lie: each part that an attacker could exchange, and the error that it gives.
+
+Where the host's signature is not what is attacked, the host itself lies: it signs what it likes with its own key.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hive.certificate import issue, kept, load
+from hive.db.session import transaction
+from hive.host_key import HostKey
+from signing.birth import verify_birth
+from signing.errors import (
+    BadSignatureError,
+    DigestMismatchError,
+    ExpiredError,
+    FormatError,
+    NotFirstPartyError,
+    NotFoundError,
+    RejectedError,
+    SkillRepoError,
+    VerificationError,
+    WrongSubjectError,
+)
+from signing.format.birth import MAX_CERTIFICATE_BYTES, BirthStatement, CertificateFile
+from signing.format.digest import Sha256
+from signing.format.envelope import Envelope
+from signing.format.names import Pin, parse_tenant_id
+from signing.format.statement import Statement
+from tests.attacks.scene import Scene
+from tests.support.world import now
+
+ACME = parse_tenant_id("acme")
+OTHER = Sha256("0" * 64)
+
+
+class Desk:
+    """The host that signs, the certificate of an honest birth, and what the customer holds against it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene, mother = scene, scene.mother
+        self.key = HostKey.open(mother.state)
+        with transaction(mother.engine) as session:
+            issue(session, scene.tenant(), self.key, now=now())
+            self.data = load(session, ACME)
+            self.evidence = kept(session, ACME)
+        self.file = CertificateFile.parse(self.data)
+        self.born = BirthStatement.of(self.file.envelope)
+
+    def said(self, **changes: Any) -> bytes:
+        """The certificate in which the host says something else."""
+        return self.signed(replace(self.born, **changes).envelope())
+
+    def signed(self, envelope: Envelope) -> bytes:
+        return replace(self.file, envelope=self.key.sign(envelope)).render()
+
+    def decided(self, **changes: Any) -> bytes:
+        first, *others = self.born.decisions
+        return self.said(decisions=({**first, **changes}, *others))
+
+    def check(self, data: bytes, **options: Any) -> Any:
+        given = {"anchor": self.scene.world.anchor, "host_keys": [self.key.held], **options}
+        return verify_birth(data, **given)
+
+
+@pytest.fixture
+def desk(scene: Scene) -> Iterator[Desk]:
+    scene.born()
+    return Desk(scene)
+
+
+def test_an_honest_certificate_is_verified_without_a_server(desk: Desk) -> None:
+    asked = len(desk.scene.server.requests)
+    found = desk.check(desk.data)
+    assert [str(pin) for pin, _ in found.skills] == ["web-search==1.0"]
+    assert (found.own_risk, found.born.tenant, found.signed_by) == ((), "acme", desk.key.held.holder)
+    assert len(desk.scene.server.requests) == asked
+
+
+def another_type(desk: Desk) -> bytes:
+    statement = desk.born.statement()
+    other = Statement(
+        subjects=statement.subjects,
+        predicate_type="https://skills.clawdie.si/attestations/review/v1",
+        predicate=statement.predicate,
+    )
+    return desk.signed(replace(desk.born.envelope(), payload=other.render()))
+
+
+def other_subjects(desk: Desk) -> bytes:
+    statement = desk.born.statement()
+    other = replace(statement, subjects=statement.subjects[:1])
+    return desk.signed(replace(desk.born.envelope(), payload=other.render()))
+
+
+def altered_payload(desk: Desk) -> bytes:
+    envelope = desk.file.envelope
+    altered = replace(envelope, payload=envelope.payload.replace(b'"paid"', b'"free"'))
+    return replace(desk.file, envelope=altered).render()
+
+
+def pretended_free(desk: Desk) -> bytes:
+    """A paid tenant's birth with something of somebody else in it, at own risk."""
+    (decision,) = desk.born.decisions
+    return desk.said(decisions=(decision, {**decision, "pin": "csv==1.0", "source": "clawhub:x"}))
+
+
+def own_risk_without_tree(desk: Desk) -> bytes:
+    (decision,) = desk.born.decisions
+    risk = {key: value for key, value in decision.items() if key != "tree_sha256"}
+    return desk.said(
+        tier="free", decisions=({**decision, "tier": "free"}, {**risk, "source": "x", "tier": "free"})
+    )
+
+
+def older_snapshot(desk: Desk) -> bytes:
+    return desk.said(versions={**desk.born.versions, "snapshot": desk.born.versions["snapshot"] - 1})
+
+
+def metadata_of_later(desk: Desk) -> bytes:
+    desk.scene.world.refresh()
+    now_published = desk.scene.world.metadata()
+    files = {role: now_published.get(f"{role}.json", data) for role, data in desk.file.files.items()}
+    return replace(desk.file, files=files).render()
+
+
+def without_snapshot(desk: Desk) -> bytes:
+    files = {role: data for role, data in desk.file.files.items() if role != "snapshot"}
+    return replace(desk.file, files=files).render()
+
+
+def altered_metadata(desk: Desk) -> bytes:
+    files = {
+        role: data.replace(b'"version": 1', b'"version": 2').replace(b'"version":1', b'"version":2')
+        for role, data in desk.file.files.items()
+    }
+    return replace(desk.file, files=files).render()
+
+
+LIES: dict[str, tuple[Callable[[Desk], bytes], type[SkillRepoError]]] = {
+    "another predicate type": (another_type, FormatError),
+    "other subjects": (other_subjects, FormatError),
+    "altered payload": (altered_payload, BadSignatureError),
+    "another host's name": (lambda desk: desk.said(host="host-other"), WrongSubjectError),
+    "another key's id": (lambda desk: desk.said(host_keyid=OTHER), WrongSubjectError),
+    "another anchor": (lambda desk: desk.said(anchor_sha256=OTHER), WrongSubjectError),
+    "altered profile": (
+        lambda desk: replace(
+            desk.file, profile=desk.file.profile.replace(b"web-search", b"web-fetch1")
+        ).render(),
+        DigestMismatchError,
+    ),
+    "another profile named": (lambda desk: desk.said(profile=Pin.parse("base==2")), NotFoundError),
+    "another digest of the profile": (lambda desk: desk.said(profile_sha256=OTHER), WrongSubjectError),
+    "more capabilities": (lambda desk: desk.said(capabilities=("womb",)), WrongSubjectError),
+    "no decision": (lambda desk: desk.said(decisions=()), VerificationError),
+    "a decision twice": (lambda desk: desk.said(decisions=desk.born.decisions * 2), WrongSubjectError),
+    "a decision more": (
+        lambda desk: desk.said(
+            decisions=(*desk.born.decisions, {**desk.born.decisions[0], "pin": "csv==1.0"})
+        ),
+        WrongSubjectError,
+    ),
+    "another tenant's decision": (lambda desk: desk.decided(tenant="boat"), WrongSubjectError),
+    "another tier's decision": (lambda desk: desk.decided(tier="free"), WrongSubjectError),
+    "a refusal": (lambda desk: desk.decided(verdict="refused"), WrongSubjectError),
+    "other bytes": (lambda desk: desk.decided(bundle_sha256=OTHER), WrongSubjectError),
+    "another tree": (lambda desk: desk.decided(tree_sha256=OTHER), WrongSubjectError),
+    "a decision without a digest": (lambda desk: desk.decided(tree_sha256=None), FormatError),
+    "own risk and paid": (pretended_free, NotFirstPartyError),
+    "own risk without a tree": (own_risk_without_tree, RejectedError),
+    "another lock": (lambda desk: desk.said(lock_sha256=OTHER), DigestMismatchError),
+    "older snapshot named": (older_snapshot, WrongSubjectError),
+    "metadata of later": (metadata_of_later, VerificationError),
+    "metadata without snapshot": (without_snapshot, RejectedError),
+    "altered metadata": (altered_metadata, VerificationError),
+    "born when it was expired": (
+        lambda desk: desk.said(born_at=desk.born.born_at + timedelta(days=400)),
+        ExpiredError,
+    ),
+    "another bill": (
+        lambda desk: replace(desk.file, bom=desk.file.bom.replace(b"web-search", b"web-fetch1")).render(),
+        DigestMismatchError,
+    ),
+    "cut off": (lambda desk: desk.data[:-20], FormatError),
+    "empty": (lambda desk: b"", FormatError),
+    "too large": (lambda desk: desk.data + b" " * MAX_CERTIFICATE_BYTES, FormatError),
+    "another spelling": (lambda desk: json.dumps(json.loads(desk.data), indent=1).encode(), FormatError),
+    "a key more": (lambda desk: json.dumps({**json.loads(desk.data), "x": 1}).encode(), FormatError),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_certificate_is_refused(desk: Desk, lie: str) -> None:
+    tell, expected = LIES[lie]
+    with pytest.raises(expected):
+        desk.check(tell(desk))
+
+
+def test_another_hosts_key_and_no_key_verify_nothing(desk: Desk, tmp_path: Path) -> None:
+    other = HostKey.open(tmp_path / "other").held
+    for keys in ([], [other]):
+        with pytest.raises(BadSignatureError):
+            desk.check(desk.data, host_keys=keys)
+
+
+def test_another_anchor_of_the_customer_is_refused(desk: Desk) -> None:
+    with pytest.raises(WrongSubjectError):
+        desk.check(desk.data, anchor=desk.scene.world.anchor + b" ")
+
+
+def test_it_is_still_verified_long_after_the_metadata_expired(desk: Desk) -> None:
+    # Judged at the moment of the birth, so the clock of the customer does not matter.
+    assert desk.check(desk.data).born.born_at == desk.evidence.looked_at
