@@ -65,7 +65,6 @@ class HiveConfig:
     bw: str | None = None
     policy: str | None = None
     gates: str | None = None
-    hosts: str | None = None
 
     @classmethod
     def load(cls, path: Path | None, given: Mapping[str, Any]) -> Self:

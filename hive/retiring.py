@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Engine
 
@@ -26,6 +27,8 @@ from repo_client.entries import UnsafePathError
 from repo_client.updater import locked
 from signing.errors import ConflictError, HostError
 from signing.format.names import TenantId
+
+RETIRING: Final = "tenant.retiring"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class Retirer:
                 registry.retire(session, AgentId(tenant_id), reason=why, now=now)
             ended = jobs.cancel_all(session, tenant_id, by="retirement")
             facts = {"tenant": tenant_id, "reason": reason, "jobs_cancelled": ended}
-            audit.append(session, event="tenant.retiring", facts=facts, now=now)
+            audit.append(session, event=RETIRING, facts=facts, now=now)
 
     def _undo(self, tenant_id: TenantId, mark: str | None) -> None:
         """Take secrets and jail away.

@@ -34,7 +34,7 @@ from signing.format.pkg.names import (
 )
 from signing.package_evidence import VerifiedPackageSet
 
-BORN: Final = "birth.active"
+BORN: Final = "birth.born"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,10 @@ def recorded_births(session: Session) -> list[RecordedBirth]:
     ]
 
 
+# What the log says last of a birth that was completed; an agent that could not be made active changes nothing about it.
+_BORN = frozenset({BORN, "birth.active"})
+NOT_ACTIVATED = "birth.not-activated"
+
 _Admitted = dict[tuple[str, str], tuple[set[BornPackage], int]]
 
 
@@ -80,7 +84,7 @@ def _told(records: Sequence[Record]) -> dict[str, _Told]:
     return {
         str(record.facts.get("tenant")): _Told(record.event, str(record.facts.get("profile")))
         for record in records
-        if record.event.startswith("birth.")
+        if record.event.startswith("birth.") and record.event != NOT_ACTIVATED
     }
 
 
@@ -130,10 +134,10 @@ def _birth(session: Session, tenant: Tenant, admitted: _Admitted, told: _Told | 
 
 def _contradiction(tenant: Tenant, told: _Told | None) -> str:
     """Return where registry and log differ: a row that was set back hides a jail, another profile brings other waivers."""
-    born, status = told is not None and told.event == BORN, tenant.status
-    if status is TenantStatus.ACTIVE:
+    born, status = told is not None and told.event in _BORN, tenant.status
+    if status in STANDING:
         if told is None or not born:
-            return "is called active, and the log does not say that it was born"
+            return f"is called {status.value}, and the log does not say that it was born"
         if told.profile != str(tenant.profile):
             return f"was born by {told.profile}, and is registered with {tenant.profile}"
     elif born and status in {TenantStatus.REGISTERED, TenantStatus.BIRTHING, TenantStatus.FAILED}:

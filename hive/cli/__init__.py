@@ -26,11 +26,6 @@ _COMMANDS = {
     "withdraw": ("hive.cli.provision:withdraw", "Remove a tenant's secrets from its jail.", _TENANTS),
     "vault": ("hive.cli.vault:vault", "The sealed vault for development.", _TENANTS),
     "spawn-agent": ("hive.cli.spawn:spawn_agent", "Create and start a tenant's jail.", _AGENTS),
-    "first-proof": (
-        "hive.cli.first_proof:first_proof",
-        "Prove the whole way with a scratch tenant.",
-        _AGENTS,
-    ),
     "serve": ("hive.cli.serve:serve", "Serve the API that agents speak.", _AGENTS),
     "register-agent": ("hive.cli.agents:register_agent", "Register a lane and issue its token.", _AGENTS),
     "agents": ("hive.cli.agents:agents", "Who is alive, and what each can do.", _AGENTS),

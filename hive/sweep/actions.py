@@ -52,6 +52,7 @@ DEFAULTS: Final[Mapping[Found, frozenset[Action]]] = MappingProxyType(
         Found.UNVOUCHED: _SHUT_OUT | _NOTIFY,
         Found.DRIFT: _SHUT_OUT | _NOTIFY,
         Found.STRANGE: _SHUT_OUT | _NOTIFY,
+        Found.STILL: _NOTIFY,
         Found.SECRETS: frozenset({Action.UNROUTABLE}) | _NOTIFY,
         Found.GATES: _NOTIFY,
     }

@@ -16,7 +16,8 @@ class Found(enum.StrEnum):
     ended        a consent of the free tier has ended
     unvouched    first-party evidence does not hold any more: another digest, a policy that demands more
     drift        what stands in the jail is not what was let in
-    strange      the jail is gone, is another birth's, or does not run
+    strange      the jail is gone, or is another birth's
+    still        the jail does not run, as after a reboot: its agent is not heard, so it gets no work anyway
     secrets      the environment file is not as it was provisioned
     gates        a gate before paying customers is shut by now (blocks new activations; running jails go on)
     """
@@ -30,6 +31,7 @@ class Found(enum.StrEnum):
     UNVOUCHED = "unvouched"
     DRIFT = "drift"
     STRANGE = "strange"
+    STILL = "still"
     SECRETS = "secrets"
     GATES = "gates"
 

@@ -49,7 +49,7 @@ def _not_ours(tenant: Tenant, engine: Engine, host: JailHost) -> Finding | None:
 
 def _still(tenant: Tenant, host: JailHost) -> list[Finding]:
     if tenant.status is not TenantStatus.QUARANTINED and not host.is_running(tenant.tenant_id):
-        return [Finding(kind=Found.STRANGE, subject=JAIL, detail="it does not run")]
+        return [Finding(kind=Found.STILL, subject=JAIL, detail="it does not run")]
     return []
 
 

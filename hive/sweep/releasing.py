@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from hive import audit
 from hive.db.models import BirthRow, TenantRow
 from hive.db.session import snapshot, transaction
+from hive.retiring import RETIRING
 from hive.sweep.actions import FLOOR
 from hive.sweep.findings import Found
 from hive.sweep.sweeping import Sweeper, look
@@ -30,6 +31,8 @@ def release_tenant(sweeper: Sweeper, tenant_id: TenantId, *, reason: str) -> Ten
     """
     with snapshot(sweeper.engine) as session:
         _check_quarantined(Tenant.of(load_row(session, tenant_id)))
+        if any(record.event == RETIRING for record in audit.read(session, tenant=tenant_id)):
+            raise ConflictError(f"{tenant_id} is being retired", hint="hive retire-tenant goes on with it")
     tenant, standing = look(sweeper, tenant_id)
     if forbidden := [str(item) for item in standing if item.kind in FLOOR or item.kind is Found.UNKNOWN]:
         raise NotEntitledError(

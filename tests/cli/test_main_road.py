@@ -112,13 +112,13 @@ def _hive(desk: Desk | WarmDesk, warm: WarmDesk, anchor: str, url: str) -> None:
     }
     tenant = desk.json(
         *(*hive, "register-tenant", "acme", "--tier", "paid", "--profile", "base==1"),
-        *("--collection-id", "vault-1", "--scratch"),
+        "--scratch",
     )
     assert (tenant["tier"], tenant["scratch"]) == ("paid", True)
     born = desk.json(*hive, "birth", "acme", "--jail-root-base", "jails")
     assert (born["status"], born["skills"], born["souls"]) == ("born", ["web-search==1.0"], ["calm==1.0"])
     assert list((desk.folder / "jails/acme/root").rglob("SKILL.md"))
-    assert "active already" in desk.run("hive", "birth", "acme", env=settings).stdout
+    assert "born already" in desk.run("hive", "birth", "acme", env=settings).stdout
     assert desk.json("hive", "audit", "verify", env=settings)["records"] >= 4
 
     bundle = next((desk.folder / "r/public/skills/targets").rglob("*.web-search-1.0.tar.gz"))

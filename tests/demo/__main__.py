@@ -89,10 +89,12 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
         stage.act(
             "5  A birth", f"The Flask service answers at {url}; mother trusts the anchor, not the service."
         )
-        stage.run("hive", "register-tenant", "acme", "--tier", "paid", "--profile", "support-agent==1")
+        stage.run(
+            "hive", "register-tenant", "acme", "--tier", "paid", "--scratch", "--profile", "support-agent==1"
+        )
         receipt = stage.run("hive", "birth", "acme")
         if receipt["status"] != "born":
-            raise DemoFailedError("acme is not active")
+            raise DemoFailedError("acme is not born")
         stage.show_tree(Path(receipt["jail_root"]))
         audit_trail(stage)
         stage.act("6  Nine attacks", "Each is refused with its code, and nothing changes in any jail.")

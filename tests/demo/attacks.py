@@ -59,6 +59,7 @@ def rolled_back_timestamp(stage: Stage) -> None:
             "victim2",
             "--tier",
             "paid",
+            "--scratch",
             "--profile",
             "support-agent==1",
             quiet=True,
@@ -100,6 +101,7 @@ def expired_repository(stage: Stage) -> None:
             "victim4",
             "--tier",
             "paid",
+            "--scratch",
             "--profile",
             "support-agent==1",
             quiet=True,
@@ -155,7 +157,15 @@ def _birth_somewhere_new(stage: Stage, tenant: str, *, code: str) -> None:
     """Birth on a host without a store of its own, which has to fetch everything."""
     state = str(stage.folder / f"{tenant}-host")
     stage.run(
-        "hive", "register-tenant", tenant, "--tier", "paid", "--profile", "support-agent==1", quiet=True
+        "hive",
+        "register-tenant",
+        tenant,
+        "--tier",
+        "paid",
+        "--scratch",
+        "--profile",
+        "support-agent==1",
+        quiet=True,
     )
     stage.refused("hive", "--state", state, "birth", tenant, code=code)
 

@@ -192,7 +192,15 @@ def _accepted_by_pkg_refused_by_us(stage: Stage, url: str) -> None:
 def _birth_refused(stage: Stage, tenant: str, *, code: str) -> None:
     state = str(stage.folder / f"{tenant}-host")
     stage.run(
-        "hive", "register-tenant", tenant, "--tier", "paid", "--profile", "support-agent==1", quiet=True
+        "hive",
+        "register-tenant",
+        tenant,
+        "--tier",
+        "paid",
+        "--scratch",
+        "--profile",
+        "support-agent==1",
+        quiet=True,
     )
     stage.refused("hive", "--state", state, "birth", tenant, code=code)
 

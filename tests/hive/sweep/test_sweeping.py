@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, text
 
-from hive import optins
+from hive import audit, optins
 from hive.activation import activate
 from hive.birth.carry_out import birth
 from hive.db.models import AuditRow, OptInRow
 from hive.db.session import snapshot, transaction
 from hive.db.sweep_tables import SweepFindingRow, SweepRow
 from hive.external import OptIn, read_external
+from hive.retiring import RETIRING
 from hive.sweep import sweeping
 from hive.sweep.actions import DEFAULTS, Action
 from hive.sweep.findings import Found
@@ -226,12 +227,12 @@ def test_drift_is_found_and_the_agent_gets_no_more_work(
     assert "drift" in scene.tenant().reason
 
 
-def test_a_jail_that_stands_still_is_strange_and_its_drift_is_seen_as_well(
+def test_a_jail_that_stands_still_is_said_and_its_drift_is_seen_as_well(
     scene: Scene, sweeper: Sweeper
 ) -> None:
     _change(jail(scene))
     scene.mother.host.stop(ACME, mark=str(scene.mother.host.mark_of(ACME)))
-    assert kinds(only(sweep(sweeper))) == ["drift", "strange"]
+    assert kinds(only(sweep(sweeper))) == ["drift", "still"]
 
 
 def test_a_jail_that_is_gone(scene: Scene, sweeper: Sweeper) -> None:
@@ -522,3 +523,12 @@ def test_a_vulnerable_package_is_told_and_shuts_nobody_out(world: World, tmp_pat
         found = only(sweep(quiet))
         assert set(kinds(found)) == {"vulnerable"}
         assert harbour.scene.tenant("boat").status is TenantStatus.BORN
+
+
+def test_a_tenant_that_is_being_retired_is_not_released(scene: Scene, sweeper: Sweeper) -> None:
+    sweeping.quarantine(sweeper.engine, ACME, "being retired", now=scene.mother.clock())
+    with transaction(sweeper.engine) as session:
+        audit.append(session, event=RETIRING, facts={"tenant": ACME}, now=scene.mother.clock())
+    with pytest.raises(ConflictError, match="being retired"):
+        release_tenant(sweeper, ACME, reason="by mistake")
+    assert scene.tenant().status is TenantStatus.QUARANTINED
