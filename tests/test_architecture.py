@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.world import World, register_tenant
+from tests.support.open_gates import open_required_gates
+from tests.support.world import World, now, register_tenant
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("signing", "repo_client", "repo_server", "hive")
@@ -194,6 +195,7 @@ def test_a_birth_needs_nothing_that_freebsd_has_no_wheels_for(world: World, tmp_
     with world.serve() as server:
         mother = world.mother(server.url, tmp_path / "host")
         register_tenant(mother, "acme", profile="base==1")
+        open_required_gates(mother.engine, tmp_path / "host" / "hive.state", now=now())
         program = (
             "import sys\n"
             f"blocked = {HEAVY!r}\n"

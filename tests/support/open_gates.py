@@ -41,9 +41,10 @@ def open_required_gates(engine: Engine, state: Path, *, now: datetime) -> Gates:
 
 def _prove(engine: Engine, gates: Gates, approved_at: datetime, expires_at: datetime) -> None:
     with transaction(engine) as session:
-        if session.scalars(select(GateEntryRow)).first() is not None:
-            return
+        proven = set(session.scalars(select(GateEntryRow.gate)))
         for gate in gates.required:
+            if gate.name in proven:
+                continue
             session.add(
                 GateEntryRow(
                     gate=gate.name,
