@@ -15,7 +15,13 @@ if TYPE_CHECKING:  # xdist's first process loads this file too, and needs no rep
 STORIES = (
     "agents",
     "cli",
+    "deploy",
+    "hive/agents",
+    "hive/doctor",
+    "hive/jails",
     "hive/packages",
+    "hive/sweep",
+    "hive/vault",
     "repo_server/attesting",
     "repo_server/curation/engines",
     "repo_server/curation/rendering",

@@ -29,7 +29,7 @@ def db(tmp_path: Path) -> Path:
 def hall(db: Path) -> Iterator[Hall]:
     engine = open_engine(f"sqlite:///{db}")
     hall = Hall(engine)
-    hall.tenant("acme", status="born")
+    hall.tenant("acme")
     yield hall
     engine.dispose()
 

@@ -11,6 +11,8 @@ from sqlalchemy import delete, update
 from hive import trust
 from hive.birth import carry_out
 from hive.cli import cli, context, vulns
+from hive.db.agent_tables import AgentRow, GrantRow
+from hive.db.certificate_tables import BirthEvidenceRow
 from hive.db.models import AuditRow, BirthRow, ReceiptRow, StepRow, TenantRow
 from hive.db.session import transaction
 from hive.tenants import load_row
@@ -265,7 +267,7 @@ def test_a_born_tenant_that_is_called_something_else(
 def test_a_born_tenant_that_is_not_registered_any_more(harbour: Harbour, auditor: Auditor) -> None:
     harbour.born()
     with transaction(harbour.scene.mother.engine) as session:
-        for rows in (ReceiptRow, StepRow, BirthRow):
+        for rows in (ReceiptRow, StepRow, BirthRow, BirthEvidenceRow, GrantRow, AgentRow):
             session.execute(delete(rows))
         session.execute(delete(TenantRow).where(TenantRow.tenant_id == "boat"))
     assert "boat was born here by the audit log, and is not registered" in auditor.run(status=11)

@@ -12,7 +12,9 @@ from hive.config import DEFAULT_STORE_BYTES, HiveConfig, abi_of
 from hive.packages.jail_config import jail_files
 from signing.errors import FormatError
 from tests.support.harbour import Harbour
+from tests.support.open_gates import open_required_gates
 from tests.support.packages import BASE, index_of, listed, package_set
+from tests.support.world import now
 
 HIVE = Path(__file__).parents[3] / "hive"
 
@@ -67,6 +69,8 @@ def test_a_repository_without_fingerprints_is_not_offered_to_the_jails_pkg() -> 
 
 
 def test_the_command_births_with_packages(harbour: Harbour, tmp_path: Path) -> None:
+    state = harbour.scene.mother.state
+    open_required_gates(harbour.scene.mother.engine, state / "hive.state", now=now())
     harbour.scene.mother.engine.dispose()
     anchor = tmp_path / "anchor.json"
     anchor.write_bytes(harbour.scene.world.anchor)
