@@ -39,6 +39,8 @@ def open_database(config: HiveConfig, *, create: bool = False) -> Engine:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
             raise NotFoundError(f"no database at {path}", hint="the first hive register-tenant makes it")
+    # Here, because whoever needs it first would make it with the usual mode, and it holds keys.
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return open_engine(url)
 
 

@@ -59,6 +59,7 @@ def attack_containment(base: Path, duration: Duration) -> dict[str, Any]:
     Raises:
         HostError: something was written outside, or the attacker never won, so nothing is proven.
     """
+    base.mkdir(mode=0o755, parents=True, exist_ok=True)  # before the first birth there may be none
     scratch = Path(tempfile.mkdtemp(prefix=".self-test-", dir=base))
     try:
         planted = _planted(scratch)
