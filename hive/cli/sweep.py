@@ -92,10 +92,12 @@ def open_sweeper(config: HiveConfig) -> Sweeper:
         client=open_client(config),
         host=host,
         provisioner=Provisioner(
-            engine=engine, host=host, state=config.state_dir, owner=owner_of(config), clock=clock
-        )
-        if config.jail_uid is not None
-        else None,
+            engine=engine,
+            host=host,
+            state=config.state_dir,
+            owner=owner_of(config) if config.jail_uid is not None else None,
+            clock=clock,
+        ),
         gates=open_gates(config),
         policy=host_policy.policy,
         actions=parse_actions(host_policy.sweep, where=where),

@@ -18,16 +18,14 @@ from signing.errors import SkillRepoError
 _HARMLESS = frozenset({Standing.AS_WRITTEN, Standing.NONE})
 
 
-def jail_findings(
-    tenant: Tenant, engine: Engine, host: JailHost, provisioner: Provisioner | None
-) -> list[Finding]:
+def jail_findings(tenant: Tenant, engine: Engine, host: JailHost, provisioner: Provisioner) -> list[Finding]:
     """Return everything about the jail of ``tenant`` that is not as it should be; "cannot be read" is a finding."""
     try:
         if odd := _not_ours(tenant, engine, host):
             return [odd]  # what is in another birth's jail is not held against this one
         found = _still(tenant, host)
         found += _drift(tenant, engine, host)
-        if provisioner is not None:
+        if provisioner.owner is not None:
             found += _secrets(tenant, provisioner)
     except SkillRepoError as error:
         return [Finding(kind=Found.UNKNOWN, subject=JAIL, detail=error.message)]

@@ -39,12 +39,12 @@ LIVING = STANDING  # whose jails are swept
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """Everything a sweep needs. Without ``provisioner`` (no jail user is configured) secrets are not looked at."""
+    """Everything a sweep needs. A ``provisioner`` without an owner looks at no secrets, and takes them away all the same."""
 
     engine: Engine
     client: RepoClient
     host: JailHost
-    provisioner: Provisioner | None
+    provisioner: Provisioner
     gates: Gates
     policy: Policy
     actions: Mapping[Found, frozenset[Action]]
@@ -219,7 +219,8 @@ def quarantine(engine: Engine, tenant_id: TenantId, reason: str, *, now: datetim
 
 def _withdraw(sweeper: Sweeper, tenant: Tenant) -> bool:
     provisioner = sweeper.provisioner
-    if provisioner is None or provisioner.standing(tenant.tenant_id) is Standing.NONE:
+    # A host without a user for agents cannot compare what stands there, and takes it away all the same.
+    if provisioner.owner is not None and provisioner.standing(tenant.tenant_id) is Standing.NONE:
         return False
     return provisioner.withdraw(tenant.tenant_id)
 

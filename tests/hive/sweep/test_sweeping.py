@@ -77,7 +77,9 @@ def sweeper_of(scene: Scene, notifier: Notifier) -> Sweeper:
         engine=mother.engine,
         client=mother.client,
         host=mother.host,
-        provisioner=None,
+        provisioner=Provisioner(
+            engine=mother.engine, host=mother.host, state=mother.state, owner=None, clock=mother.clock
+        ),
         gates=mother.gates,
         policy=mother.policy,
         actions=DEFAULTS,
@@ -511,6 +513,25 @@ def test_altered_secrets_are_found_and_withdrawn_with_what_is_revoked(scene: Sce
     withdraw(scene.world, "web-search")
     assert Action.WITHDRAW_SECRETS in only(sweep(sweeper)).done
     assert not env.exists()
+
+
+def test_a_host_without_a_user_for_agents_takes_secrets_away_all_the_same(
+    scene: Scene, sweeper: Sweeper
+) -> None:
+    owner = (os.getuid() or 1001, os.getgid() or 1001)
+    replace(sweeper.provisioner, owner=owner).provision(
+        None,  # type: ignore[arg-type] - the tenant has no bucket, so no vault is asked
+        ACME,
+        own=lambda _: {"HIVE_URL": Secret(b"https://hive.example")},
+    )
+    env = jail(scene) / "root/usr/home/agent/.env"
+    assert env.exists()
+    withdraw(scene.world, "web-search")
+    found = only(sweep(sweeper))
+    assert Action.WITHDRAW_SECRETS in found.done
+    assert found.failed == ()
+    assert not env.exists()
+    assert Action.WITHDRAW_SECRETS not in only(sweep(sweeper)).done
 
 
 def test_a_vulnerable_package_is_told_and_shuts_nobody_out(world: World, tmp_path: Path) -> None:
