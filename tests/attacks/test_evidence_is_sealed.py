@@ -37,7 +37,7 @@ from signing.format.profile import Profile
 from signing.package_evidence import VerifiedPackage, verify_package, verify_package_set
 from signing.trusted import TrustedMetadata, VouchedTarget
 from tests.attacks.scene import Scene
-from tests.support.harbour import Harbour, open_harbour, open_packages
+from tests.support.harbour import Harbour, open_harbour
 from tests.support.packages import BASE, index_of, listed
 from tests.support.world import PACKAGES, World, jail_files, now
 
@@ -417,4 +417,4 @@ def test_a_package_keeps_its_last_piece_back_until_all_of_it_is_right(
         with pytest.raises(RejectedError):
             list(package.stream())
     os.close(descriptor)
-    assert open_packages() == []
+    assert harbour.open_packages() == []

@@ -31,7 +31,7 @@ from signing.errors import (
 )
 from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
-from tests.support.harbour import Harbour, open_harbour, open_packages
+from tests.support.harbour import Harbour, open_harbour
 from tests.support.packages import BASE, HARMLESS, OLD_AGENT, VULNERABLE, index_of, listed, waiver
 from tests.support.pkg_archives import compact, member, package
 from tests.support.world import World, now
@@ -71,7 +71,7 @@ class Voyage:
         with pytest.raises(expected) as caught:
             self.born()
         assert self.harbour.scene.tenant("boat").status is TenantStatus.FAILED
-        assert open_packages() == []
+        assert self.harbour.open_packages() == []
         return caught.value
 
     def admissions(self) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_a_set_that_takes_hours_is_born(voyage: Voyage) -> None:
     assert len(admissions) == each * (COUNT + 1)
     assert [item.get("again", False) for item in admissions] == [False] * each + [True] * each * COUNT
     assert {item["lock_sha256"] for item in admissions} == {receipt["lock_sha256"]}
-    assert open_packages() == []
+    assert voyage.harbour.open_packages() == []
 
 
 def test_what_was_admitted_often_is_one_birth_to_the_auditor(voyage: Voyage) -> None:

@@ -189,4 +189,4 @@ def test_every_setting_is_shown_in_the_example_and_loads_when_it_is_uncommented(
     whole.write_text(re.sub(r'^# ([a-z_]+ = ".*")$', r"\1", text, flags=re.MULTILINE))
     config = HiveConfig.load(whole, {})
     unset = {name for name in HiveConfig.__dataclass_fields__ if getattr(config, name) is None}
-    assert unset == {"hosts"}
+    assert unset == set()

@@ -1,7 +1,7 @@
 """A scene with packages: demo-base and demo-agent at serial 1, pinned by base==2, and the paid tenant ``boat``."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,23 +50,24 @@ class Harbour:
         """The birth of ``boat`` is refused, and no file of a package stands in any jail."""
         refusal = self.scene.refused(*expected, name="boat", **how)
         assert not [path for path in jail_files(self.scene.mother) if "demo" in path]
-        assert open_packages() == []
+        assert self.open_packages() == []
         return refusal
+
+    def open_packages(self) -> list[str]:
+        """Every package under this mother's state that this process holds open: after a birth there is none."""
+        return [
+            path for path in open_files() if ".pkg" in path and path.startswith(f"{self.scene.mother.state}/")
+        ]
 
     def events(self, event: str) -> list[dict[str, Any]]:
         return [record.facts for record in self.scene.events("boat") if record.event == event]
 
 
-def open_packages() -> list[str]:
-    """Every package that this process holds open: after a birth there is none."""
+def open_files() -> list[str]:
     found = []
     for entry in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").exists() else []:
-        try:
-            target = str(entry.readlink())
-        except OSError:
-            continue
-        if ".pkg" in target:
-            found.append(target)
+        with suppress(OSError):
+            found.append(str(entry.readlink()))
     return found
 
 

@@ -21,7 +21,7 @@ from signing.errors import DigestMismatchError, RollbackError
 from signing.format.canonical import parse_canonical
 from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
-from tests.support.harbour import Harbour, open_packages
+from tests.support.harbour import Harbour
 from tests.support.packages import AGENT, BASE, DATA, FINGERPRINT
 from tests.support.world import now
 
@@ -41,7 +41,7 @@ def test_packages_stand_in_the_jail_in_order(harbour: Harbour) -> None:
     assert (harbour.root / "usr/local/etc/demo-agent.conf").stat().st_mode & 0o7777 == 0o640
     assert (harbour.root / "usr/local/etc/demo").is_dir()
     assert (harbour.root / "usr/home/agent/skills/web-search/SKILL.md").is_file()
-    assert open_packages() == []
+    assert harbour.open_packages() == []
 
 
 def test_the_record_in_the_jail_lists_what_was_installed(harbour: Harbour) -> None:
@@ -123,7 +123,7 @@ def test_the_plan_has_a_step_a_package_before_the_skills_and_changes_nothing(har
         "start",
     ]
     assert not (harbour.scene.mother.state / "jails").exists()
-    assert open_packages() == []
+    assert harbour.open_packages() == []
 
 
 def test_pkg_in_the_jail_reads_our_repository_and_no_public_one(harbour: Harbour) -> None:

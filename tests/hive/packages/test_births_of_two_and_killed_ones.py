@@ -17,7 +17,7 @@ from hive.db.session import snapshot
 from hive.tenants import TenantStatus
 from signing.errors import HostError
 from signing.format.names import parse_tenant_id
-from tests.support.harbour import Harbour, open_packages
+from tests.support.harbour import Harbour
 from tests.support.packages import AGENT, BASE
 from tests.support.world import PACKAGES
 
@@ -123,7 +123,7 @@ def test_two_births_share_the_store(harbour: Harbour) -> None:
     )
     assert first == second
     assert sorted(path.read_bytes() for path in harbour.store.iterdir()) == sorted([BASE, AGENT])
-    assert open_packages() == []
+    assert harbour.open_packages() == []
 
 
 def test_a_birth_that_fails_half_way_holds_nothing_open(
@@ -135,7 +135,7 @@ def test_a_birth_that_fails_half_way_holds_nothing_open(
     monkeypatch.setattr(carry_out, "install_lock", broken)
     with pytest.raises(HostError):
         harbour.born()
-    assert open_packages() == []
+    assert harbour.open_packages() == []
     monkeypatch.undo()
     harbour.born()
     assert (

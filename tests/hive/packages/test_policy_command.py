@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hive.cli import cli
 from signing.console import run
 from signing.format.digest import sha256_of
-from tests.support.harbour import Harbour, open_packages
+from tests.support.harbour import Harbour
 from tests.support.packages import AGENT, BASE, OLD_AGENT, VULNERABLE, waiver
 from tests.support.world import PACKAGES, jail_files
 
@@ -37,7 +37,7 @@ def ask(harbour: Harbour, capsys: pytest.CaptureFixture[str]) -> Any:
         with pytest.raises(SystemExit) as ended:
             run(cli, "hive", [*options, "--abi", abi, "--json", "policy", "test", "--tier", tier, *words])
         assert (len(harbour.scene.events("boat")), jail_files(harbour.scene.mother)) == before
-        assert open_packages() == []
+        assert harbour.open_packages() == []
         return int(str(ended.value)), json.loads(capsys.readouterr().out)
 
     return asking
