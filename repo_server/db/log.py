@@ -7,14 +7,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from repo_server.db.models import LogRow
-from signing.format.chain import Head, Record, check_chain, next_record
-from signing.format.digest import Sha256
+from signing.format.chain import BrokenChainError, Head, Record, check_chain, next_record
+from signing.format.digest import Sha256, sha256_of
 
 
 def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
     """Add a record; it stands if and only if the transaction of ``session`` does."""
-    # FOR UPDATE makes writers of other databases queue here; SQLite's are queued by BEGIN IMMEDIATE.
-    last = session.scalars(select(LogRow).order_by(LogRow.sequence.desc()).limit(1).with_for_update()).first()
+    # Writers queue at the beginning of their transactions (`repo_server.db.session`): nobody adds a record in between.
+    last = session.scalars(select(LogRow).order_by(LogRow.sequence.desc()).limit(1)).first()
     head = Head(sequence=last.sequence, digest=Sha256(last.digest)) if last is not None else Head()
     record = next_record(head, time=now, event=event, facts=facts)
     session.add(LogRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
@@ -42,6 +42,18 @@ def check(session: Session) -> Head:
     """Return the head of the log.
 
     Raises:
-        BrokenChainError: a record was changed, dropped or inserted.
+        BrokenChainError: a record was changed, dropped or inserted, or a row says something else than its record.
     """
-    return check_chain(session.scalars(select(LogRow.record).order_by(LogRow.sequence)))
+    statement = select(LogRow.sequence, LogRow.record, LogRow.digest).order_by(LogRow.sequence)
+    return check_chain(_as_stored(number, *row) for number, row in enumerate(session.execute(statement), 1))
+
+
+def _as_stored(number: int, sequence: int, record: bytes, digest: str) -> bytes:
+    """Return the record of the row ``number``; what stands beside it decides where the next one is chained to."""
+    if (sequence, digest) != (number, sha256_of(record)):
+        raise BrokenChainError(
+            f"row {number} of the log says another number or digest than its record",
+            hint="compare with a backup",
+            sequence=number,
+        )
+    return record

@@ -3,6 +3,10 @@
 SQLite runs in WAL mode with synchronous=FULL: with NORMAL a power cut lost every acknowledged row
 (reference/storage-serving-performance §3). A writing transaction begins IMMEDIATE, so two writers queue
 instead of one failing at commit.
+
+PostgreSQL is held to the same: whoever writes holds one advisory lock to the end of the transaction. So the log never
+forks (a lock on its newest row would not do: who waits for that row adds behind it, not behind what came since), and
+what `pkg gc` removes nobody accepts at that moment. Readers wait for nobody, and see one state.
 """
 
 import contextlib
@@ -20,6 +24,11 @@ from signing.errors import ConflictError, HostError
 
 HEAD: Final = "0004"
 _BUSY_SECONDS: Final = 30
+_CONNECT_SECONDS: Final = 10
+# The name of the writers' lock in a PostgreSQL database: any number that nobody else there uses.
+_WRITERS: Final = 0x736B696C6C72
+# PostgreSQL's names for "somebody else was in the way": nothing is broken, and the same again may succeed.
+_IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 
 
 def open_engine(url: str) -> Engine:
@@ -29,13 +38,13 @@ def open_engine(url: str) -> Engine:
         HostError: the database cannot be opened or is of a newer version.
     """
     try:
-        engine = create_engine(
-            url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {}
-        )
+        engine = create_engine(url, connect_args=_arguments(url), pool_pre_ping=not url.startswith("sqlite"))
         if engine.dialect.name == "sqlite":
             _make_private(engine.url.database)
             _prepare_sqlite(engine)
-        _bring_up_to_date(engine, url)
+        elif engine.dialect.name == "postgresql":
+            _prepare_postgresql(engine)
+        _brought_up_to_date(engine, url)
     except OSError as error:
         raise HostError(f"cannot make the database: {error.strerror}", hint="check its address") from error
     except SQLAlchemyError as error:
@@ -66,7 +75,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except OperationalError as error:
-        if "locked" in str(error.orig):
+        if "locked" in str(error.orig) or getattr(error.orig, "sqlstate", None) in _IN_THE_WAY:
             raise ConflictError("the database is busy", hint="try again") from error
         raise HostError(f"the database failed: {error.orig}") from error
     except DatabaseError as error:  # a damaged file, for one
@@ -82,12 +91,29 @@ def snapshot(engine: Engine) -> Iterator[Session]:
     """
     try:
         with (
-            Session(engine.execution_options(read_only=True), expire_on_commit=False) as session,
+            Session(engine.execution_options(**_reading(engine)), expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
     except DatabaseError as error:
         raise HostError(f"the database failed: {error.orig}") from error
+
+
+def _arguments(url: str) -> dict[str, Any]:
+    """Return what the driver is told: how long to wait for other writers, and for the database itself."""
+    if url.startswith("sqlite"):
+        return {"timeout": _BUSY_SECONDS}
+    if url.startswith("postgresql"):
+        milliseconds = int(_BUSY_SECONDS * 1000)
+        return {"connect_timeout": _CONNECT_SECONDS, "options": f"-c lock_timeout={milliseconds}"}
+    return {}
+
+
+def _reading(engine: Engine) -> dict[str, Any]:
+    """Return what makes a connection read one state of the database, and nothing but read."""
+    if engine.dialect.name == "postgresql":
+        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return {"read_only": True}
 
 
 def _make_private(path: str | None) -> None:
@@ -112,8 +138,23 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("postgresql_readonly", False):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+
+
+def _brought_up_to_date(engine: Engine, url: str) -> None:
+    try:
+        _bring_up_to_date(engine, url)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
 def _bring_up_to_date(engine: Engine, url: str) -> None:
-    with engine.connect() as connection:
+    with engine.execution_options(**_reading(engine)).connect() as connection:
         known = inspect(connection).has_table("alembic_version")
         version = connection.scalar(text("SELECT version_num FROM alembic_version")) if known else None
     if version == HEAD:

@@ -19,7 +19,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from securesystemslib.signer import Signer
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import TargetFile
 
@@ -29,6 +28,7 @@ from repo_server.pkgrepo.against_index import check_catalogue
 from repo_server.pkgrepo.fingerprints import FingerprintAnchors, load_revoked
 from repo_server.pkgrepo.going_back import going_back
 from repo_server.pkgrepo.indexes import continued_index, published_index
+from repo_server.pkgrepo.intake import known_digests
 from repo_server.pkgrepo.places import fingerprints_folder
 from repo_server.pkgrepo.serials import serial_index
 from repo_server.pkgrepo.succession import check_comes_back, check_follows
@@ -171,21 +171,26 @@ def _check_catalogue(repository: Repository, session: Session, index: RepoIndex)
 
 def _digests(repository: Repository, session: Session, index: RepoIndex) -> dict[Sha256, Digests]:
     """Return both digests of every listed package; each file is read once in its life here."""
-    wanted = {package.sha256 for package in index.packages}
-    rows = session.scalars(select(PackageDigestRow))
-    known = {Sha256(row.sha256): row for row in rows if row.sha256 in wanted}
-    for digest in sorted(wanted - set(known)):
-        hasher, size = Hasher(), 0
-        with repository.package_blobs.open(digest) as stream:
-            while piece := stream.read(_CHUNK):
-                hasher.update(piece)
-                size += len(piece)
-        found = hasher.digests()
-        if found.sha256 != digest:
-            raise WrongSubjectError(f"blob {digest[:16]}… is damaged on disk", hint="send it again")
-        known[digest] = PackageDigestRow(sha256=digest, blake2b=found.blake2b, size=size)
-        session.add(known[digest])
-    return {digest: Digests(sha256=digest, blake2b=row.blake2b) for digest, row in known.items()}
+    wanted = sorted({package.sha256 for package in index.packages})
+    known = known_digests(session, wanted)
+    for digest in wanted:
+        if digest not in known:
+            found, size = _read(repository, digest)
+            known[digest] = found.blake2b
+            session.add(PackageDigestRow(sha256=digest, blake2b=found.blake2b, size=size))
+    return {digest: Digests(sha256=digest, blake2b=blake2b) for digest, blake2b in known.items()}
+
+
+def _read(repository: Repository, digest: Sha256) -> tuple[Digests, int]:
+    hasher, size = Hasher(), 0
+    with repository.package_blobs.open(digest) as stream:
+        while piece := stream.read(_CHUNK):
+            hasher.update(piece)
+            size += len(piece)
+    found = hasher.digests()
+    if found.sha256 != digest:
+        raise WrongSubjectError(f"blob {digest[:16]}… is damaged on disk", hint="send it again")
+    return found, size
 
 
 def _record(

@@ -53,5 +53,16 @@ def record_digests(session: Session, rows: Sequence[PackageDigestRow]) -> None:
         session.execute(insert(PackageDigestRow), [_values(row) for row in left.values()])
 
 
+def known_digests(session: Session, wanted: Sequence[Sha256]) -> dict[Sha256, str]:
+    """Return pkg's other digest of each file of ``wanted`` of which it is kept."""
+    known: dict[Sha256, str] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        named = select(PackageDigestRow.sha256, PackageDigestRow.blake2b).where(
+            PackageDigestRow.sha256.in_(wanted[start : start + _AT_ONCE])
+        )
+        known.update((Sha256(sha256), blake2b) for sha256, blake2b in session.execute(named))
+    return known
+
+
 def _values(row: PackageDigestRow) -> dict[str, Any]:
     return {"sha256": row.sha256, "blake2b": row.blake2b, "size": row.size}

@@ -100,7 +100,15 @@ class World:
             engine.dispose()
 
     @classmethod
-    def build(cls, folder: Path, *, bins: int = 4, at: datetime | None = None, curators: int = 2) -> "World":
+    def build(
+        cls,
+        folder: Path,
+        *,
+        bins: int = 4,
+        at: datetime | None = None,
+        curators: int = 2,
+        database: str | None = None,
+    ) -> "World":
         at = at or now()
         keys = folder / "people"
         held = {name: new_key(keys, HolderName(name), passphrase=PASSPHRASE, cost=CHEAP) for name in HOLDERS}
@@ -124,6 +132,7 @@ class World:
             documents=documents,
             online=signers["online"],
             now=at,
+            database=database,
         )
         return cls(folder, repository, signers)
 
