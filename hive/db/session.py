@@ -34,7 +34,7 @@ def open_engine(url: str) -> Engine:
         if engine.dialect.name == "sqlite":
             _make_private(engine.url.database)
             _prepare_sqlite(engine)
-        _bring_up_to_date(engine, url)
+        _brought_up_to_date(engine, url)
     except OSError as error:
         raise HostError(f"cannot make the database: {error.strerror}", hint="check its address") from error
     except SQLAlchemyError as error:
@@ -121,6 +121,14 @@ def _prepare_sqlite(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         reads = connection.get_execution_options().get("read_only", False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _brought_up_to_date(engine: Engine, url: str) -> None:
+    try:
+        _bring_up_to_date(engine, url)
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _bring_up_to_date(engine: Engine, url: str) -> None:
