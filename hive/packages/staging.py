@@ -5,7 +5,7 @@ the manifest, or the other way round, or differs, is refused, and so is what is 
 
 No script is run. Nothing gets setuid or setgid bits, since nothing here confines who would run it. Owner
 and group are set where they are root and wheel and we are root; other names mean nothing outside the jail's own files,
-which are not ours to believe. All of it is recorded as omitted.
+which are not ours to believe. File flags are not set. All of it is recorded as omitted.
 """
 
 from collections.abc import Iterator
@@ -136,6 +136,8 @@ def _stage_members(
     for member in reader.members():
         place = f"{where}: {member.name}"
         path = _relative(member.name, where, folder=member.kind is MemberKind.FOLDER)
+        if member.flags:
+            staged.omitted.add(f"flags {ascii(member.flags)[1:-1][:_SHOWN]} of {ascii(path)[1:-1]}")
         if member.kind is MemberKind.FOLDER:
             entry = reader.manifest.directories.get(member.name)
             if entry is None:

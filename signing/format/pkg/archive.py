@@ -51,11 +51,12 @@ class PackageLimits:
 class Member:
     """Something that a package installs. Its content is there until the next member is asked for."""
 
-    __slots__ = ("_reader", "gname", "kind", "link", "mode", "mtime", "name", "size", "uname")
+    __slots__ = ("_reader", "flags", "gname", "kind", "link", "mode", "mtime", "name", "size", "uname")
 
     def __init__(self, header: TarHeader, reader: TarReader) -> None:
         self.name, self.kind, self.mode, self.size = header.name, header.kind, header.mode, header.size
         self.uname, self.gname, self.mtime, self.link = header.uname, header.gname, header.mtime, header.link
+        self.flags = header.flags
         self._reader = reader
 
     def chunks(self) -> Iterator[bytes]:

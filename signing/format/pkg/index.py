@@ -210,6 +210,7 @@ class RepoIndex:
             if any(one >= other for one, other in pairwise(keys)):
                 raise FormatError("is not sorted, or names one thing twice", where=f"index.{what}")
         self._check_paths()
+        self._check_digests()
         strange = {
             abi for abi in {package.abi for package in self.all_packages()} if not fits(abi, self.repo)
         }
@@ -239,6 +240,15 @@ class RepoIndex:
                 above = above.rpartition("/")[0]
         if INDEX_NAME in paths or not folders.isdisjoint(paths):
             raise FormatError("names the index, or a file that is a folder too", where="index.packages")
+
+    def _check_digests(self) -> None:
+        """Bytes are one package: else the name under which they are pinned, revoked or waived is not the only one."""
+        pins: dict[Sha256, PackagePin] = {}
+        for package in self.all_packages():
+            if pins.setdefault(package.sha256, package.pin) != package.pin:
+                raise FormatError(
+                    f"{package.pin} is the same file as {pins[package.sha256]}", where="index.packages"
+                )
 
     def by_sha256(self) -> Mapping[Sha256, IndexedPackage]:
         """Return every package whose bytes are vouched for, listed or kept, by its digest."""

@@ -35,9 +35,9 @@ _HARMLESS_PREFIXES: Final = (
     "SCHILY.dev",
     "SCHILY.ino",
     "SCHILY.nlink",
-    "SCHILY.fflags",
 )
-_USED: Final = frozenset({"path", "linkpath", "uname", "gname"})
+_FLAGS: Final = "SCHILY.fflags"
+_USED: Final = frozenset({"path", "linkpath", "uname", "gname", _FLAGS})
 
 
 class MemberKind(StrEnum):
@@ -59,7 +59,10 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarHeader:
-    """What stands before the content of a member. A folder's name is without its last slash."""
+    """What stands before the content of a member. A folder's name is without its last slash.
+
+    ``flags`` are FreeBSD's file flags, as chflags(1) writes them.
+    """
 
     name: str
     kind: MemberKind
@@ -69,6 +72,7 @@ class TarHeader:
     mtime: int
     link: str
     size: int
+    flags: str = ""
 
 
 class TarReader:
@@ -197,6 +201,7 @@ def _header(block: bytes, records: Mapping[str, str], where: str) -> TarHeader:
         mtime=_number(block[136:148], where),
         link=records.get("linkpath", "") or _field(block[157:257], where),
         size=size,
+        flags=records.get(_FLAGS, ""),
     )
 
 

@@ -23,6 +23,7 @@ from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
 from tests.support.harbour import Harbour
 from tests.support.packages import AGENT, BASE, DATA, FINGERPRINT
+from tests.support.pkg_archives import member, package, pax
 from tests.support.world import now
 
 BOAT = parse_tenant_id("boat")
@@ -236,3 +237,13 @@ def test_more_files_than_one_looks_at_elsewhere_are_no_hindrance(
     monkeypatch.setattr("hive.jails.contained.MAX_ENTRIES", 20)
     monkeypatch.setattr("hive.jails.contained._MAX_DEPTH", 6)
     assert harbour.born()["status"] == "born"
+
+
+def test_file_flags_are_not_set_and_that_is_on_record(harbour: Harbour) -> None:
+    """FreeBSD's sappnd or schg: nobody is told that a file cannot be changed when it can."""
+    path, content = "/usr/local/share/demo.conf", b"x"
+    entry = {"sum": f"1${sha256_of(content)}", "uname": "root", "gname": "wheel", "perm": "0644"}
+    member_of = [pax(("SCHILY.fflags", "schg,uarch")), member(path, content)]
+    harbour.arrange(package(*member_of, files={path: entry}))
+    receipt = harbour.born()
+    assert "flags schg,uarch of usr/local/share/demo.conf" in receipt["packages"][0]["omitted"]

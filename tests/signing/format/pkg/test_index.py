@@ -46,7 +46,7 @@ def packages(draw: st.DrawFn) -> IndexedPackage:
         version=version,
         origin=f"test/{name}",
         path=f"All/{name}-{version}.pkg",
-        sha256=draw(digests),
+        sha256=sha256_of(f"{name} {version} {draw(st.integers(0, 9))}".encode()),  # bytes are one package
         size=draw(st.integers(0, 1 << 33)),
         abi=draw(st.sampled_from(["FreeBSD:14:amd64", "FreeBSD:14:*", "FreeBSD:*:amd64", "FreeBSD:*:*"])),
         deps=tuple(draw(st.lists(st.builds(PackagePin, package_names, package_versions), max_size=3))),
@@ -219,6 +219,15 @@ def test_a_path_is_one_package_and_a_package_is_for_this_machine(
 ) -> None:
     with pytest.raises(FormatError, match=said):
         simple(*listed)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["listed", "kept"])
+def test_the_same_bytes_are_not_two_packages(kept: bool) -> None:
+    """What is revoked or waived by name would have another name."""
+    one, other = demo(), demo("other", path="All/other-1.0.pkg")
+    other = replace(other, sha256=one.sha256, size=one.size)
+    with pytest.raises(FormatError, match="the same file as"):
+        simple(one, kept=(other,)) if kept else simple(one, other)
 
 
 def test_kept_packages_are_for_this_machine_too() -> None:
