@@ -17,6 +17,11 @@ _COMMANDS = {
     "review": ("repo_server.cli.reviewing:review", "Examine a candidate and decide; signed.", _CURATE),
     "sign": ("repo_server.cli.signing:sign", "Add your signature to a reviewed release.", _CURATE),
     "profile": ("repo_server.cli.profiles:profile", "Draft and sign pinned birth sets.", _CURATE),
+    "host-policy": (
+        "repo_server.cli.host_policy:host_policy",
+        "Sign the policy file of a jail host.",
+        _CURATE,
+    ),
     "export": ("repo_server.cli.importing:export", "Write a candidate's unsigned bundle to a file.", _CURATE),
     "attest": (
         "repo_server.cli.attesting:attest",
@@ -51,7 +56,7 @@ _COMMANDS = {
     "engine": ("repo_server.cli.engines:engine", "Install and remove other people's scanners.", _KEYS),
     "init": ("repo_server.cli.setup:init", "Make a repository.", _KEYS),
     "key": ("repo_server.cli.setup:key", "Make and show keys.", _KEYS),
-    "root": ("repo_server.cli.ceremony:root", "The ceremony: draft, sign, merge, status.", _KEYS),
+    "root": ("repo_server.cli.root:root", "The ceremony, and each root that follows.", _KEYS),
     "token": ("repo_server.cli.tokens:token", "Let curators elsewhere talk to this repository.", _KEYS),
 }
 

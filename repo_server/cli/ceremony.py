@@ -7,15 +7,18 @@ skillrepo --keys /media/alice root sign CEREMONY --as alice      # each holder, 
 skillrepo root merge CEREMONY COPY                               # when copies were signed apart
 skillrepo root status CEREMONY                                   # who is missing
 skillrepo init DIR --ceremony CEREMONY --online online.key.json
+
+`sign`, `merge` and `status` serve the folder of a next root too (`repo_server.cli.next_root`).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
+from repo_server.cli.ceremony_files import read_folder, read_public, read_signatories, write_folder
 from repo_server.cli.context import clock, confirm, load_signer
+from repo_server.cli.next_root import show_next, sign_next_root
 from repo_server.publishing.ceremony import (
     check_draft,
     describe_draft,
@@ -24,26 +27,19 @@ from repo_server.publishing.ceremony import (
     sign_documents,
     standings,
 )
-from repo_server.storage.durable import write_durably
+from repo_server.publishing.next_root import is_next, merge_next
 from signing.console import Console, console_option
-from signing.errors import ConflictError, NotEntitledError, NotFoundError, UsageError
+from signing.errors import ConflictError, NotEntitledError, UsageError
 from signing.format.names import parse_holder_name
 from signing.format.pkg.names import PackageRepo
-from signing.keys import HeldKey
 from signing.keystore import KEY_SUFFIX
-from signing.metadata import MAX_METADATA_BYTES, Builder, Signatories, Topology
+from signing.metadata import Builder, Topology
 from signing.roles import ROOT, is_bin
 
 _KEY_FILES = click.Path(path_type=Path)
-_MAX_ROLES: Final = 20_000
 
 
-@click.group()
-def root() -> None:
-    """The ceremony that makes the trust anchor."""
-
-
-@root.command("new")
+@click.command("new")
 @click.argument("folder", metavar="CEREMONY", type=click.Path(path_type=Path))
 @click.option("--root-key", "root_keys", multiple=True, required=True, type=_KEY_FILES)
 @click.option("--root-threshold", default=2, show_default=True)
@@ -74,9 +70,9 @@ def new(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConflictError(f"{folder} is not an empty folder", hint="choose a new folder")
     topology = Topology(
-        root=_signatories(root_keys, root_threshold),
-        curators=_signatories(curator_keys, curator_threshold),
-        operators=_signatories(operator_keys, operator_threshold),
+        root=read_signatories(root_keys, root_threshold),
+        curators=read_signatories(curator_keys, curator_threshold),
+        operators=read_signatories(operator_keys, operator_threshold),
         online=read_public(online_key),
         bins=bins,
         builders=tuple(_builder(word) for word in builders),
@@ -85,14 +81,14 @@ def new(
     _show(folder, console)
 
 
-@root.command("sign")
+@click.command("sign")
 @click.argument("folder", metavar="CEREMONY", type=click.Path(path_type=Path))
 @click.option("--as", "holder", required=True, help="Whose key (NAME.key.json in --keys DIR).")
 @click.option("--yes", is_flag=True, help="Do not ask before signing.")
 @console_option
 @click.pass_context
 def sign(ctx: click.Context, folder: Path, holder: str, yes: bool, console: Console) -> None:
-    """Show who will hold what, and sign everything in CEREMONY that this key may sign.
+    """Show who will hold what (or what a next root changes), and sign everything in CEREMONY that this key may sign.
 
     Compare the key ids with those that the holders told you themselves: who is named here signs from now on.
     """
@@ -101,6 +97,9 @@ def sign(ctx: click.Context, folder: Path, holder: str, yes: bool, console: Cons
         raise UsageError("where is the key?", hint="name its folder by --keys DIR")
     signer = load_signer(ctx, Path(keys) / f"{parse_holder_name(holder)}{KEY_SUFFIX}")
     drafted = read_folder(folder)
+    if is_next(drafted):
+        sign_next_root(folder, drafted, signer, console, yes=yes)
+        return
     check_draft(drafted, now=clock())
     console.note("\n".join(describe_draft(drafted)))
     confirm(f"sign this as {holder}?", console, yes=yes)
@@ -112,17 +111,18 @@ def sign(ctx: click.Context, folder: Path, holder: str, yes: bool, console: Cons
     _show(folder, console)
 
 
-@root.command("merge")
+@click.command("merge")
 @click.argument("folder", metavar="CEREMONY", type=click.Path(path_type=Path))
 @click.argument("other", metavar="COPY", type=click.Path(path_type=Path))
 @console_option
 def merge_copies(folder: Path, other: Path, console: Console) -> None:
     """Add the signatures of COPY, signed elsewhere, to CEREMONY."""
-    write_folder(folder, merge(read_folder(folder), read_folder(other)))
+    ours, theirs = read_folder(folder), read_folder(other)
+    write_folder(folder, merge_next(ours, theirs) if is_next(ours) else merge(ours, theirs))
     _show(folder, console)
 
 
-@root.command("status")
+@click.command("status")
 @click.argument("folder", metavar="CEREMONY", type=click.Path(path_type=Path))
 @console_option
 def status(folder: Path, console: Console) -> None:
@@ -139,44 +139,12 @@ def _builder(word: str) -> Builder:
     return Builder(repo=PackageRepo.parse(repo, where="--builder"), key=read_public(Path(file)))
 
 
-def read_public(path: Path) -> HeldKey:
-    """Return the public key in the file ``path``.
-
-    Raises:
-        NotFoundError: there is none. FormatError: it is not one.
-    """
-    try:
-        return HeldKey.parse(path.read_bytes()[:8192], where=path.name)
-    except OSError as error:
-        raise NotFoundError(f"cannot read {path}: {error.strerror}") from error
-
-
-def read_folder(folder: Path) -> dict[str, bytes]:
-    """Return the documents in a ceremony's folder."""
-    paths = sorted(folder.glob("*.json"))[:_MAX_ROLES]
-    if not paths:
-        raise NotFoundError(f"no ceremony in {folder}", hint="skillrepo root new CEREMONY …")
-    documents = {}
-    for path in paths:
-        with path.open("rb") as stream:
-            documents[path.name.removesuffix(".json")] = stream.read(MAX_METADATA_BYTES + 1)
-    return documents
-
-
-def write_folder(folder: Path, documents: dict[str, bytes]) -> None:
-    """Write the documents of a ceremony; those that did not change are left alone."""
-    for role, data in documents.items():
-        path = folder / f"{role}.json"
-        if not path.exists() or path.read_bytes() != data:
-            write_durably(path, data)
-
-
-def _signatories(paths: Sequence[Path], threshold: int) -> Signatories:
-    return Signatories(keys=tuple(read_public(path) for path in paths), threshold=threshold)
-
-
 def _show(folder: Path, console: Console) -> None:
-    found = standings(read_folder(folder))
+    documents = read_folder(folder)
+    if is_next(documents):
+        show_next(documents, console)
+        return
+    found = standings(documents)
     missing = sorted({name for item in found if not item.complete for name in item.missing})
     lines = [
         f"{item.role:12} {len(item.signed)} of {item.threshold}"

@@ -200,7 +200,7 @@ def _init_from_ceremony(
     config: RepositoryConfig,
     database: str | None,
 ) -> dict[str, object]:
-    from repo_server.cli.ceremony import read_folder
+    from repo_server.cli.ceremony_files import read_folder
     from repo_server.publishing.install import install
 
     signer = load_signer(ctx, online)
@@ -259,7 +259,7 @@ def key_new(ctx: click.Context, name: str, quick: bool, console: Console) -> Non
 @console_option
 def key_show(file: Path, console: Console) -> None:
     """Show the public key in FILE (NAME.pub.json)."""
-    from repo_server.cli.ceremony import read_public
+    from repo_server.cli.ceremony_files import read_public
 
     held = read_public(file)
     console.answer(

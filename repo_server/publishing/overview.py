@@ -243,11 +243,14 @@ def problems(session: Session, *, now: datetime) -> list[str]:
         if expires <= now:
             found.append(f"{role} expired at {render_moment(expires)}: clients refuse this repository")
         elif expires - now < life_of(role).renew and role != TIMESTAMP:
-            how = f"skillrepo pkg renew {PackageRepo.of_role(role)}, or publish" if is_pkg(role) else ""
-            found.append(
-                f"{role} expires at {render_moment(expires)}: time to renew it" + (how and f" ({how})")
-            )
+            found.append(f"{role} expires at {render_moment(expires)}: time to renew it" + _how(role))
     return found
+
+
+def _how(role: str) -> str:
+    if is_pkg(role):
+        return f" (skillrepo pkg renew {PackageRepo.of_role(role)}, or publish)"
+    return " (skillrepo root next)" if role == ROOT else ""
 
 
 def releases_of(session: Session, name: str) -> list[ReleaseRow]:

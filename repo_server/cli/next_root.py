@@ -1,0 +1,177 @@
+r"""`skillrepo root next` and `root publish`: another year, another online key, other holders of root.
+
+skillrepo --repo DIR root next FOLDER                                 # the same for another year
+skillrepo --repo DIR root next FOLDER --online-key online2.pub.json   # the online key was stolen, or lost
+skillrepo --keys /media/rita root sign FOLDER --as rita               # each holder, on a machine of their own
+skillrepo --repo DIR root publish FOLDER [--online online2.key.json]
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from tuf.api.metadata import Root
+
+from repo_server.cli.ceremony_files import read_folder, read_public, read_signatories, write_folder
+from repo_server.cli.context import ONLINE, clock, confirm, load_signer, open_online_signer, open_repository
+from repo_server.publishing.ceremony import Documents
+from repo_server.publishing.next_root import (
+    Succession,
+    accept_next_root,
+    describe_next,
+    draft_next,
+    sign_next,
+)
+from signing.console import Console, console_option
+from signing.errors import ConflictError, KeyAccessError, UsageError
+from signing.format.moment import render_moment
+from signing.keystore import KEY_SUFFIX, SealedKeySigner
+from signing.metadata import Signatories, parse
+from signing.roles import ROOT, TIMESTAMP
+
+_FILE: Final = click.Path(path_type=Path)
+
+
+@click.command("next")
+@click.argument("folder", metavar="FOLDER", type=_FILE)
+@click.option("--root-key", "root_keys", multiple=True, type=_FILE, help="All holders of root from now on.")
+@click.option("--root-threshold", type=click.IntRange(1), help="How many of them must sign.")
+@click.option("--online-key", type=_FILE, help="Public half of another online key.")
+@console_option
+@click.pass_context
+def draft(
+    ctx: click.Context,
+    folder: Path,
+    root_keys: Sequence[Path],
+    root_threshold: int | None,
+    online_key: Path | None,
+    console: Console,
+) -> None:
+    """Draft the root that follows the published one, in FOLDER; what is not named stays as it is.
+
+    It is signed by enough of the old holders and enough of the new ones (root sign), and then published
+    (root publish). Clients that trust the old one follow.
+    """
+    from repo_server.db.session import snapshot
+    from repo_server.publishing.vouched import vouched_content
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConflictError(f"{folder} is not an empty folder", hint="choose a new folder")
+    repository = open_repository(ctx, console)
+    with snapshot(repository.engine) as session:
+        published = vouched_content(session, ROOT, anchor=repository.anchor)
+    documents = draft_next(
+        published,
+        root=_new_holders(published, root_keys, root_threshold),
+        online=read_public(online_key) if online_key is not None else None,
+        now=clock(),
+    )
+    write_folder(folder, documents)
+    show_next(documents, console)
+
+
+@click.command("publish")
+@click.argument("folder", metavar="FOLDER", type=_FILE)
+@click.option(
+    "--online", type=_FILE, help="Key file of the new online key; it takes the place of the old one."
+)
+@console_option
+@click.pass_context
+def publish(ctx: click.Context, folder: Path, online: Path | None, console: Console) -> None:
+    """Publish the completely signed root in FOLDER, with a snapshot and a timestamp by its online key.
+
+    Killed in between, run it again.
+    """
+    from repo_server.db.session import transaction
+    from repo_server.publishing.projection import project
+    from repo_server.storage.durable import write_durably
+
+    repository = open_repository(ctx, console)
+    documents = read_folder(folder)
+    succession = Succession.of(documents)
+    signer = load_signer(ctx, online) if online is not None else open_online_signer(ctx, repository)
+    if signer.public_key.keyid not in succession.following.signed.roles[TIMESTAMP].keyids:
+        raise KeyAccessError(
+            "this is not the online key that the new root names", hint="name its key file by --online"
+        )
+    with transaction(repository.engine) as session:
+        state = accept_next_root(repository, session, documents, signer, now=clock())
+    if online is not None:
+        write_durably(repository.keys / f"{ONLINE}{KEY_SUFFIX}", online.read_bytes(), mode=0o600)
+    with transaction(repository.engine) as session:
+        project(repository, session)
+    version = succession.following.signed.version
+    said = "was published already" if state is None else "is published"
+    console.answer(
+        {
+            "root_version": version,
+            "already": state is None,
+            "expires": render_moment(succession.following.signed.expires),
+            "snapshot_version": state.snapshot if state is not None else None,
+            "timestamp_version": state.timestamp if state is not None else None,
+        },
+        f"root {version} {said}; it expires {succession.following.signed.expires:%Y-%m-%d}",
+    )
+
+
+def sign_next_root(
+    folder: Path, drafted: Documents, signer: SealedKeySigner, console: Console, *, yes: bool
+) -> None:
+    """Show what changes, ask, and sign the next root in ``folder``; what `root sign` does there.
+
+    Raises:
+        NotEntitledError, BadSignatureError, FormatError: see `repo_server.publishing.next_root.sign_next`.
+    """
+    from signing.keys import holder_of
+
+    holder = holder_of(signer.public_key)
+    signed = sign_next(
+        drafted, signer, now=clock()
+    )  # in memory: what may not be signed is not shown as if it might
+    console.note("\n".join(describe_next(drafted)))
+    confirm(f"sign this as {holder}?", console, yes=yes)
+    write_folder(folder, signed)
+    console.note(f"{holder} signed the next root")
+    show_next(signed, console)
+
+
+def show_next(documents: Documents, console: Console) -> None:
+    """Answer how far the next root has come."""
+    succession = Succession.of(documents)
+    found = succession.standings()
+    missing = sorted({name for item in found if not item.complete for name in item.missing})
+    lines = [
+        f"{item.role:9} {len(item.signed)} of {item.threshold}"
+        + (f"  signed: {', '.join(item.signed)}" if item.signed else "")
+        + (f"  missing: {', '.join(item.missing)}" if not item.complete else "")
+        for item in found
+    ]
+    ending = f"still to sign: {', '.join(missing)}" if missing else "complete: skillrepo root publish FOLDER"
+    roles: list[dict[str, Any]] = [
+        {
+            "role": item.role,
+            "signed": list(item.signed),
+            "missing": list(item.missing),
+            "threshold": item.threshold,
+        }
+        for item in found
+    ]
+    console.answer(
+        {
+            "complete": not missing,
+            "missing": missing,
+            "version": succession.following.signed.version,
+            "roles": roles,
+        },
+        "\n".join([*describe_next(documents), *lines, ending]),
+    )
+
+
+def _new_holders(published: bytes, keys: Sequence[Path], threshold: int | None) -> Signatories | None:
+    if not keys:
+        if threshold is not None:
+            raise UsageError("--root-threshold needs all holders", hint="name each by --root-key FILE")
+        return None
+    kept = parse(published, Root, where=ROOT).signed.roles[ROOT].threshold
+    return read_signatories(keys, threshold if threshold is not None else kept)

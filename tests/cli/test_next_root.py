@@ -1,0 +1,103 @@
+"""`skillrepo root next` to `root publish`, as holders and the publisher type it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.session import Desk, skill_folder
+from tests.cli.warm import WarmDesk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[WarmDesk]:
+    with WarmDesk(Desk(tmp_path)) as warm:
+        warm.run("skillrepo", "init", "repo", "--dev")
+        yield warm
+
+
+HOLDER = ("skillrepo", "--keys", "repo/keys", "--passphrase-file", "repo/keys/passphrase")
+REPO = ("skillrepo", "--repo", "repo")
+
+
+def test_another_year(desk: WarmDesk) -> None:
+    drafted = desk.json(*REPO, "root", "next", "next")
+    assert (drafted["complete"], drafted["missing"], drafted["version"]) == (False, ["root-1"], 2)
+    early = desk.json(*REPO, "root", "publish", "next", status=11)
+    assert early["error"]["code"] == "threshold-not-met"
+    signed = desk.run(*HOLDER, "root", "sign", "next", "--as", "root-1")
+    assert "nobody comes and nobody leaves" in signed.stderr
+    assert desk.json("skillrepo", "root", "status", "next")["complete"]
+    published = desk.json(*REPO, "root", "publish", "next")
+    assert (published["root_version"], published["already"]) == (2, False)
+    assert desk.json(*REPO, "root", "publish", "next")["already"]
+    metadata = desk.folder / "repo/public/skills/metadata"
+    assert (metadata / "1.root.json").is_file()
+    assert (metadata / "2.root.json").read_bytes() == (desk.folder / "next/root.json").read_bytes()
+    assert [item["event"] for item in desk.json(*REPO, "log")["records"]][-1] == "root.published"
+
+
+def test_another_online_key_takes_the_old_ones_place(desk: WarmDesk) -> None:
+    desk.run(
+        "skillrepo",
+        "--keys",
+        "new",
+        "--passphrase-file",
+        "repo/keys/passphrase",
+        "key",
+        "new",
+        "online",
+        "--quick",
+    )
+    old = (desk.folder / "repo/keys/online.key.json").read_bytes()
+    desk.run(*REPO, "root", "next", "next", "--online-key", "new/online.pub.json")
+    shown = desk.run(*HOLDER, "root", "sign", "next", "--as", "root-1", "--yes")
+    assert "timestamp: online LEAVES" in shown.stderr
+    assert "timestamp: online COMES" in shown.stderr
+    refused = desk.json(*REPO, "root", "publish", "next", status=7)
+    assert "--online" in refused["error"]["hint"]
+    assert (desk.folder / "repo/keys/online.key.json").read_bytes() == old
+    by_file = ("--passphrase-file", "repo/keys/passphrase")
+    desk.run(*REPO, *by_file, "root", "publish", "next", "--online", "new/online.key.json")
+    kept = desk.folder / "repo/keys/online.key.json"
+    assert kept.read_bytes() == (desk.folder / "new/online.key.json").read_bytes()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    # And everything goes on with it.
+    skill = skill_folder(desk.folder / "web-search", "web-search")
+    number = desk.json(*REPO, "import", str(skill), "--version", "1.0.0")["candidate"]
+    desk.run(*REPO, "review", number, "--approve", "--reason", "fine", "--as", "curator-1")
+    for curator in ("curator-1", "curator-2"):
+        desk.run(*REPO, "sign", number, "--as", curator)
+    desk.run(*REPO, "publish")
+    with desk.serving("skillrepo", "--repo", "repo", "serve", "--port", "0") as url:
+        client = ("skillrepo-client", "--metadata-dir", "client", "--server", url)
+        desk.run("skillrepo-client", "--metadata-dir", "client", "init", "repo/trust-anchor.json")
+        desk.run(*client, "get", "web-search==1.0.0", "--dest", "skills")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("root", "next", "taken"), 4),
+        (("root", "next", "next", "--root-threshold", "1"), 2),
+        (("root", "next", "next", "--root-key", "repo/keys/online.pub.json"), 10),
+        (("root", "next", "next", "--root-key", "missing.pub.json"), 3),
+        (("root", "next", "next", "--online-key", "repo/keys/curator-1.pub.json"), 10),
+        (("root", "publish", "empty"), 3),
+    ],
+    ids=[
+        "folder-is-taken",
+        "threshold-alone",
+        "online-is-root",
+        "no-such-key",
+        "curator-is-online",
+        "no-folder",
+    ],
+)
+def test_what_is_not_drafted(desk: WarmDesk, words: tuple[str, ...], status: int) -> None:
+    (desk.folder / "taken").mkdir()
+    (desk.folder / "taken/file").write_text("x")
+    before = sorted(path.name for path in (desk.folder / "repo/public/skills/metadata").iterdir())
+    desk.run(*REPO, *words, status=status)
+    assert not (desk.folder / "next/root.json").exists()
+    assert sorted(path.name for path in (desk.folder / "repo/public/skills/metadata").iterdir()) == before
