@@ -1,5 +1,6 @@
 """`skillrepo serve`."""
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -34,6 +35,7 @@ from signing.keystore import KEY_SUFFIX, load_key
     metavar="GIB",
     help="With --desk: what a builder's token may have sent that no published build names.",
 )
+@click.option("--metrics", metavar="ADDRESS", help="127.0.0.1:PORT on which /metrics answers Prometheus.")
 @console_option
 @click.pass_context
 def serve(
@@ -44,6 +46,7 @@ def serve(
     server: str | None,
     desk: bool,
     upload_quota: int,
+    metrics: str | None,
     console: Console,
 ) -> None:
     """Serve the skills site and the package site until SIGTERM or SIGINT.
@@ -54,9 +57,11 @@ def serve(
     """
     from repo_server.web.app import MAX_BODY_BYTES, MAX_DESK_BODY_BYTES
     from repo_server.web.local import create_local_app
+    from repo_server.web.metrics import metrics_beside, parse_address
     from repo_server.web.serve import ServerKind
     from repo_server.web.serve import serve as run_server
 
+    beside = parse_address(metrics) if metrics is not None else None
     repository = open_repository(ctx, console)
     with transaction(repository.engine) as session:
         completed = project(repository, session)  # what a killed publish left to write
@@ -73,15 +78,21 @@ def serve(
         online=online,
         upload_quota=upload_quota << 30,
     )
-    kind = ServerKind(server) if server is not None else None
-    run_server(
-        factory,
-        host=host,
-        port=port,
-        workers=workers,
-        server=kind,
-        max_body_bytes=MAX_DESK_BODY_BYTES if desk else MAX_BODY_BYTES,
-    )
+    with contextlib.ExitStack() as stack:
+        if beside is not None:
+            stack.enter_context(
+                metrics_beside(
+                    repository.folder, database=options["database"], host=beside[0], port=beside[1]
+                )
+            )
+        run_server(
+            factory,
+            host=host,
+            port=port,
+            workers=workers,
+            server=ServerKind(server) if server is not None else None,
+            max_body_bytes=MAX_DESK_BODY_BYTES if desk else MAX_BODY_BYTES,
+        )
 
 
 def open_online_key(key: Path, passphrase_file: Path | None) -> Signer:

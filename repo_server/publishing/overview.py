@@ -231,14 +231,14 @@ def role_facts(session: Session) -> dict[str, dict[str, Any]]:
     """Return version and expiry of every role."""
     return {
         role: {"version": signed.version, "expires": render_moment(signed.expires)}
-        for role, signed in _all_roles(session)
+        for role, signed in all_roles(session)
     }
 
 
 def problems(session: Session, *, now: datetime) -> list[str]:
     """Return which roles are expired or within their renewal window, in words."""
     found = []
-    for role, signed in _all_roles(session):
+    for role, signed in all_roles(session):
         expires = signed.expires
         if expires <= now:
             found.append(f"{role} expired at {render_moment(expires)}: clients refuse this repository")
@@ -259,7 +259,8 @@ def releases_of(session: Session, name: str) -> list[ReleaseRow]:
     return sorted(rows, key=lambda row: version_key(ReleaseVersion(row.version)), reverse=True)
 
 
-def _all_roles(session: Session) -> list[tuple[str, Signed]]:
+def all_roles(session: Session) -> list[tuple[str, Signed]]:
+    """Return every role and what is published for it."""
     files = current_files(session)
     files |= {role: current(session, role).content for role in (ROOT, SNAPSHOT, TIMESTAMP)}
     return [(role, Metadata.from_bytes(data).signed) for role, data in sorted(files.items())]

@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from repo_server.web.api import api_blueprint
 from repo_server.web.catalogue import Catalogue
 from repo_server.web.config import WebConfig
+from repo_server.web.counting import count_requests
 from repo_server.web.desk_guard import DeskService
 from repo_server.web.files import files_blueprint
 from repo_server.web.health import health_blueprint
@@ -76,6 +77,7 @@ def create_app(
         others = (*DESK_ROUTES, *PKG_DESK_ROUTES)
     app.register_blueprint(api_blueprint(catalogue, others=others))
     app.register_blueprint(files_blueprint(config, package=PkgSite(config.pkg_root, guard).answer))
+    count_requests(app)
     app.wsgi_app = SiteDispatch(app.wsgi_app, config)  # type: ignore[method-assign]
     return app
 

@@ -48,10 +48,7 @@ def health_blueprint(*, catalogue: Catalogue, skills_root: Path, clock: Callable
 def timestamp_reasons(skills_root: Path, *, now: datetime) -> list[str]:
     """Return why clients would refuse the published timestamp at ``now``; empty when they would not."""
     try:
-        document = parse_json(
-            read_published(skills_root, _TIMESTAMP, limit=_MAX_TIMESTAMP_BYTES), where="timestamp.json"
-        )
-        expires = parse_moment(document["signed"]["expires"])
+        expires = _expiry(skills_root)
     except NotFoundError:
         return ["timestamp.json is missing"]
     except OSError:
@@ -61,6 +58,21 @@ def timestamp_reasons(skills_root: Path, *, now: datetime) -> list[str]:
         return ["timestamp.json is malformed"]
     # TUF specification 5.4.4: metadata is expired when its expiry is not later than now.
     return [] if now < expires else [f"timestamp.json expired at {render_moment(expires)}"]
+
+
+def published_expiry(skills_root: Path) -> datetime | None:
+    """Return when the published timestamp ends; None when it cannot be read."""
+    try:
+        return _expiry(skills_root)
+    except (NotFoundError, OSError, FormatError, LookupError, TypeError):
+        return None
+
+
+def _expiry(skills_root: Path) -> datetime:
+    document = parse_json(
+        read_published(skills_root, _TIMESTAMP, limit=_MAX_TIMESTAMP_BYTES), where="timestamp.json"
+    )
+    return parse_moment(document["signed"]["expires"])
 
 
 def _catalogue_reasons(catalogue: Catalogue) -> list[str]:
