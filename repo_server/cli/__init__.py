@@ -30,7 +30,7 @@ _COMMANDS = {
     ),
     "publish": ("repo_server.cli.signing:publish", "Publish what is completely signed.", _PUBLISH),
     "refresh": (
-        "repo_server.cli.signing:refresh",
+        "repo_server.cli.refreshing:refresh",
         "Renew timestamp and snapshot; complete the files.",
         _PUBLISH,
     ),

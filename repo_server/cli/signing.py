@@ -1,4 +1,4 @@
-"""`skillrepo sign`, `publish` and `refresh`."""
+"""`skillrepo sign`, `publish` and `renew`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,6 @@ from repo_server.cli.context import (
     clock,
     confirm,
     open_desk,
-    open_online_signer,
-    open_repository,
     open_signer,
 )
 from repo_server.curation.textsafe import visible
@@ -132,29 +130,6 @@ def renew(ctx: click.Context, role: str, holder: str | None, yes: bool, console:
             **standing_document(changes),
         },
         f"signed by {name}: {role}\n{standing_text(changes)}",
-    )
-
-
-@click.command()
-@click.option(
-    "--repair", is_flag=True, help="Read every published file and write again what is not as it should be."
-)
-@click.option(
-    "--if-due", is_flag=True, help="Only when the timestamp is within its renewal window; for a timer."
-)
-@console_option
-@click.pass_context
-def refresh(ctx: click.Context, repair: bool, if_due: bool, console: Console) -> None:
-    """Sign a new timestamp (and snapshot when due) and write whatever is missing in the published tree."""
-    from repo_server.publishing.refresh import refresh as refresh_online
-
-    repository = open_repository(ctx, console)
-    state = refresh_online(
-        repository, open_online_signer(ctx, repository), now=clock(), only_if_due=if_due, repair=repair
-    )
-    console.answer(
-        {"refreshed": state is not None, "timestamp_version": state.timestamp if state is not None else None},
-        f"timestamp {state.timestamp}" if state is not None else "not due yet",
     )
 
 

@@ -1,7 +1,7 @@
 """What the online key signs: a snapshot of everything published, and a timestamp over it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from securesystemslib.signer import Signer
 from sqlalchemy import select
@@ -34,10 +34,10 @@ def sign_state(
     return OnlineState(snapshot=snapshot_version, timestamp=timestamp.signed.version)
 
 
-def needs_renewal(session: Session, *, now: datetime) -> bool:
-    """Return whether the timestamp is within its renewal window."""
+def timestamp_age(session: Session, *, now: datetime) -> timedelta:
+    """Return how long ago the timestamp was signed."""
     timestamp = parse(current(session, TIMESTAMP).content, Timestamp, where=TIMESTAMP).signed
-    return timestamp.expires - now < life_of(TIMESTAMP).renew
+    return now - (timestamp.expires - life_of(TIMESTAMP).expiry)
 
 
 def _snapshot(

@@ -16,7 +16,7 @@ from tests.support.world import World, now
 
 
 def renewed(world: World, at: datetime) -> OnlineState | None:
-    return refresh(world.repository, world.signers["online"], now=at, only_if_due=True)
+    return refresh(world.repository, world.signers["online"], now=at, older_than=timedelta(hours=6))
 
 
 def versions(world: World) -> tuple[int, int]:
