@@ -11,6 +11,9 @@
     [pkg]
     access = "tokens"                         # packages only for who shows a token; "open" is the default
 
+    [blobs]                                   # an object store in place of blobs/ (repo_server.storage.choose)
+    url = "s3://clawdie-blobs/skills"
+
     [engines]                                 # other people's scanners, installed by skillrepo engine install
     use = ["cisco"]
 
@@ -28,6 +31,7 @@ from typing import Any, Final, Self
 
 from repo_server.curation.engines.settings import EngineSettings
 from repo_server.pkgrepo.access import Access
+from repo_server.storage.choose import BlobSettings
 from signing.errors import FormatError, NotFoundError
 
 NAME: Final = "repository.toml"
@@ -44,6 +48,7 @@ class RepositoryConfig:
     sources: Mapping[str, str] = field(default_factory=dict)
     engines: EngineSettings = field(default_factory=EngineSettings)
     pkg_access: Access = Access.OPEN
+    blobs: BlobSettings = field(default_factory=BlobSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
@@ -57,6 +62,7 @@ class RepositoryConfig:
             f"pkg_hosts = {_list(self.pkg_hosts)}\n"
             + (f"\n[sources]\n{sources}" if sources else "")
             + self.pkg_access.render()
+            + self.blobs.render()
             + self.engines.render()
         )
 
@@ -79,7 +85,7 @@ class RepositoryConfig:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError("not TOML", where=NAME) from error
         known: dict[str, type] = {"dev": bool, "skills_hosts": list, "pkg_hosts": list}
-        known |= {"sources": dict, "engines": dict, "pkg": dict}
+        known |= {"sources": dict, "engines": dict, "pkg": dict, "blobs": dict}
         for key, value in values.items():
             if key not in known or not isinstance(value, known[key]):
                 raise FormatError(f"unknown or wrong setting {key!r}", where=NAME)
@@ -90,6 +96,7 @@ class RepositoryConfig:
             pkg_hosts=tuple(values.get("pkg_hosts", default.pkg_hosts)),
             sources=_sources(values.get("sources", {})),
             engines=EngineSettings.from_toml(values.get("engines", {}), where=f"{NAME}: engines"),
+            blobs=BlobSettings.from_toml(values.get("blobs", {}), where=f"{NAME}: blobs"),
             pkg_access=Access.from_toml(values.get("pkg", {}), where=f"{NAME}: pkg"),
         )
 

@@ -39,6 +39,8 @@ class Repository:
     config: RepositoryConfig
     engine: Engine
     blobs: Blobs
+    # The same store, by what it offers for packages; None: the folder of blobs.
+    large_blobs: LargeBlobs | None = None
     # The anchor that whoever uses this repository brought along; None: the repository's own copy.
     given_anchor: bytes | None = None
     # Where a signer keeps an own policy, which goes before the repository's.
@@ -73,11 +75,13 @@ class Repository:
     def with_config(cls, folder: Path, config: RepositoryConfig, *, database: str | None = None) -> Self:
         """Open ``folder`` with settings at hand; for the installation, which writes them last."""
         folder = folder.resolve()
+        blobs = config.blobs.open(folder / "blobs")
         return cls(
             folder=folder,
             config=config,
             engine=open_engine(database or f"sqlite:///{folder / DATABASE_NAME}"),
-            blobs=LocalBlobs(folder / "blobs"),
+            blobs=blobs,
+            large_blobs=blobs,
         )
 
     @property
@@ -104,7 +108,7 @@ class Repository:
     @property
     def package_blobs(self) -> LargeBlobs:
         """The packages, in the same store: one file may be larger than the memory."""
-        return LocalBlobs(self.folder / "blobs")
+        return self.large_blobs if self.large_blobs is not None else LocalBlobs(self.folder / "blobs")
 
     @property
     def skills_root(self) -> Path:

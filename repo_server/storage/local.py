@@ -1,7 +1,6 @@
 """Blobs as local files: ``ab/ab12…`` (edge)."""
 
 import fcntl
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from repo_server.storage.announced import announced
 from repo_server.storage.durable import NEW, sync_folder, write_durably, write_pieces_durably
 from signing.errors import DigestMismatchError, HostError, NotFoundError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
@@ -97,7 +97,7 @@ class LocalBlobs:
         """
         path = self.path_of(digest)
         if self.size_of(digest) != size:
-            write_pieces_durably(path, _announced(pieces, digest, size), mode=0o444)
+            write_pieces_durably(path, announced(pieces, digest, size), mode=0o444)
 
     def put_at(self, digest: Sha256, place: Path) -> None:
         """Make ``place`` a file with the bytes of the blob: a hard link, or a copy where that cannot be.
@@ -183,18 +183,3 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 with suppress(FileNotFoundError):  # a file that another process just renamed
                     if entry.is_file(follow_symlinks=False):
                         yield Path(entry.path), entry.stat(follow_symlinks=False)
-
-
-def _announced(pieces: Iterable[bytes], digest: Sha256, size: int) -> Iterator[bytes]:
-    """Yield ``pieces``; what is not as announced is an error before the last of them is believed."""
-    found, left = hashlib.sha256(), size
-    for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            break
-        found.update(piece)
-        yield piece
-    if left != 0 or found.hexdigest() != digest:
-        raise DigestMismatchError(
-            f"what came is not {digest[:16]}… with {size} bytes", hint="send it again; nothing of it was kept"
-        )

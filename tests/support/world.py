@@ -108,6 +108,7 @@ class World:
         at: datetime | None = None,
         curators: int = 2,
         database: str | None = None,
+        config: RepositoryConfig | None = None,
     ) -> "World":
         at = at or now()
         keys = folder / "people"
@@ -128,7 +129,7 @@ class World:
             documents, _ = sign_documents(documents, signers[name], now=at)
         repository = install(
             folder / "repo",
-            config=RepositoryConfig(dev=True),
+            config=config or RepositoryConfig(dev=True),
             documents=documents,
             online=signers["online"],
             now=at,
