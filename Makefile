@@ -17,7 +17,7 @@ $(STAMP): requirements/dev.txt requirements/server.txt pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP)  ## the main job, end to end, and five attacks on it
+demo: $(STAMP)  ## the main job, end to end, with nine attacks on it and a revocation
 	@$(BIN)/python -m tests.demo
 
 test: $(STAMP)  ## the tests (loopback only)

@@ -1,4 +1,4 @@
-"""When a tenant becomes active: with the first heartbeat that the hive accepts. The one place that says so.
+"""When a tenant becomes active: with the first heartbeat that the hive accepts. The one place that says so, and one door.
 
     heartbeat of a born tenant ─► gates, once more ─► active ─► birth certificate signed;  all in one transaction
 
@@ -6,6 +6,7 @@ A gate may have shut since the birth, and what cannot be certified was not prove
 reason stands in its row, and the agent is told to come again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,17 +49,24 @@ class Activator(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenActivation:
-    """Activates who passes the gates of this host, and certifies the birth with the key in ``state``."""
+    """Activates who passes the gates of this host, and certifies the birth with the key in ``state``.
+
+    ``policy`` raises when no policy holds here by now: what a host must not give birth by, it does not activate by.
+    """
 
     gates: Gates
     state: Path
+    policy: Callable[[Session, datetime], object] | None = None
 
     def activate(self, session: Session, tenant_id: TenantId, *, now: datetime) -> None:
         """Call the tenant active; see `Activator.activate`."""
         try:
             tenant = Tenant.of(session.get_one(TenantRow, tenant_id))
+            audit.check_clock(session, now=now)  # of everybody: the certificate says when
+            if self.policy is not None:
+                self.policy(session, now)
             self.gates.require(session, tenant, now)
-            activate(session, tenant_id, now=now)
+            _call_active(session, tenant_id, now=now)
             certificate.issue(session, tenant, HostKey.open(self.state), now=now)
         except ConflictError:
             raise
@@ -78,8 +86,8 @@ def on_first_heartbeat(session: Session, tenant_id: TenantId, activator: Activat
     return True
 
 
-def activate(session: Session, tenant_id: TenantId, *, now: datetime) -> None:
-    """Call the tenant active; whoever calls this has asked the gates.
+def _call_active(session: Session, tenant_id: TenantId, *, now: datetime) -> None:
+    """Call the tenant active; the gates were asked, and the certificate follows in the same transaction.
 
     Raises:
         ConflictError: it is not born, or it is active already, quarantined or retired.

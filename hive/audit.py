@@ -8,21 +8,51 @@ from sqlalchemy.orm import Session
 
 from hive.db.models import AuditRow
 from signing.errors import CouldNotVerifyError
-from signing.format.chain import Head, Record, check_chain, next_record
-from signing.format.digest import Sha256
+from signing.format.chain import BrokenChainError, Head, Record, check_chain, next_record
+from signing.format.digest import Sha256, sha256_of
 
-_CLOCK_SLACK: Final = timedelta(minutes=5)
+RESUMED: Final = "audit.resumed"
+CLOCK_SLACK: Final = timedelta(minutes=5)
+_COMPARE: Final = "a record was changed, dropped or inserted; compare with a backup"
 
 
 def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
     """Add a record; it stands if and only if the transaction of ``session`` does."""
-    _queue(session)
-    newest = select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)
-    last = session.scalars(newest).first()
-    head = Head(sequence=last.sequence, digest=Sha256(last.digest)) if last is not None else Head()
+    last = _last(session)
     # Time does not run backwards in the log; so its newest record tells how late it is at least.
-    time = max(now, Record.parse(last.record).time) if last is not None else now
-    record = next_record(head, time=time, event=event, facts=facts)
+    return _add(
+        session, last, event=event, facts=facts, time=max(now, last.time) if last is not None else now
+    )
+
+
+def resume(session: Session, *, facts: dict[str, Any], now: datetime) -> Record:
+    """Add the record of an operator who goes on with this log, at the time of this clock, whatever the newest one says.
+
+    The one way back after a clock that ran ahead: everything that judges by time refuses until then.
+    """
+    return _add(session, _last(session), event=RESUMED, facts=facts, time=now)
+
+
+def _last(session: Session) -> Record | None:
+    """Return the newest record; nobody appends before the transaction of ``session`` ends.
+
+    Raises:
+        BrokenChainError: its row was altered: nothing is chained to that.
+    """
+    _queue(session)
+    row = session.scalars(select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)).first()
+    if row is None:
+        return None
+    record = Record.parse(row.record)
+    if record.head != Head(sequence=row.sequence, digest=Sha256(row.digest)):
+        raise _altered(row.sequence)
+    return record
+
+
+def _add(
+    session: Session, last: Record | None, *, event: str, facts: dict[str, Any], time: datetime
+) -> Record:
+    record = next_record(last.head if last is not None else Head(), time=time, event=event, facts=facts)
     session.add(AuditRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
     session.flush()
     return record
@@ -38,6 +68,12 @@ def _queue(session: Session) -> None:
         session.execute(text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"))
 
 
+def head(session: Session) -> Head:
+    """Return the head of the log as its newest row says it; whether that is the end of a chain is not looked at."""
+    row = session.scalars(select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)).first()
+    return Head(sequence=row.sequence, digest=Sha256(row.digest)) if row is not None else Head()
+
+
 def check_clock(session: Session, *, now: datetime) -> None:
     """Return None when ``now`` is not before what is recorded already.
 
@@ -47,10 +83,11 @@ def check_clock(session: Session, *, now: datetime) -> None:
         CouldNotVerifyError: the newest record is from the future.
     """
     newest = session.scalars(select(AuditRow.record).order_by(AuditRow.sequence.desc()).limit(1)).first()
-    if newest is not None and Record.parse(newest).time > now + _CLOCK_SLACK:
+    if newest is not None and Record.parse(newest).time > now + CLOCK_SLACK:
         raise CouldNotVerifyError(
             f"this host's clock says {now:%Y-%m-%d %H:%M} UTC, and the audit log is further already",
-            hint="set the clock right; expiry cannot be judged with a clock that was set back",
+            hint="set the clock right: expiry cannot be judged with a clock that was set back. If it is right, and ran "
+            "ahead earlier: hive audit resume",
         )
 
 
@@ -63,9 +100,24 @@ def read(session: Session, *, tenant: str | None = None) -> list[Record]:
 
 
 def check(session: Session) -> Head:
-    """Return the head of the log.
+    """Return the head of the log after looking at all that is stored of it.
 
     Raises:
-        BrokenChainError: a record was changed, dropped or inserted.
+        BrokenChainError: a record was changed, dropped, inserted or moved, or its row says something else than it does.
     """
-    return check_chain(session.scalars(select(AuditRow.record).order_by(AuditRow.sequence)))
+    columns = select(AuditRow.sequence, AuditRow.record, AuditRow.digest).order_by(AuditRow.sequence)
+    try:
+        rows = session.execute(columns).all()
+        found = check_chain(row.record for row in rows)
+    except (TypeError, ValueError) as error:  # SQLite keeps a text in a column of bytes when it is told to
+        raise BrokenChainError("a record is not even bytes", hint=_COMPARE) from error
+    for number, row in enumerate(rows, 1):
+        if row.sequence != number or row.digest != sha256_of(row.record):
+            raise _altered(number)
+    return found
+
+
+def _altered(number: int) -> BrokenChainError:
+    return BrokenChainError(
+        f"the row of record {number} is not the one that was written", hint=_COMPARE, sequence=number
+    )

@@ -5,6 +5,7 @@ at activation   `issue`    the admission records of that birth, signed, with wha
 """
 
 import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ from hive.db.certificate_tables import BirthEvidenceRow, CertificateRow
 from hive.host_key import HostKey
 from hive.jails.materialise import LOCK_PATH, SOUL_PATH
 from hive.tenants import Tenant
-from signing.errors import CouldNotVerifyError, NotFoundError
+from signing.errors import CouldNotVerifyError, FormatError, NotFoundError
 from signing.format.birth import MAX_CERTIFICATE_BYTES, BirthStatement, CertificateFile
 from signing.format.canonical import canonical, parse_canonical
 from signing.format.chain import Record
@@ -80,13 +81,16 @@ class BirthEvidence:
             versions={
                 role: versions.integer(role, maximum=1 << 53) for role in ("root", "timestamp", "snapshot")
             },
-            roots=fields.items("roots", lambda text, _: base64.b64decode(text)),
-            files={role: base64.b64decode(text) for role, text in fields.mapping("files").items()},
-            profile=base64.b64decode(fields.text("profile", max_length=MAX_CERTIFICATE_BYTES)),
+            roots=fields.items("roots", _decode),
+            files={role: _decode(text, fields.place(role)) for role, text in fields.mapping("files").items()},
+            profile=_decode(fields.take("profile"), fields.place("profile")),
             skills={name: parse_sha256(digest) for name, digest in fields.mapping("skills").items()},
             written={path: parse_sha256(digest) for path, digest in fields.mapping("written").items()},
         )
+        versions.done()
         fields.done()
+        if not {LOCK_PATH, SOUL_PATH} <= set(found.written):
+            raise FormatError("names neither lock record nor identity", where=where)
         return found
 
 
@@ -139,7 +143,7 @@ def issue(session: Session, tenant: Tenant, key: HostKey, *, now: datetime) -> S
         activated_at=now,
         anchor_sha256=evidence.anchor_sha256,
         versions=evidence.versions,
-        policy_sha256=parse_sha256(decisions[0]["policy_sha256"]),
+        policy_sha256=parse_sha256(decisions[0].get("policy_sha256"), where="audit log"),
         profile=profile.pin,
         profile_sha256=sha256_of(evidence.profile),
         lock_sha256=Sha256(row.lock_sha256),
@@ -201,3 +205,12 @@ def admissions_of(records: Sequence[Record], lock_sha256: str) -> list[Record]:
 
 def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def _decode(text: object, where: str) -> bytes:
+    if not isinstance(text, str):
+        raise FormatError("not a text", where=where)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise FormatError("not base64", where=where) from error

@@ -4,14 +4,16 @@ An in-toto statement about one subject, ``audit/<host>``, whose digest is that o
 """
 
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hive import audit
+from hive import audit, remembered_head
 from hive.db.certificate_tables import CheckpointRow
-from hive.host_key import HostKey
+from hive.host_key import HostKey, public_key
+from hive.tenants import STANDING, TenantStatus, list_all
 from signing.errors import BadSignatureError, FormatError
 from signing.format.chain import BrokenChainError, Head, Record
 from signing.format.digest import Sha256
@@ -44,9 +46,49 @@ def checkpoint(session: Session, key: HostKey, *, now: datetime) -> tuple[Head, 
     return head, envelope
 
 
-def count(session: Session) -> int:
-    """Return how many checkpoints are kept."""
-    return session.scalar(select(func.count()).select_from(CheckpointRow)) or 0
+def verify_log(
+    session: Session, state: Path, *, keys: list[HeldKey] | None = None
+) -> tuple[list[Record], int]:
+    """Check all that is stored of the log, by everything that this host has to hold against it.
+
+    The chain and its rows, each checkpoint with its signature, the end that the last sweep remembered outside of the
+    database, and what the registry knows that the log would have to say. Returns the records, and how many checkpoints
+    there are.
+
+    Args:
+        session: reads one state of the database.
+        state: the state folder of this host.
+        keys: whose signatures count; None: this host's.
+
+    Raises:
+        BrokenChainError: something was changed, dropped, inserted, moved, or cut off.
+        BadSignatureError, FormatError: a checkpoint is not this host's. KeyAccessError: this host has no key.
+    """
+    audit.check(session)
+    records = audit.read(session)
+    _check_complete(session, records)
+    remembered_head.check(state, records)
+    signed = session.scalar(select(func.count()).select_from(CheckpointRow)) or 0
+    if signed:
+        check_all(session, keys if keys is not None else [public_key(state)])
+    return records, signed
+
+
+def _check_complete(session: Session, written: list[Record]) -> None:
+    """Raise BrokenChainError when the registry knows of something that the log does not: its end was cut off."""
+    said = {(record.event, record.facts.get("tenant")) for record in written}
+    for tenant in list_all(session):
+        wanted = [{"tenant.registered"}]
+        if tenant.status in STANDING:
+            wanted.append({"birth.born", "birth.active"})
+        if tenant.status is TenantStatus.RETIRED:
+            wanted.append({"tenant.retired"})
+        for events in wanted:
+            if not any((event, tenant.tenant_id) in said for event in events):
+                raise BrokenChainError(
+                    f"the log has no {' or '.join(sorted(events))} of {tenant.tenant_id}",
+                    hint="records were cut off; compare with a backup",
+                )
 
 
 def check_all(session: Session, keys: list[HeldKey]) -> None:
@@ -70,6 +112,8 @@ def read_checkpoint(data: bytes, keys: list[HeldKey]) -> tuple[Head, datetime]:
     Raises:
         BadSignatureError: none of ``keys`` signed it. FormatError: not a checkpoint.
     """
+    if not isinstance(data, bytes):  # SQLite keeps a text in a column of bytes when it is told to
+        raise FormatError("not even bytes", where="checkpoint")
     envelope = Envelope.parse(data, where="checkpoint")
     if envelope.payload_type != PAYLOAD_TYPE or not envelope_signers(
         envelope, [key.to_tuf() for key in keys]

@@ -7,6 +7,7 @@
     state = "/var/db/hive/state"
     abi = "FreeBSD:14:amd64"
     pkg_server = "https://pkg.clawdie.si"
+    pkg_token_file = "/usr/local/etc/hive/pkg.token"
     package_store_bytes = "21474836480"
     hive_url = "https://hive.internal:8443"
     jail_host = "bastille"
@@ -49,6 +50,7 @@ class HiveConfig:
     state: str | None = None
     abi: str | None = None
     pkg_server: str | None = None
+    pkg_token_file: str | None = None
     package_store_bytes: str | None = None
     hive_url: str | None = None
     listen: str | None = None
@@ -58,12 +60,15 @@ class HiveConfig:
     bastille_network: str | None = None
     jail_uid: str | None = None
     jail_gid: str | None = None
+    limits: str | None = None
+    on_failure: str | None = None
     vault: str | None = None
     vault_url: str | None = None
     vault_organization: str | None = None
     vault_credentials: str | None = None
     bw: str | None = None
     policy: str | None = None
+    policy_signatures: str | None = None
     gates: str | None = None
 
     @classmethod
@@ -72,6 +77,7 @@ class HiveConfig:
 
         Raises:
             NotFoundError, FormatError: the file is missing, or has an unknown or wrong setting.
+            UsageError: a token would be shown to another server than the one beside it in the file.
         """
         values: dict[str, str] = {}
         if path is not None:
@@ -81,6 +87,7 @@ class HiveConfig:
             if key not in known or not isinstance(value, str):
                 raise FormatError(f"unknown or wrong setting {key!r}", where=str(path))
         given_texts = {key: str(given[key]) for key in known if given.get(key) is not None}
+        _check_token(values, given_texts)
         return cls(**{**values, **given_texts})
 
     @property
@@ -115,6 +122,16 @@ class HiveConfig:
         return Path(self.policy) if self.policy is not None else None
 
     @property
+    def policy_signatures_path(self) -> Path | None:
+        """The operators' signatures of that file; naming them demands them."""
+        return Path(self.policy_signatures) if self.policy_signatures is not None else None
+
+    @property
+    def limits_path(self) -> Path | None:
+        """The file of what jails may use, if there is one. Only the settings file names it."""
+        return Path(self.limits) if self.limits is not None else None
+
+    @property
     def store_bytes(self) -> int:
         """How large the store of packages may become.
 
@@ -139,6 +156,19 @@ class HiveConfig:
         return str(value)
 
 
+def _check_token(values: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Return None unless an option or a variable could lead the token of the file to another server."""
+    if "pkg_token_file" not in values:
+        return
+    if "pkg_server" not in values:
+        raise UsageError("pkg_token_file without pkg_server", hint="name both in the settings file")
+    if given.get("pkg_server", values["pkg_server"]) != values["pkg_server"]:
+        raise UsageError(
+            "pkg_token_file is for the package server of the settings file, and another one is given",
+            hint="leave out --pkg-server and HIVE_PKG_SERVER, or name another settings file",
+        )
+
+
 def abi_of(system: str, release: str, machine: str) -> Abi | None:
     """Return the ABI of a machine as uname describes it; None when it is no FreeBSD that we know."""
     match = _RELEASE.fullmatch(release)
@@ -153,5 +183,5 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise NotFoundError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError("not TOML", where=str(path)) from error

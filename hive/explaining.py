@@ -1,10 +1,10 @@
 """What a digest is, to this host: a policy, or something that was let in or refused; and what would be said of it now (pure)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hive.policy import Policy
+from hive.policy_file import HostPolicy
 from signing.format.chain import Record
 
 # The keys under which records of admissions name digests.
@@ -15,6 +15,7 @@ _DIGESTS: Final = (
     "sha256",
     "index_sha256",
     "policy_sha256",
+    "policy_file_sha256",
     "lock_sha256",
 )
 SHORTEST: Final = 12
@@ -22,14 +23,15 @@ SHORTEST: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """One record about the digest, and as what it names it."""
+    """One record about the digest, and as what it names it; ``facts`` are those about the thing that has it."""
 
     record: Record
     role: str
+    facts: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as ``--json`` answers it."""
-        facts = self.record.facts
+        facts = self.facts
         return {
             "sequence": self.record.sequence,
             "event": self.record.event,
@@ -47,14 +49,26 @@ def mentions(digest: str, records: Sequence[Record]) -> tuple[Mention, ...]:
     """Return every record that names ``digest``, whole or by its first SHORTEST digits or more."""
     found = []
     for record in records:
+        facts = {**_refused(record), **record.facts}
         for key in _DIGESTS:
-            value = record.facts.get(key)
+            value = facts.get(key)
             if isinstance(value, str) and value.startswith(digest):
-                found.append(Mention(record=record, role=key.removesuffix("_sha256")))
+                found.append(Mention(record=record, role=key.removesuffix("_sha256"), facts=facts))
                 break
     return tuple(found)
 
 
-def is_policy(digest: str, policy: Policy) -> bool:
-    """Return whether ``digest`` names the policy of this host."""
-    return policy.sha256.startswith(digest)
+def _refused(record: Record) -> Mapping[str, Any]:
+    """Return what a refusal was about, as `hive.refusals` put it into the error; nothing for other records."""
+    facts: Any = record.facts
+    for key in ("error", "facts", "evidence"):
+        facts = facts.get(key)
+        if not isinstance(facts, dict):
+            return {}
+    return dict(facts)
+
+
+def is_policy(digest: str, found: HostPolicy) -> bool:
+    """Return whether ``digest`` names the policy of this host, or the file in which it is written."""
+    named = [found.policy.sha256, *([found.file_sha256] if found.file_sha256 is not None else [])]
+    return any(sha256.startswith(digest) for sha256 in named)

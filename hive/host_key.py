@@ -7,6 +7,7 @@ It stands unsealed, because it signs while nobody is there. What it can do is li
 signed by it, so a thief of it can lie about births, and bring nothing into a jail.
 """
 
+import os
 import re
 import secrets
 import socket
@@ -14,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from repo_client.entries import MissingPathError
+from repo_client.entries import MissingPathError, temporary_name
 from repo_client.handles import Directory
-from signing.errors import KeyAccessError
+from signing.errors import HostError, KeyAccessError
 from signing.format.digest import parse_sha256
 from signing.format.envelope import Envelope, EnvelopeSignature
 from signing.format.names import HolderName, parse_holder_name
@@ -48,16 +49,18 @@ class HostKey:
             HostError: the folder cannot be used.
         """
         folder = state / _FOLDER
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot make {state}: {error.strerror}") from error
+        with Directory.open(state) as home:
+            home.lock()  # two services that start at once make one key
+            if not has_key(state):
+                return cls._make(home)
         with Directory.open(folder) as keys:
-            keys.lock()
-            if keys.find(_SEED) is None and keys.find(_PUBLIC) is None:
-                return cls._make(keys)
             try:
                 found = keys.load_file(_SEED, max_bytes=2 * _SEED_BYTES, single_link=True)
-                public = HeldKey.parse(
-                    keys.read_file(_PUBLIC, max_bytes=_MAX_PUBLIC), where=f"{folder}/{_PUBLIC}"
-                )
+                public = _public(keys)
             except MissingPathError as error:
                 raise KeyAccessError(
                     f"half of this host's key is gone from {folder}", hint="restore it from a backup"
@@ -72,11 +75,21 @@ class HostKey:
         return cls(held=public, _seed=seed)
 
     @classmethod
-    def _make(cls, keys: Directory) -> Self:
+    def _make(cls, home: Directory) -> Self:
+        """Make the folder of the key, whole: whoever is killed in here leaves no half of one."""
         seed = secrets.token_bytes(_SEED_BYTES)
         held = _held(parse_holder_name(_own_name()), seed)
-        keys.create_file(_SEED, seed.hex().encode(), 0o600)
-        keys.write_file(_PUBLIC, held.render(), mode=0o644)
+        temporary = temporary_name()
+        try:
+            with home.descend(temporary, create=True, mode=0o700) as keys:
+                keys.create_file(_SEED, seed.hex().encode(), 0o600)
+                keys.create_file(_PUBLIC, held.render(), 0o644)
+                keys.sync()
+            home.rename(temporary, _FOLDER, replace=True)  # an empty folder at most
+        except BaseException:
+            home.remove_tree(temporary)
+            raise
+        home.sync()
         return cls(held=held, _seed=seed)
 
     def sign(self, envelope: Envelope) -> Envelope:
@@ -85,6 +98,31 @@ class HostKey:
 
         signature = SigningKey(self._seed).sign(envelope.signed_bytes).signature
         return envelope.with_signature(EnvelopeSignature(keyid=self.held.keyid, signature=signature))
+
+
+def has_key(state: Path) -> bool:
+    """Return whether this host has a key, or half of one."""
+    return any(os.path.lexists(state / _FOLDER / name) for name in (_SEED, _PUBLIC))
+
+
+def public_key(state: Path) -> HeldKey:
+    """Return the public key of this host; none is made, because a new one has signed nothing.
+
+    Raises:
+        KeyAccessError: this host has none. FormatError: it is damaged.
+    """
+    try:
+        with Directory.open(state / _FOLDER) as keys:
+            return _public(keys)
+    except MissingPathError as error:
+        raise KeyAccessError(
+            f"this host has no key in {state / _FOLDER}",
+            hint="restore it from a backup; elsewhere, give the host's public key by --host-key",
+        ) from error
+
+
+def _public(keys: Directory) -> HeldKey:
+    return HeldKey.parse(keys.read_file(_PUBLIC, max_bytes=_MAX_PUBLIC), where=f"{keys.label}/{_PUBLIC}")
 
 
 def _held(holder: HolderName, seed: bytes) -> HeldKey:

@@ -10,11 +10,14 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from signing.errors import FormatError
 from signing.format.canonical import canonical
 from signing.format.caps import Caps
 from signing.format.digest import Sha256, sha256_of
 
 SCHEMA: Final = "https://skills.clawdie.si/schema/admission-policy/v1"
+_FEWEST_REVIEWERS: Final = 1
+_LONGEST_LIFE: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +31,20 @@ class Policy:
         review_policies: where there are any, the curators held the candidate to one of these (by digest); that is
             how a host demands the identities of continuous integration that such a policy names.
         caps: what a skill's signed surface may hold, by tier.
+
+    Raises:
+        FormatError: it demands less than the floor.
     """
 
-    reviewers: int = 1
-    evidence_life: timedelta = timedelta(minutes=15)
+    reviewers: int = _FEWEST_REVIEWERS
+    evidence_life: timedelta = _LONGEST_LIFE
     engines: tuple[str, ...] = ()
     review_policies: tuple[Sha256, ...] = ()
     caps: Mapping[str, Caps] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if self.reviewers < _FEWEST_REVIEWERS or not timedelta(0) < self.evidence_life <= _LONGEST_LIFE:
+            raise FormatError("demands less than the floor, which is code", where="policy")
 
     def caps_of(self, tier: str) -> Caps:
         """Return the caps for a tier."""

@@ -1,4 +1,4 @@
-"""The policy of a host: a TOML file that demands more than the floor, and optionally has to be signed (edge).
+"""The policy of a host: a TOML file that demands more than the floor (edge).
 
     reviewers = 2                                   # at least 1, which is the floor
     evidence_minutes = 10                           # at most 15, which is the floor
@@ -15,9 +15,12 @@
     drift = ["unroutable", "notify"]
 
 An unknown line is an error, and so is a file that is named and not there: whoever demands more must not get less by a
-typing error. Nothing in here touches the rule of the paid tier.
+typing error. Nothing in here touches the rule of the paid tier. Whether the file holds is `hive.policy_loading`'s to say:
+there it may have to be signed.
 """
 
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,67 +30,97 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hive.policy import POLICY, Policy
-from signing.errors import FormatError, NotFoundError
+from hive.sweep.actions import DEFAULTS, Action, parse_actions
+from hive.sweep.findings import Found
+from hive.sweep.notify import Notifier
+from signing.errors import CouldNotVerifyError, FormatError, HostError, NotFoundError
 from signing.format.caps import Caps
-from signing.format.digest import Sha256, parse_sha256
+from signing.format.digest import Sha256, parse_sha256, sha256_of
+from signing.format.host_policy import MAX_ENVELOPE_BYTES, MAX_POLICY_BYTES
+from signing.policy_evidence import VerifiedPolicyFile
 
 _KNOWN: Final = frozenset(
     {"reviewers", "evidence_minutes", "engines", "review_policies", "caps", "sweep", "notify"}
 )
 _TIERS: Final = frozenset({"paid", "free"})
-_MAX_BYTES: Final = 1 << 20
+_OTHERS_WRITE: Final = 0o022
 _MAX_REVIEWERS: Final = 16
 _MAX_LIST: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPolicy:
-    """The demands of this host, and the tables about sweeps as they were written."""
+    """The demands of this host, what its sweeps do, and whom they tell.
+
+    ``file_sha256`` is the digest of the file, None without one; ``signed`` is the evidence that operators signed it.
+    """
 
     policy: Policy
-    sweep: Mapping[str, Any]
-    notify: Mapping[str, Any]
+    actions: Mapping[Found, frozenset[Action]]
+    notifier: Notifier
+    file_sha256: Sha256 | None = None
+    signed: VerifiedPolicyFile | None = None
 
 
-def load_policy(path: Path | None) -> HostPolicy:
-    """Return the policy of the file ``path``; without one, the floor.
-
-    Raises:
-        NotFoundError: the file is named and cannot be read.
-        FormatError: it is not of this form, or demands less than the floor.
-    """
-    if path is None:
-        return HostPolicy(policy=POLICY, sweep=MappingProxyType({}), notify=MappingProxyType({}))
-    return parse_policy(read_policy(path), where=str(path))
+def floor_policy() -> HostPolicy:
+    """Return what holds where no file demands more."""
+    return HostPolicy(policy=POLICY, actions=DEFAULTS, notifier=Notifier())
 
 
 def read_policy(path: Path) -> bytes:
     """Return the bytes of the policy file.
 
     Raises:
-        NotFoundError: it cannot be read. FormatError: it is too large.
+        NotFoundError: it cannot be read, or is no file. FormatError: it is too large.
+        HostError: others than its owner and root may write it: it names a command that sweeps run.
+    """
+    return _read(path, "the policy", setting="policy", most=MAX_POLICY_BYTES)
+
+
+def read_signatures(path: Path) -> bytes:
+    """Return the bytes of the file with the operators' signatures.
+
+    Raises:
+        CouldNotVerifyError: it cannot be read, or is no file: a signature that is not there is none.
+        FormatError, HostError: as for `read_policy`.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
+        return _read(path, "the policy's signatures", setting="policy_signatures", most=MAX_ENVELOPE_BYTES)
+    except NotFoundError as error:
+        raise CouldNotVerifyError(
+            error.message, hint="the policy has to be signed here: skillrepo host-policy sign"
+        ) from error
+
+
+def _read(path: Path, what: str, *, setting: str, most: int) -> bytes:
+    try:
+        # Not blocking: a pipe in its place would stop every birth.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise NotFoundError(f"{what} {path} is no file", hint=f"the setting {setting} names it")
+            data = stream.read(most + 1)
     except OSError as error:
         raise NotFoundError(
-            f"cannot read the policy {path}: {error.strerror}", hint="the setting policy names it"
+            f"cannot read {what} {path}: {error.strerror}", hint=f"the setting {setting} names it"
         ) from error
-    if len(data) > _MAX_BYTES:
-        raise FormatError(f"larger than {_MAX_BYTES} bytes", where=str(path))
+    if facts.st_mode & _OTHERS_WRITE or facts.st_uid not in {0, os.geteuid()}:
+        raise HostError(f"others may write {what} {path}", hint=f"chown root {path} && chmod go-w {path}")
+    if len(data) > most:
+        raise FormatError(f"larger than {most} bytes", where=str(path))
     return data
 
 
-def parse_policy(data: bytes, *, where: str) -> HostPolicy:
-    """Return the policy written as ``data``.
+def parse_policy(data: bytes, *, where: str, signed: VerifiedPolicyFile | None = None) -> HostPolicy:
+    """Return the policy written as ``data``; ``signed`` is the evidence that these bytes were signed.
 
     Raises:
         FormatError: not of the form in the module's text, or it demands less than the floor.
     """
     try:
         table = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets in brackets in brackets
         raise FormatError("not TOML", where=where) from error
     if unknown := sorted(set(table) - _KNOWN):
         raise FormatError(f"unknown: {', '.join(ascii(key)[1:-1] for key in unknown)}", where=where)
@@ -102,7 +135,11 @@ def parse_policy(data: bytes, *, where: str) -> HostPolicy:
         caps=_caps(table.get("caps", {}), where),
     )
     return HostPolicy(
-        policy=policy, sweep=_table(table, "sweep", where), notify=_table(table, "notify", where)
+        policy=policy,
+        actions=parse_actions(_table(table, "sweep", where), where=where),
+        notifier=Notifier.parse(_table(table, "notify", where), where=where),
+        file_sha256=sha256_of(data),
+        signed=signed,
     )
 
 
@@ -126,7 +163,7 @@ def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     if (
         not isinstance(value, list)
         or len(value) > _MAX_LIST
-        or not all(isinstance(text, str) and text for text in value)
+        or not all(isinstance(text, str) and text and text.isprintable() for text in value)
     ):
         raise FormatError(f"{key} is a list of texts", where=where)
     if key in table and not value:

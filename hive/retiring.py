@@ -59,24 +59,31 @@ class Retirer:
                     f"the jail of {tenant_id} is at {jail_root}",
                     hint="give the --jail-root-base that it was born with",
                 )
-            self._cut_off(tenant_id, reason)
+            if not self._cut_off(tenant_id, reason):
+                return False
             self._undo(tenant_id, mark)
             self._end(tenant_id, reason)
         return True
 
-    def _cut_off(self, tenant_id: TenantId, reason: str) -> None:
-        """Let nothing reach the agent, and nothing of it reach us, whatever becomes of its jail."""
+    def _cut_off(self, tenant_id: TenantId, reason: str) -> bool:
+        """Let nothing reach the agent, and nothing of it reach us, whatever becomes of its jail.
+
+        Return False when another process, which shares the database and no lock file, has retired it meanwhile.
+        """
         now, why = self.clock(), f"being retired: {reason}"
         with transaction(self.engine) as session:
             row = session.get_one(
                 TenantRow, tenant_id, with_for_update={"key_share": True}, populate_existing=True
             )
+            if row.status == TenantStatus.RETIRED:
+                return False
             row.status, row.reason = TenantStatus.QUARANTINED.value, why
             if session.get(AgentRow, tenant_id) is not None:
                 registry.retire(session, AgentId(tenant_id), reason=why, now=now)
             ended = jobs.cancel_all(session, tenant_id, by="retirement")
             facts = {"tenant": tenant_id, "reason": reason, "jobs_cancelled": ended}
             audit.append(session, event=RETIRING, facts=facts, now=now)
+        return True
 
     def _undo(self, tenant_id: TenantId, mark: str | None) -> None:
         """Take secrets and jail away.
@@ -94,17 +101,18 @@ class Retirer:
         secrets = Provisioner(
             engine=self.engine, host=self.host, state=self.state, owner=None, clock=self.clock
         )
-        try:
+        if mark is None:
             secrets.withdraw(tenant_id)
-        except (UnsafePathError, HostError):
-            if mark is None:
-                raise
-            # Whoever lives there may hinder it; nobody does once it is stopped.
-            self.host.stop(tenant_id, mark=mark)
-            secrets.withdraw(tenant_id)
-        if mark is not None:
-            self.host.stop(tenant_id, mark=mark)
-            self.host.destroy(tenant_id, mark=mark)
+            return
+        # First, while the jail still stands. Whoever lives there may hinder that, and nobody does once it is stopped.
+        withdrawn = _tried(secrets, tenant_id)
+        self.host.stop(tenant_id, mark=mark)
+        withdrawn = withdrawn or _tried(secrets, tenant_id)
+        self.host.destroy(tenant_id, mark=mark)
+        if not withdrawn:
+            secrets.withdraw(
+                tenant_id
+            )  # a link that a tenant left in the way does not keep it here: they went with it
 
     def _end(self, tenant_id: TenantId, reason: str) -> None:
         now = self.clock()
@@ -115,3 +123,11 @@ class Retirer:
             row.status, row.reason = TenantStatus.RETIRED.value, reason
             facts = {"tenant": tenant_id, "reason": reason}
             audit.append(session, event="tenant.retired", facts=facts, now=now)
+
+
+def _tried(secrets: Provisioner, tenant_id: TenantId) -> bool:
+    try:
+        secrets.withdraw(tenant_id)
+    except (UnsafePathError, HostError):
+        return False
+    return True

@@ -19,6 +19,7 @@ from hive import audit
 from hive.db.models import BirthRow
 from hive.db.session import transaction
 from hive.jails.host import SPAWNED, JailHost
+from hive.jails.starting import create_limited, start_limited
 from hive.tenants import Tenant, TenantStatus, load_row
 from repo_client.updater import locked
 from signing.errors import ConflictError
@@ -58,7 +59,7 @@ def spawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, n
     with locked(state / "births" / tenant_id, seconds=0):
         where = host.describe(tenant_id)
         with transaction(engine) as session:
-            _check_unborn(session, tenant_id)
+            tenant = _check_unborn(session, tenant_id)
             mark = _noted(session, tenant_id)
             if mark is None:
                 mark = SPAWNED + secrets.token_hex(13)
@@ -66,10 +67,10 @@ def spawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, n
                 audit.append(session, event=_SPAWNING, facts=facts, now=now)
         created = not (host.exists(tenant_id) and host.mark_of(tenant_id) == mark)
         if created:
-            host.create(tenant_id, mark=mark)
+            create_limited(host, tenant, mark=mark)
         started = not host.is_running(tenant_id)
         if started:
-            host.start(tenant_id, mark=mark)
+            start_limited(host, tenant, mark=mark)
         if created or started:
             with transaction(engine) as session:
                 done = {"tenant": tenant_id, "jail_root": where, "created": created, "started": started}
@@ -102,8 +103,8 @@ def unspawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *,
         return True
 
 
-def _check_unborn(session: Session, tenant_id: TenantId) -> None:
-    """Return None when the tenant's jail is nobody's yet.
+def _check_unborn(session: Session, tenant_id: TenantId) -> Tenant:
+    """Return the tenant when its jail is nobody's yet.
 
     Raises:
         NotFoundError: no such tenant.
@@ -116,6 +117,7 @@ def _check_unborn(session: Session, tenant_id: TenantId) -> None:
             f"{tenant_id} is {tenant.status.value}; its jail belongs to its birth",
             hint=f"hive show-tenant {tenant_id} says how it stands",
         )
+    return tenant
 
 
 def _noted(session: Session, tenant_id: TenantId) -> str | None:

@@ -36,8 +36,8 @@ def check_anchor(session: Session, anchor_sha256: Sha256) -> None:
         )
 
 
-def remember(session: Session, standing: Standing) -> None:
-    """Raise the highest versions seen to those of ``standing``; the first call pins the anchor.
+def check_not_older(session: Session, standing: Standing) -> None:
+    """Return None when ``standing`` is not older than what this host has seen; nothing is remembered.
 
     Raises:
         CouldNotVerifyError: another anchor.
@@ -46,21 +46,9 @@ def remember(session: Session, standing: Standing) -> None:
     check_anchor(session, standing.anchor_sha256)
     row = session.get(TrustRow, _ROW)
     if row is None:
-        row = TrustRow(
-            id=_ROW,
-            anchor_sha256=standing.anchor_sha256,
-            root_version=0,
-            timestamp_version=0,
-            snapshot_version=0,
-            withdrawals=0,
-            withdrawals_head="",
-        )
-        session.add(row)
-    if standing.root > row.root_version and standing.online_sha256 != row.online_sha256:
-        # A newer root appoints other online keys: their versions start anew (see TrustedMetadata.online_sha256).
-        row.online_sha256 = standing.online_sha256
-        row.timestamp_version = row.snapshot_version = 0
-    seen = (row.root_version, row.timestamp_version, row.snapshot_version)
+        return
+    anew = _appoints_others(row, standing)
+    seen = (row.root_version, 0 if anew else row.timestamp_version, 0 if anew else row.snapshot_version)
     offered = (standing.root, standing.timestamp, standing.snapshot)
     if any(new < old for new, old in zip(offered, seen, strict=True)):
         raise RollbackError(
@@ -69,10 +57,34 @@ def remember(session: Session, standing: Standing) -> None:
         )
     if row.withdrawals:
         check_continues(standing.revocations, count=row.withdrawals, head=Sha256(row.withdrawals_head))
-    row.root_version, row.timestamp_version, row.snapshot_version = offered
+
+
+def remember(session: Session, standing: Standing) -> None:
+    """Raise the highest versions seen to those of ``standing``; the first call pins the anchor.
+
+    Raises:
+        CouldNotVerifyError, RollbackError: see `check_not_older`.
+    """
+    check_not_older(session, standing)
+    row = session.get(TrustRow, _ROW)
+    if row is None:
+        row = TrustRow(id=_ROW, anchor_sha256=standing.anchor_sha256, root_version=0, online_sha256="")
+        session.add(row)
+    if _appoints_others(row, standing):
+        row.online_sha256 = standing.online_sha256
+    row.root_version = standing.root
+    row.timestamp_version, row.snapshot_version = standing.timestamp, standing.snapshot
     row.withdrawals = len(standing.revocations.entries)
     row.withdrawals_head = standing.revocations.head()
     session.flush()
+
+
+def _appoints_others(row: TrustRow, standing: Standing) -> bool:
+    """Return whether a newer root appoints other online keys: their versions start anew then.
+
+    See `signing.trusted.TrustedMetadata.online_sha256`.
+    """
+    return standing.root > row.root_version and standing.online_sha256 != row.online_sha256
 
 
 def remember_serial(session: Session, index: RepoIndex) -> None:

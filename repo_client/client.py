@@ -9,11 +9,12 @@ A session is one refreshed, locked look at the repository; everything taken from
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from repo_client.access_token import AccessToken
 from repo_client.fetcher import FetchLimits
 from repo_client.memory import remember_serial, remember_withdrawals
 from repo_client.packages import PackageSource, PackageStore, Progress, package_server
@@ -42,6 +43,7 @@ from signing.package_evidence import (
     verify_advisories,
     verify_package_set,
 )
+from signing.policy_evidence import VerifiedPolicyFile, verify_policy_file
 from signing.trusted import TrustedMetadata, VouchedTarget
 
 
@@ -148,6 +150,15 @@ class Session:
         target = self._vouch(ADVISORIES_PATH)
         return verify_advisories(self._update.fetch(target), target=target)
 
+    def host_policy(self, data: bytes, signatures: bytes, *, host: str) -> VerifiedPolicyFile:
+        """Return the policy file ``data`` of the host ``host``, as the operators of now signed it.
+
+        Raises:
+            VerificationError, FormatError: see `signing.policy_evidence.verify_policy_file`.
+        """
+        # The list of withdrawals is always there; who the operators are, stands above it.
+        return verify_policy_file(data, signatures, host=host, trusted=self._state(REVOCATIONS_PATH))
+
     def release(self, pin: Pin) -> VerifiedRelease:
         """Return bundle and review of the release ``pin``.
 
@@ -189,7 +200,9 @@ class Session:
 class RepoClient:
     """A verifying client; its two folders remember trusted metadata and keep verified trees.
 
-    ``pkg_server`` is where packages are served; None: see `repo_client.packages.package_server`.
+    ``pkg_server`` is where packages are served; None: see `repo_client.packages.package_server`. ``pkg_token`` gives
+    what is shown there, where it is for that origin, and nowhere else: metadata and skills are asked for without it. It
+    is asked for each package: a token may be replaced while a birth goes on, and who fetches none needs none.
     """
 
     anchor: bytes = field(repr=False)
@@ -198,6 +211,7 @@ class RepoClient:
     store_dir: Path
     limits: FetchLimits = field(default_factory=FetchLimits)
     pkg_server: Server | None = None
+    pkg_token: Callable[[], AccessToken] | None = field(default=None, repr=False)
 
     @property
     def anchor_sha256(self) -> Sha256:
@@ -238,6 +252,9 @@ class RepoClient:
             NotFoundError: the set names no such package, or the server lacks it.
             DigestMismatchError: the server sends something else.
             TransportError, HostError: it cannot be fetched, or kept.
+            KeyAccessError, FormatError: the token for the server is not safe, or is none.
         """
-        source = PackageSource(server=self.pkg_server or package_server(self.server), limits=self.limits)
+        server = self.pkg_server or package_server(self.server)
+        token = self.pkg_token() if self.pkg_token is not None else None
+        source = PackageSource(server=server, limits=self.limits, token=token)
         return store.take(sha256, packages=packages, source=source, progress=progress)

@@ -1,6 +1,7 @@
 """Fetching over HTTP (edge) with limits that hold against a hostile server.
 
     origin      only the repository's own; anything else is refused before a connection is made
+    token       shown to the one origin that it is for
     redirects   none: otherwise the host that births agents can be made to call internal addresses
     retries     none hidden in here: a silent server costs one timeout, not four
     gap         longest time in seconds without a single byte
@@ -19,9 +20,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Final, Self
+from typing import IO, Final, Protocol, Self
 from urllib.parse import SplitResult, urlsplit
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
@@ -73,13 +74,27 @@ class Origin:
         return cls(scheme=parts.scheme, host=host, port=port or (443 if parts.scheme == "https" else 80))
 
 
+class Credential(Protocol):
+    """What a server wants to see before it answers."""
+
+    def headers_for(self, origin: Origin) -> Mapping[str, str]:
+        """Return the headers that show it to ``origin``; none where it is for another."""
+        ...
+
+
 class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
     """Fetches files of one origin."""
 
     def __init__(
-        self, origins: frozenset[Origin], *, limits: FetchLimits, tls: ssl.SSLContext | None = None
+        self,
+        origins: frozenset[Origin],
+        *,
+        limits: FetchLimits,
+        tls: ssl.SSLContext | None = None,
+        credential: Credential | None = None,
     ) -> None:
         self._origins = origins
+        self._credential = credential
         self._limits = limits
         self._tls = tls
         self._running: Generator[bytes, None, None] | None = None
@@ -127,7 +142,9 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, TimeoutError) or expired.is_set():
                 raise SlowRetrievalError(f"{url}: too slow") from error
-            raise DownloadError(f"{url}: {error!r}") from error
+            # What http.client complains of is the server's own words, and a server may repeat the token that it saw.
+            said = repr(error) if isinstance(error, OSError) else type(error).__name__
+            raise DownloadError(f"{url}: {said}") from error
 
     def _get(self, parts: SplitResult, origin: Origin, expired: threading.Event) -> Iterator[bytes]:
         end = time.monotonic() + self._limits.deadline
@@ -142,7 +159,8 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
                     live[0], server_hostname=origin.host, do_handshake_on_connect=False
                 )
                 live[0].do_handshake()  # type: ignore[attr-defined]
-            yield from _body(_request(live[0], parts, origin), expired)
+            shown = self._credential.headers_for(origin) if self._credential is not None else {}
+            yield from _body(_request(live[0], parts, origin, shown), expired)
         finally:
             watchdog.cancel()
             live[0].close()
@@ -167,14 +185,21 @@ class StrictFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
         raise problem
 
 
-def _request(connected: socket.socket, parts: SplitResult, origin: Origin) -> http.client.HTTPResponse:
+def _request(
+    connected: socket.socket, parts: SplitResult, origin: Origin, shown: Mapping[str, str]
+) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(origin.host, origin.port)
     connection.sock = connected
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     connection.request(
         "GET",
         target,
-        headers={"User-Agent": "skillrepo-client", "Connection": "close", "Accept-Encoding": "identity"},
+        headers={
+            "User-Agent": "skillrepo-client",
+            "Connection": "close",
+            "Accept-Encoding": "identity",
+            **shown,
+        },
     )
     response = connection.getresponse()
     if response.status != _HTTP_OK:

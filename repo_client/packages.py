@@ -19,12 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tuf.api.exceptions import DownloadHTTPError
+
+from repo_client.access_token import AccessToken
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, os_errors, temporary_name
 from repo_client.fetcher import LOOPBACK_HOSTS, FetchLimits, StrictFetcher
 from repo_client.handles import Directory
 from repo_client.single_files import open_file
 from repo_client.updater import Server, translated_errors
-from signing.errors import DigestMismatchError, HostError, NotFoundError, SkillRepoError
+from signing.errors import DigestMismatchError, HostError, NotFoundError, SkillRepoError, TransportError
 from signing.format.digest import Sha256
 from signing.format.pkg.index import IndexedPackage
 from signing.package_evidence import VerifiedPackage, VerifiedPackageSet, verify_package
@@ -46,10 +49,14 @@ def package_server(server: Server) -> Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSource:
-    """A package server. It is not trusted; it only has to answer, at least at `_SLOWEST` bytes a second."""
+    """A package server. It is not trusted; it only has to answer, at least at `_SLOWEST` bytes a second.
+
+    ``token`` is shown to it where it is for its origin.
+    """
 
     server: Server
     limits: FetchLimits = field(default_factory=FetchLimits)
+    token: AccessToken | None = None
 
     def pieces(self, package: IndexedPackage) -> Generator[bytes, None, None]:
         """Yield what is served for ``package``: never more than its size, and not yet compared with its digest.
@@ -57,16 +64,22 @@ class PackageSource:
         Raises:
             DigestMismatchError: more than its size is served.
             NotFoundError: it is signed, and missing on the server.
-            TransportError: it cannot be had, or comes too slowly.
+            TransportError: it cannot be had, or comes too slowly; or the server wants another token.
         """
         url = f"{self.server.base}/by-sha256/{package.sha256}{_SUFFIX}"
         deadline = self.limits.deadline + package.size / _SLOWEST
         fetcher = StrictFetcher(
-            frozenset({self.server.origin}), limits=FetchLimits(gap=self.limits.gap, deadline=deadline)
+            frozenset({self.server.origin}),
+            limits=FetchLimits(gap=self.limits.gap, deadline=deadline),
+            credential=self.token,
         )
         received = 0
         try:
-            with translated_errors(), contextlib.closing(fetcher.stream(url)) as pieces:
+            with (
+                translated_errors(),
+                self._about_tokens(package),
+                contextlib.closing(fetcher.stream(url)) as pieces,
+            ):
                 for piece in pieces:
                     received += len(piece)
                     if received > package.size:
@@ -81,6 +94,38 @@ class PackageSource:
                 f"{package.pin} is signed but missing on the package server",
                 hint="is HIVE_PKG_SERVER right? skillrepo refresh writes what is missing there",
             ) from error
+
+    @contextlib.contextmanager
+    def _about_tokens(self, package: IndexedPackage) -> Iterator[None]:
+        """Say it when a server answers that it wants a token, another one, or fewer bad ones.
+
+        Nothing is known of the package then, so this is no refusal of it.
+        """
+        try:
+            yield
+        except DownloadHTTPError as error:
+            hint = "skillrepo token new --scope pull-pkg:ABI/CHANNEL makes one; the setting pkg_token_file names its file"
+            match error.status_code, self.token:
+                case 401, None:
+                    raise TransportError(
+                        f"the package server wants a token for {package.pin}", hint=hint
+                    ) from None
+                case 401, _:
+                    raise TransportError(
+                        "the package server does not take our token: it is unknown, expired or revoked",
+                        hint=hint,
+                    ) from None
+                case 403, AccessToken():
+                    raise TransportError(
+                        f"our token does not entitle to {package.pin}: it is for another repository,"
+                        " or this one does not serve the package",
+                        hint=hint,
+                    ) from None
+                case 429, _:
+                    raise TransportError(
+                        "the package server has seen too many bad tokens", hint=hint
+                    ) from None
+            raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

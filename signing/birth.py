@@ -1,6 +1,6 @@
 """Checking a birth certificate offline: from the trust anchor to every digest in it.
 
-    anchor ─► the metadata of that moment ─► profile ─► lock ─► one decision per item, and no other
+    anchor ─► the metadata of that moment ─► profile ─► lock ─► one decision per item, and no other ─► the bill
     host key ─► the statement
 
 The metadata travels with the certificate; it is judged at the moment of the birth, because that is what the host
@@ -19,7 +19,8 @@ from signing.errors import (
     NotFirstPartyError,
     WrongSubjectError,
 )
-from signing.format.birth import BirthStatement, CertificateFile
+from signing.format.birth import MAX_CERTIFICATE_BYTES, BirthStatement, CertificateFile
+from signing.format.canonical import parse_canonical
 from signing.format.digest import Sha256, check_sha256, parse_sha256, sha256_of
 from signing.format.names import Pin
 from signing.format.pkg.names import PackageRepo, parse_abi
@@ -86,6 +87,8 @@ def verify_birth(data: bytes, *, anchor: bytes, host_keys: Sequence[HeldKey]) ->
     signer = next((key for key in host_keys if key.keyid == signers[0].keyid), None)
     if signer is None or (signer.holder, signer.keyid) != (born.host, born.host_keyid):
         raise WrongSubjectError(f"it says that {born.host!a} verified, and another host signed it")
+    if born.activated_at < born.born_at:
+        raise WrongSubjectError("it was active before it was born")
     if sha256_of(anchor) != born.anchor_sha256:
         raise WrongSubjectError(
             "this host trusted another anchor than yours", hint="get the anchor from the repository's owner"
@@ -96,6 +99,7 @@ def verify_birth(data: bytes, *, anchor: bytes, host_keys: Sequence[HeldKey]) ->
     profile = _profile(file.profile, born, trusted)
     lock, own_risk = _lock(profile, born)
     check_sha256(file.bom, born.bom_sha256, where="bill of materials")
+    _check_bill(file.bom, born)
     _check_all_vouched(lock, born, trusted)
     skills = [(item.pin, item.tree_sha256) for item in lock.skills]
     skills += [
@@ -162,6 +166,38 @@ def _lock(profile: Profile, born: BirthStatement) -> tuple[Lock, list[Mapping[st
     if wrong or any(item.get("verdict") != "admitted" for item in born.decisions):
         raise WrongSubjectError("it carries a decision about somebody else")
     return lock, own_risk
+
+
+def _check_bill(bom: bytes, born: BirthStatement) -> None:
+    """Return None when the bill lists what was decided, and nothing else: tools read it, and believe it."""
+    fields = parse_canonical(bom, where="bill of materials", max_bytes=MAX_CERTIFICATE_BYTES)
+    components = fields.get("components") if isinstance(fields, dict) else None
+    if not isinstance(components, list):
+        raise FormatError("lists no components", where="bill of materials")
+    listed = Counter(_component(item) for item in components)
+    wanted = Counter(_wanted_component(item) for item in born.decisions)
+    if listed != wanted:
+        odd = next(iter((wanted - listed) | (listed - wanted)))
+        raise WrongSubjectError(f"the bill of materials says something else about {odd[0]!a}")
+
+
+def _wanted_component(decision: Mapping[str, Any]) -> tuple[str, ...]:
+    kind, pin = _text(decision, "kind"), _text(decision, "pin")
+    if kind == "package":
+        name, _, version = pin.rpartition("-")
+        return f"{kind}:{pin}", name, version, _text(decision, "sha256")
+    name, _, version = pin.partition("==")
+    return f"{kind}:{pin}", name, version, _text(decision, "bundle_sha256")
+
+
+def _component(item: object) -> tuple[str, ...]:
+    hashes = item.get("hashes") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(hashes, list) or len(hashes) != 1:
+        raise FormatError("a component without its one digest", where="bill of materials")
+    only = hashes[0]
+    if not isinstance(only, dict) or only.get("alg") != "SHA-256":
+        raise FormatError("a digest that is no SHA-256", where="bill of materials")
+    return (*(str(item.get(key)) for key in ("bom-ref", "name", "version")), str(only.get("content")))
 
 
 def _key(decision: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 from hive.activation import Activator, NotActivatedError, note_reason
 from hive.agents import jobs, leases, registry, routing, wire
 from hive.agents.answering import answer_of
+from hive.agents.due import concerned
 from hive.agents.errors import NotNowError, TokenRefusedError, TooLargeError
 from hive.agents.jobs import NewJob
 from hive.agents.names import BIRTH, AgentId, Capability, JobId, parse_job_id, parse_kind
@@ -288,15 +289,25 @@ class _Jobs(_Asked):
     def _wait(self, agent_id: AgentId, offered: frozenset[Capability], end: float) -> Claimed | None:
         waiting = self._service.waiting
         gone: Callable[[], bool] = request.environ.get(_GONE, lambda: False)
-        with waiting.place(agent_id) as mine:
-            while mine() and not waiting.stopped and not gone():
-                since = waiting.changes
-                claimed = self._look(offered)
+        with waiting.place(agent_id) as place:
+            called = True  # what changed before we had a place, nobody called us for
+            while place.held and not waiting.stopped and not gone():
+                claimed = self._look(offered) if called else None
                 left = end - time.monotonic()
                 if claimed is not None or left <= 0:
                     return claimed
-                waiting.pause(left, since=since, while_true=mine)
+                called = waiting.pause(place, left, self._watch)
         return None
+
+    def _watch(self, waiting: frozenset[AgentId]) -> frozenset[AgentId]:
+        """Return for whom of those that wait there is work; what nobody can finish any more is dead from now on."""
+        engine = self._service.engine
+        with snapshot(engine) as session:
+            found, ended = concerned(session, waiting), routing.has_used_up(session)
+        if ended:
+            with transaction(engine) as session:
+                routing.bury(session)
+        return found
 
 
 def _new_job(fields: Fields) -> NewJob:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hive.agents.errors import LeaseLostError, TokenRefusedError
+from hive.agents.errors import LeaseLostError, NotAcceptedError, TokenRefusedError
 from hive.agents.wire import parse_strict
 from signing.errors import CouldNotVerifyError, FormatError, NotEntitledError, NotFoundError, TransportError
 
@@ -85,6 +85,7 @@ class HiveClient:
 
         Raises:
             TransportError: no answer in time, or "not now". FormatError: not an answer of a hive.
+            NotAcceptedError: the hive does not take what was sent.
             TokenRefusedError, NotEntitledError, NotFoundError, LeaseLostError: what the hive said.
             CouldNotVerifyError: its certificate is not trusted.
         """
@@ -147,7 +148,9 @@ def _cut_off(connection: http.client.HTTPConnection, seconds: float, stop: threa
         while not done.wait(_TICK):
             if (stop.is_set() or time.monotonic() >= end) and connection.sock is not None:
                 with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+                    # Not its own shutdown: a TLS socket would drop its keys first, and the rest of a request with our
+                    # token would go in clear.
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -175,6 +178,8 @@ def _interpret(path: str, status: int, data: bytes) -> dict[str, Any] | None:
         raise NotFoundError(message)
     if status == 409:  # noqa: PLR2004
         raise LeaseLostError(path.split("/")[3])
+    if status in {400, 413}:
+        raise NotAcceptedError(message, where="request")
     if status == 429 or status >= 500:  # noqa: PLR2004
         raise TransportError(message)
     raise FormatError(message, where="answer")

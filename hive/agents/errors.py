@@ -5,6 +5,7 @@ NotEntitledError         403   known, and not allowed this
 NotFoundError            404   no such agent or job, as far as this agent may know
 LeaseLostError           409   the job is somebody else's, or nobody's, by now
 NotNowError              429, 503   later, perhaps
+NotAcceptedError         400, 413   what a lane sent is not what the hive takes; on the lane's side only
 """
 
 from typing import Any
@@ -48,3 +49,9 @@ class TooLargeError(FormatError):
     """What was sent is larger than is read."""
 
     code = "too-large"
+
+
+class NotAcceptedError(FormatError):
+    """The hive says that what was sent is not well-formed, or too large. Sent again, it would say so again."""
+
+    code = "not-accepted"

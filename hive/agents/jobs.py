@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from hive import audit
@@ -231,13 +231,12 @@ def forget_old(session: Session, tenant_id: TenantId, *, keep: int = MAX_KEPT) -
 
     An agent can submit and complete for ever; the host's disk is not its own.
     """
-    wanted = (
-        select(JobRow.number)
-        .where(JobRow.tenant_id == tenant_id, JobRow.state.not_in(OPEN), JobRow.kind != BIRTH)
-        .order_by(JobRow.number.desc())
-        .offset(keep)
-        .limit(_FORGET_AT_ONCE)
+    ended = and_(JobRow.tenant_id == tenant_id, JobRow.state.not_in(OPEN), JobRow.kind != BIRTH)
+    oldest = (
+        select(JobRow.number).where(ended).order_by(JobRow.number.desc()).offset(keep).limit(_FORGET_AT_ONCE)
     )
+    # Locked, and asked again whether it has ended: an operator may be retrying one of them just now.
+    wanted = select(JobRow.number).where(JobRow.number.in_(oldest), ended).with_for_update(skip_locked=True)
     numbers = list(session.scalars(wanted))
     for table in (AttemptRow, NeedRow, JobRow):
         session.execute(

@@ -127,20 +127,16 @@ def _hold(session: Session, agent_id: AgentId, job_id: JobId, fence: int) -> _Ho
     about a job that does not exist.
     """
     present = load_present(session, agent_id)
-    job = session.scalars(
-        select(JobRow).where(JobRow.job_id == job_id).with_for_update(key_share=True)
-    ).first()
-    if job is None or not _was_given(session, job, agent_id):
+    # In one statement: of a job that is not its own the agent learns nothing by waiting for its lock either.
+    given = select(AttemptRow).where(AttemptRow.number == JobRow.number, AttemptRow.agent_id == agent_id)
+    wanted = select(JobRow).where(JobRow.job_id == job_id, given.exists()).with_for_update(key_share=True)
+    job = session.scalars(wanted).first()
+    if job is None:
         raise NotFoundError(_NO_JOB)
     attempt = session.get(AttemptRow, (job.number, fence), populate_existing=True)
     if attempt is None or attempt.agent_id != agent_id:
         raise LeaseLostError(job_id)
     return _Hold(job=job, attempt=attempt, current=_is_current(present, job, attempt))
-
-
-def _was_given(session: Session, job: JobRow, agent_id: AgentId) -> bool:
-    given = select(AttemptRow.fence).where(AttemptRow.number == job.number, AttemptRow.agent_id == agent_id)
-    return session.scalars(given.limit(1)).first() is not None
 
 
 def _is_current(present: Present, job: JobRow, attempt: AttemptRow) -> bool:

@@ -8,7 +8,9 @@ A job goes to an agent when all of this holds, in the one statement that looks f
     the agent did not refuse it since it registered
     a birth goes to lanes only, and when an agent asked for it, only approved
 
-Of those, the highest priority first; within one, the tenant that waited longest since it was served; then the oldest.
+Of those, the highest priority above 0 first, which only an operator gives; then the tenant that waited longest since it
+was served; then that tenant's highest priority; then the oldest. So an agent orders its own tenant's jobs and no others:
+whatever one tenant submits, another that waits is served next.
 The claim raises the job's fence. SQLAlchemy drops SKIP LOCKED on SQLite; there the transaction has begun IMMEDIATE, so
 that nobody else claims at the same time.
 """
@@ -17,10 +19,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from hive.agents.due import can_be_given, lease_is_over, used_up
 from hive.agents.errors import NotNowError
 from hive.agents.names import BIRTH, AgentId, Capability
 from hive.agents.rules import MAX_LEASES, Rules
@@ -73,7 +76,7 @@ def claim(
     if not _may_work(session, present, offered, rules):
         return None
     _check_load(session, agent_id)
-    _bury(session)
+    bury(session)
     wanted = _candidates(session, present, offered).with_for_update(of=JobRow, skip_locked=True)
     for _ in range(_TRIES):
         # On PostgreSQL, a job that somebody else took between looking and locking leaves an empty answer,
@@ -94,7 +97,24 @@ def has_work(session: Session, agent_id: AgentId, offered: frozenset[Capability]
     if not _may_work(session, present, offered, rules):
         return False
     found = session.scalars(_candidates(session, present, offered)).first()
-    return found is not None or session.scalars(_used_up().limit(1)).first() is not None
+    return found is not None or has_used_up(session)
+
+
+def has_used_up(session: Session) -> bool:
+    """Return whether there is something to `bury`."""
+    return session.scalars(used_up().limit(1)).first() is not None
+
+
+def bury(session: Session) -> None:
+    """Call those jobs dead whose last attempt let its lease run out."""
+    for job in session.scalars(used_up().with_for_update(skip_locked=True)).all():
+        _end_attempts(session, job.number)
+        session.execute(
+            update(JobRow)
+            .where(JobRow.number == job.number)
+            .values(state=JobState.DEAD.value, reason=_OUT_OF_ATTEMPTS, ended_at=Instant(), lease_until=None)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _may_work(session: Session, present: Present, offered: frozenset[Capability], rules: Rules) -> bool:
@@ -108,7 +128,7 @@ def _may_work(session: Session, present: Present, offered: frozenset[Capability]
 
 def _check_load(session: Session, agent_id: AgentId) -> None:
     held = select(func.count()).where(
-        JobRow.owner == agent_id, JobRow.state == JobState.LEASED, JobRow.lease_until >= Instant()
+        JobRow.owner == agent_id, JobRow.state == JobState.LEASED, ~lease_is_over()
     )
     if session.scalars(held).one() >= MAX_LEASES:
         raise NotNowError(
@@ -116,34 +136,7 @@ def _check_load(session: Session, agent_id: AgentId) -> None:
         )
 
 
-def _bury(session: Session) -> None:
-    """Call those jobs dead whose last attempt let its lease run out."""
-    for job in session.scalars(_used_up().with_for_update(skip_locked=True)).all():
-        _end_attempts(session, job.number)
-        session.execute(
-            update(JobRow)
-            .where(JobRow.number == job.number)
-            .values(state=JobState.DEAD.value, reason=_OUT_OF_ATTEMPTS, ended_at=Instant(), lease_until=None)
-            .execution_options(synchronize_session=False)
-        )
-
-
-def _used_up() -> Select[JobRow]:
-    return select(JobRow).where(
-        JobRow.state == JobState.LEASED,
-        JobRow.lease_until < Instant(),
-        JobRow.attempts >= JobRow.max_attempts,
-    )
-
-
 def _candidates(session: Session, present: Present, offered: frozenset[Capability]) -> Select[JobRow]:
-    now = Instant()
-    ready = and_(JobRow.state == JobState.READY, JobRow.not_before <= now)
-    stale = and_(
-        JobRow.state == JobState.LEASED,
-        JobRow.lease_until < now,
-        JobRow.attempts < JobRow.max_attempts,
-    )
     lacking = select(NeedRow).where(
         NeedRow.number == JobRow.number, NeedRow.capability.not_in(sorted(offered))
     )
@@ -156,20 +149,26 @@ def _candidates(session: Session, present: Present, offered: frozenset[Capabilit
     )
     served = (
         select(TurnRow.served_at)
-        .where(TurnRow.turn == func.coalesce(JobRow.tenant_id, ""))
+        # One that lies ahead is from before the clock was set back; it would put the tenant last until then.
+        .where(TurnRow.turn == func.coalesce(JobRow.tenant_id, ""), TurnRow.served_at <= Instant())
         .correlate(JobRow)
         .scalar_subquery()
     )
     return (
         select(JobRow)
         .where(
-            or_(ready, stale),
+            can_be_given(),
             _serves(session, present),
             needing.exists(),  # "none lacking" alone would also be true of a job whose needs were lost
             ~lacking.exists(),
             ~refused.exists(),
         )
-        .order_by(JobRow.priority.desc(), func.coalesce(served, 0.0), JobRow.number)
+        .order_by(
+            case((JobRow.priority > 0, JobRow.priority), else_=0).desc(),
+            func.coalesce(served, 0.0),
+            JobRow.priority.desc(),
+            JobRow.number,
+        )
         .limit(1)
         .execution_options(populate_existing=True)
     )

@@ -101,8 +101,11 @@ def check_alive(session: Session, present: Present, rules: Rules) -> None:
 
 
 def is_alive(seen_at: float, now: float, rules: Rules) -> bool:
-    """Return whether an agent that was last seen then counts as living."""
-    return now - seen_at <= rules.silence
+    """Return whether an agent that was last seen then counts as living.
+
+    Not one that was seen in times to come: the clock was set back since, and nobody knows how long it has been silent.
+    """
+    return abs(now - seen_at) <= rules.silence
 
 
 def clock(session: Session) -> float:

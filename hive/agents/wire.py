@@ -1,7 +1,7 @@
 """What agents send, read strictly; and JSON that is passed on, bounded.
 
-Like `signing.format.canonical`, but with finite fractions, because payloads and results are other people's JSON and
-seconds have them. Refused: doubled names, NaN, numbers that no float holds, texts that are not Unicode, depth.
+As strict as `signing.format.canonical`, and by the same reader, but with finite fractions and any keys, because payloads
+and results are other people's JSON and seconds have them. Numbers that no float holds are refused.
 """
 
 import json
@@ -14,13 +14,13 @@ from hive.agents.names import MAX_CAPABILITIES, AgentId, Capability, parse_agent
 from hive.agents.registry import ClaimedSkill
 from hive.agents.rules import MAX_PAYLOAD, MAX_PRIORITY, MAX_REASON, MAX_RESULT, MAX_WAIT
 from signing.errors import FormatError
+from signing.format.canonical import MAX_DEPTH, decode
 from signing.format.digest import parse_sha256
 from signing.format.fields import Fields
 from signing.format.names import TenantId, parse_skill_name, parse_tenant_id
 
 MAX_SKILLS: Final = 256
 MAX_FENCE: Final = 2**53 - 1
-_MAX_DEPTH: Final = 32
 _MAX_NUMBER: Final = 25  # characters
 _MAX_VERSION: Final = 64
 
@@ -40,18 +40,7 @@ def parse_strict(data: bytes, *, where: str) -> Any:
     Raises:
         FormatError: not that, or nested deeper than 32.
     """
-    try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_whole,
-        )
-    except FormatError as error:
-        raise FormatError(error.message, where=where) from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError("not JSON, or nested too deeply", where=where) from error
+    value = decode(data, where=where, whole=_whole, fraction=_finite)
     _check_depth(value, where)
     render(value, where=where)
     return value
@@ -198,17 +187,6 @@ def _version(fields: Fields) -> str:
     return text
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise FormatError("a name appears twice")
-    return found
-
-
-def _no_constant(text: str) -> float:
-    raise FormatError(f"{text} is not a number")
-
-
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
@@ -225,7 +203,7 @@ def _whole(text: str) -> int:
 
 def _check_depth(value: Any, where: str) -> None:
     level = [value]
-    for _ in range(_MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
@@ -235,4 +213,4 @@ def _check_depth(value: Any, where: str) -> None:
         if not below:
             return
         level = below
-    raise FormatError(f"nested deeper than {_MAX_DEPTH}", where=where)
+    raise FormatError(f"nested deeper than {MAX_DEPTH}", where=where)

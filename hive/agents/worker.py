@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hive.agents.client import HiveClient
 from hive.agents.command import Command
-from hive.agents.errors import LeaseLostError
+from hive.agents.errors import LeaseLostError, NotAcceptedError
 from hive.agents.names import AgentId, Capability, parse_capability, parse_kind
 from hive.agents.wire import parse_strict, take_fence, take_seconds
 from signing.errors import FormatError, HostError, NotFoundError, SkillRepoError, TransportError
@@ -167,7 +167,7 @@ class Worker:
                 keeper.start()
                 verdict = self._work(job, keeper)
             if verdict.action != "lost":
-                self._report(job, verdict, keeper)
+                verdict = self._report(job, verdict, keeper)
         except LeaseLostError as error:
             verdict = _Verdict(action="lost", body={}, reason=str(error))
         finally:
@@ -207,12 +207,27 @@ class Worker:
             return _failed(f"the command {how}", retry=False)
         return _result(bytes(command.output))
 
-    def _report(self, job: _Job, verdict: _Verdict, keeper: "_Keeper") -> None:
+    def _report(self, job: _Job, verdict: _Verdict, keeper: "_Keeper") -> _Verdict:
         """Tell the hive how the job ended; again while the lease is held, because an answer may be lost.
+
+        Returns what was told at last: a result that the hive does not take is a failure, or the command would be run
+        for it again and again.
 
         Raises:
             LeaseLostError: it is not held any more.
         """
+        try:
+            self._tell_hive(job, verdict, keeper)
+        except NotAcceptedError:
+            if verdict.action != "complete":
+                raise
+            verdict = _failed(
+                "the hive does not take this result: too large, or nested too deeply", retry=False
+            )
+            self._tell_hive(job, verdict, keeper)
+        return verdict
+
+    def _tell_hive(self, job: _Job, verdict: _Verdict, keeper: "_Keeper") -> None:
         for left in reversed(range(_REPORT_TRIES)):
             if keeper.lost():
                 raise LeaseLostError(job.job_id)

@@ -6,10 +6,8 @@
 Everything is admitted before the jail exists, so a refused birth leaves nothing but its audit record. A killed
 birth is continued by the same command: trust is asked for anew, what was revoked meanwhile is refused, and the
 unfinished jail is removed. Nothing has run in it, and a step that was killed half-way may have left a temporary
-or a folder without its mode; so it is made again, and equals one that was never disturbed.
-
-A birth that takes long asks for trust again between its steps and admits everything anew, so it ends however large it
-is, and a revocation that arrives in the middle of it stops it. It looks at most once a step: there is no end to wait for.
+or a folder without its mode; so it is made again, and equals one that was never disturbed. One that fails is wound up
+(`hive.birth.undoing`); one that takes long asks for trust again (`hive.birth.ongoing`).
 """
 
 import contextlib
@@ -26,6 +24,7 @@ from hive.agents.registry import enrol_tenant
 from hive.birth.admit_all import Admitted, admit_all
 from hive.birth.journal import Begun, Journal, receipts_of
 from hive.birth.mother import Mother
+from hive.birth.ongoing import Ongoing
 from hive.birth.plan import (
     BringSecrets,
     ConfigurePackages,
@@ -39,6 +38,7 @@ from hive.birth.plan import (
     Verify,
     plan_birth,
 )
+from hive.birth.undoing import OnFailure, wind_up
 from hive.birth.verifying import check_born, expected_of
 from hive.certificate import BirthEvidence
 from hive.db.models import BirthRow
@@ -51,8 +51,9 @@ from hive.jails.materialise import (
     install_lock,
     install_skill,
     lock_record,
-    show_skills,
+    show_shelf,
 )
+from hive.jails.starting import create_limited, start_limited
 from hive.packages.install import install_package
 from hive.packages.jail_config import install_jail_files
 from hive.packages.receipts import UNPACKED, Receipt
@@ -62,23 +63,24 @@ from repo_client.updater import locked
 from signing.errors import (
     ConflictError,
     HostError,
-    RejectedError,
     SkillRepoError,
-    TransportError,
     UsageError,
 )
 from signing.format.manifest import Kind
 from signing.format.names import TenantId
 
 
-def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
+def birth(mother: Mother, tenant_id: TenantId, *, on_failure: OnFailure | None = None) -> dict[str, Any]:
     """Birth the tenant, or continue its unfinished birth, and return the receipt.
 
+    Whatever it ends with: the tenant is ``failed``, and no jail of it runs or holds a secret. ``on_failure`` says
+    whether there still is one; without it, only a refused birth leaves none.
+
     Raises:
-        RejectedError: something is not acceptable; the tenant is ``failed`` and no jail is left.
+        RejectedError: something is not acceptable.
         NotFoundError: no such tenant, profile or release.
         ConflictError: another birth of this tenant runs, or the jail's name is taken.
-        TransportError, HostError: the tenant is ``failed``; the same command continues.
+        TransportError, HostError: something failed; the same command continues.
     """
     with _one_at_a_time(mother.state, tenant_id):
         tenant = _load(mother.engine, tenant_id)
@@ -89,11 +91,11 @@ def birth(mother: Mother, tenant_id: TenantId) -> dict[str, Any]:
         try:
             receipt = _birth(mother, tenant, journal, begun)
         except SkillRepoError as error:
-            _fail(mother, journal, begun, tenant_id, error)
+            wind_up(mother, journal, begun, error, on_failure=on_failure)
             raise
         except Exception as error:
             bug = HostError(f"{type(error).__name__} during the birth")
-            _fail(mother, journal, begun, tenant_id, bug)
+            wind_up(mother, journal, begun, bug, on_failure=on_failure)
             raise
         return {**receipt, "already": False, "continued": begun.continued}
 
@@ -136,17 +138,9 @@ def _carry_all_out(
     record = lock_record(
         tenant.tenant_id, admitted.lock, admitted.admissions, admitted.capabilities, admitted.packages
     )
-    work = _Work(
-        mother=mother,
-        tenant=tenant,
-        opt_ins=opt_ins,
-        journal=journal,
-        mark=begun.mark,
-        admitted=admitted,
-        record=record,
-    )
-    work.note_admitted()
-    for step in work.steps():
+    ongoing = Ongoing(mother=mother, tenant=tenant, opt_ins=opt_ins, journal=journal, admitted=admitted)
+    work = _Work(ongoing=ongoing, mark=begun.mark, record=record)
+    for step in ongoing.steps():
         journal.started(step.name, now=mother.clock())
         if isinstance(step, InstallPackage):
             receipt = install_package(mother.host, tenant.tenant_id, step.admission, now=mother.clock())
@@ -189,34 +183,29 @@ def _admitted(
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """One birth: what is carried out, where, by which evidence, and the receipts so far."""
+    """One birth: what goes on, what it writes, and the receipts so far."""
 
-    mother: Mother
-    tenant: Tenant
-    opt_ins: Sequence[OptIn]
-    journal: Journal
+    ongoing: Ongoing
     mark: str
-    admitted: Admitted
     record: dict[str, Any]
     configured: Mapping[str, bytes] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
     secrets: tuple[str, ...] = ()
 
-    def steps(self) -> Iterator[Step]:
-        """Yield the steps of the plan, each with evidence that is fresh; and look once more behind the last.
+    @property
+    def mother(self) -> Mother:
+        """Who births."""
+        return self.ongoing.mother
 
-        Raises:
-            RejectedError: something of it is not admitted any more.
-        """
-        steps, number = plan_birth(self.admitted.admissions, self.admitted.packages), 0
-        while True:
-            if self._looked_again():  # the same lock, so the same steps
-                steps = plan_birth(self.admitted.admissions, self.admitted.packages)
-            self.admitted.check_fresh(self.mother.clock())
-            if number == len(steps):
-                return
-            yield steps[number]
-            number += 1
+    @property
+    def tenant(self) -> Tenant:
+        """Who is born."""
+        return self.ongoing.tenant
+
+    @property
+    def admitted(self) -> Admitted:
+        """What was admitted, by the last look."""
+        return self.ongoing.admitted
 
     def bring_secrets(self) -> None:
         """Enrol the agent with what its lock grants, and bring its environment file.
@@ -270,36 +259,6 @@ class _Work:
             written=expected.files,
         )
 
-    def note_admitted(self, *, again: bool = False) -> None:
-        """Record the evidence by which the birth goes on."""
-        admitted = self.admitted
-        self.journal.admitted(
-            admitted.lock.sha256,
-            admitted.standing,
-            [
-                *(item.record for item in admitted.packages),
-                *(item.record for item in admitted.admissions),
-            ],
-            tenant=self.tenant,
-            opt_ins=self.opt_ins,
-            now=self.mother.clock(),
-            package_set=admitted.package_set,
-            again=again,
-        )
-
-    def _looked_again(self) -> bool:
-        """Admit everything again when that is due; return whether it was."""
-        if not self.admitted.is_due(self.mother.clock()):
-            return False
-        try:
-            self.admitted = self.admitted.again()
-        except TransportError:
-            if self.admitted.is_fresh(self.mother.clock()):
-                return False  # a server that is away for a moment; before the next step it is asked again
-            raise
-        self.note_admitted(again=True)
-        return True
-
 
 def _carry_out(step: Step, work: _Work) -> None:
     host, tenant_id = work.mother.host, work.tenant.tenant_id
@@ -309,7 +268,7 @@ def _carry_out(step: Step, work: _Work) -> None:
             # in it that this birth did not put there. With another mark it is not ours, and `create` refuses.
             if host.mark_of(tenant_id) == work.mark:
                 host.destroy(tenant_id, mark=work.mark)
-            host.create(tenant_id, mark=work.mark)
+            create_limited(host, work.tenant, mark=work.mark)
         case InstallSkill():
             if host.is_running(tenant_id):  # packages were streamed into it; nobody but us was there
                 host.stop(tenant_id, mark=work.mark)
@@ -318,49 +277,42 @@ def _carry_out(step: Step, work: _Work) -> None:
         case BringSecrets():
             work.bring_secrets()
         case StartJail():
-            show_skills(host, tenant_id)
-            host.start(tenant_id, mark=work.mark)
+            show_shelf(host, tenant_id)
+            start_limited(host, work.tenant, mark=work.mark)
         case Verify():
             work.verify()
         case InstallPackage():
             raise HostError("a package is installed by the host, which counts what it takes")
-        case ConfigurePackages() | InstallIdentity() | InstallLock():
-            with host.open_root(tenant_id) as root:
-                _write(step, root, work)
-        case _:
-            assert_never(step)
-
-
-def _write(step: ConfigurePackages | InstallIdentity | InstallLock, root: JailRoot, work: _Work) -> None:
-    match step:
         case ConfigurePackages():
             work.configured = work.mother.jail_files(work.admitted)
-            install_jail_files(root, work.configured)
-        case InstallIdentity():
-            install_identity(root, step.layers)
-        case InstallLock():
-            install_lock(root, work.record)
+            with host.open_root(tenant_id) as root:
+                install_jail_files(root, work.configured)
+        case InstallIdentity() | InstallLock():
+            with host.open_shelf(tenant_id) as shelf:
+                _write(step, shelf, work)
         case _:
             assert_never(step)
 
 
-def _fail(mother: Mother, journal: Journal, begun: Begun, tenant_id: TenantId, error: SkillRepoError) -> None:
-    """Record the failure first; then remove what a refused birth left, and forget a birth that left nothing."""
-    try:
-        journal.failed(error, now=mother.clock())
-    except ConflictError:
-        return  # another process works on this birth: nothing here is ours to undo
-    with contextlib.suppress(HostError, ConflictError):
-        if isinstance(error, RejectedError) and mother.host.mark_of(tenant_id) == begun.mark:
-            mother.host.destroy(tenant_id, mark=begun.mark)
-        if mother.host.mark_of(tenant_id) != begun.mark:
-            journal.forget()
+def _write(step: InstallIdentity | InstallLock, shelf: JailRoot, work: _Work) -> None:
+    match step:
+        case InstallIdentity():
+            install_identity(shelf, step.layers)
+        case InstallLock():
+            install_lock(shelf, work.record)
+        case _:
+            assert_never(step)
 
 
 def _already(mother: Mother, tenant: Tenant) -> dict[str, Any]:
     """Return the receipt of a tenant that was born: where, and that its jail still stands."""
     with transaction(mother.engine) as session:
-        row = session.get_one(BirthRow, tenant.tenant_id)
+        row = session.get(BirthRow, tenant.tenant_id)
+        if row is None:  # retired before it was born, which is not at its end; or the database was altered
+            raise ConflictError(
+                f"{tenant.tenant_id} is {tenant.status}, and no birth of it is recorded",
+                hint=f"hive show-tenant {tenant.tenant_id} says why",
+            )
         jail_root, mark = row.jail_root, row.mark
         receipts = receipts_of(session, tenant.tenant_id)
     if jail_root != mother.host.describe(tenant.tenant_id):

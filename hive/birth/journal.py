@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from hive import audit, certificate, optins, trust
 from hive.certificate import BirthEvidence
-from hive.db.models import BirthRow, ReceiptRow, StepRow, StepState
-from hive.db.session import transaction
+from hive.db.models import BirthRow, ReceiptRow, StepRow, StepState, TenantRow
+from hive.db.session import snapshot, transaction
 from hive.external import OptIn
 from hive.packages.receipts import Placed, Receipt
 from hive.tenants import STANDING, Tenant, TenantStatus, load_row
@@ -86,6 +86,11 @@ class Journal:
         self._tenant_id = tenant_id
         self._claim = secrets.token_hex(16)
 
+    @property
+    def tenant_id(self) -> TenantId:
+        """Whose birth it is."""
+        return self._tenant_id
+
     def begin(self, *, jail_root: str, now: datetime) -> Begun:
         """Begin the birth, or take over the unfinished one.
 
@@ -93,8 +98,9 @@ class Journal:
             ConflictError: the tenant is active, or its birth was begun for another jail root.
         """
         with transaction(self._engine) as session:
-            row = session.get(BirthRow, self._tenant_id)
             tenant = load_row(session, self._tenant_id)
+            _lock(session, tenant)
+            row = session.get(BirthRow, self._tenant_id)
             if tenant.status in STANDING:
                 raise ConflictError(f"{self._tenant_id} was born meanwhile", hint="hive show-tenant")
             if tenant.status == TenantStatus.RETIRED:
@@ -240,9 +246,34 @@ class Journal:
             event = "birth.refused" if refused else "birth.failed"
             audit.append(session, event=event, facts=facts, now=now)
 
+    def check_mine(self) -> None:
+        """Return None while this process still is the one that works on the birth.
+
+        Raises:
+            ConflictError: it is not.
+        """
+        with self._mine():
+            pass
+
+    def is_ended(self) -> bool:
+        """Return whether the tenant was ended before it was born, so that nobody works on this birth any more."""
+        with snapshot(self._engine) as session:
+            status = load_row(session, self._tenant_id).status
+            row = session.get(BirthRow, self._tenant_id)
+        unborn = row is not None and row.claim == self._claim and row.finished_at is None
+        return unborn and status in {TenantStatus.QUARANTINED, TenantStatus.RETIRED}
+
+    def left_behind(self, problem: SkillRepoError, *, now: datetime) -> None:
+        """Record that the jail of a failed birth could not be undone: it may hold secrets, and may run."""
+        with self._mine(TenantStatus.FAILED) as session:
+            row = load_row(session, self._tenant_id)
+            row.reason = f"{row.reason}; its jail is left as it is: {problem}"
+            facts = {"tenant": self._tenant_id, "error": problem.to_document()}
+            audit.append(session, event="jail.left", facts=facts, now=now)
+
     def forget(self) -> None:
         """Drop the journal of a birth of which nothing is left."""
-        with self._mine() as session:
+        with self._mine(TenantStatus.FAILED) as session:
             session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
             session.execute(delete(StepRow).where(StepRow.tenant_id == self._tenant_id))
             session.execute(delete(BirthRow).where(BirthRow.tenant_id == self._tenant_id))
@@ -259,16 +290,27 @@ class Journal:
             session.merge(StepRow(tenant_id=self._tenant_id, name=step, state=state.value, at=now))
 
     @contextlib.contextmanager
-    def _mine(self) -> Iterator[Session]:
+    def _mine(self, standing: TenantStatus = TenantStatus.BIRTHING) -> Iterator[Session]:
         """Yield a transaction in which this process still is the one that works on the birth.
 
         Two hosts, or two state folders, share no lock file; the database decides, so that the loser can neither
-        finish, nor call failed, nor undo what the winner made.
+        finish, nor call failed, nor undo what the winner made. And a tenant that is retired meanwhile stays so.
         """
         with transaction(self._engine) as session:
+            tenant = load_row(session, self._tenant_id)
+            _lock(session, tenant)
             row = session.get(BirthRow, self._tenant_id)
             if row is None or row.claim != self._claim or row.finished_at is not None:
                 raise ConflictError(
                     f"another process took over the birth of {self._tenant_id}", hint="hive show-tenant"
                 )
+            if tenant.status != standing:
+                raise ConflictError(
+                    f"{self._tenant_id} is called {tenant.status} meanwhile", hint="hive show-tenant"
+                )
             yield session
+
+
+def _lock(session: Session, tenant: TenantRow) -> None:
+    """Let how the tenant stands hold until the transaction ends; the tenant is locked first, as everywhere."""
+    session.refresh(tenant, with_for_update={"key_share": True})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from hive.cores import leave_no_core
 from signing.console import LazyGroup, run
 
 _TENANTS, _AGENTS, _TRUST = "Tenants", "Agents", "Trust"
@@ -16,6 +17,11 @@ _COMMANDS = {
     "list-tenants": ("hive.cli.tenants:list_tenants", "Who is registered, and how they stand.", _TENANTS),
     "show-tenant": ("hive.cli.tenants:show_tenant", "One tenant.", _TENANTS),
     "birth": ("hive.cli.birth:birth", "Birth a tenant's agent, or continue its birth.", _AGENTS),
+    "first-proof": (
+        "hive.cli.first_proof:first_proof",
+        "Prove with a scratch tenant that this host carries one from nothing to a heartbeat.",
+        _AGENTS,
+    ),
     "retire-tenant": ("hive.cli.retire:retire_tenant", "Undo a birth for good; receipts are kept.", _TENANTS),
     "release-tenant": (
         "hive.cli.release:release_tenant",
@@ -41,7 +47,7 @@ _COMMANDS = {
     "gates": ("hive.cli.gates:gates", "What must be there before a paying customer.", _TRUST),
     "hosts": ("hive.cli.hosts:hosts", "Machines, what they can and what they cost.", _TRUST),
     "doctor": ("hive.cli.doctor:doctor", "Check everything that can be wrong, with its mend.", _TRUST),
-    "policy": ("hive.cli.policy:policy", "Test what admission would say.", _TRUST),
+    "policy": ("hive.cli.policy:policy", "Show and test the policy of this host.", _TRUST),
     "optin": ("hive.cli.optin:optin", "External bundles for the free tier, at own risk.", _TRUST),
     "trust": ("hive.cli.trust:trust", "The trust anchor of this host; replacing it is recorded.", _TRUST),
     "audit": (
@@ -87,4 +93,5 @@ def cli(ctx: click.Context, /, **options: object) -> None:
 
 def main() -> None:
     """Run the command (console script)."""
+    leave_no_core()
     run(cli, "hive")

@@ -10,9 +10,11 @@ from hive.agents.names import AgentId, parse_agent_id, parse_capability
 from hive.agents.offers import describe_agents
 from hive.agents.rules import Rules
 from hive.agents.standing import Standing
-from hive.agents.token_file import load_token_key, write_secret
+from hive.agents.token_file import load_token_key
 from hive.cli.context import clock, open_database, settings
+from hive.cli.options import heartbeat_option
 from hive.db.session import transaction
+from hive.private_files import write_secret
 from hive.tenants import Tier
 from signing.console import Console, console_option
 from signing.errors import ConflictError, UsageError
@@ -83,14 +85,7 @@ def register_agent(
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--heartbeat",
-    envvar="HIVE_HEARTBEAT",
-    default=30.0,
-    show_default=True,
-    type=click.FloatRange(0.2, 3600),
-    help="As hive serve was told.",
-)
+@heartbeat_option("As hive serve was told.")
 @console_option
 @click.pass_context
 def agents(ctx: click.Context, heartbeat: float, console: Console) -> None:

@@ -5,27 +5,33 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from sqlalchemy.orm import Session
 
 from hive import audit as records
+from hive import remembered_head
 from hive.certificate import kept
 from hive.certificate import load as load_certificate
-from hive.checkpoints import check_all, check_contains, checkpoint, count, digests_of, read_checkpoint
+from hive.checkpoints import check_contains, checkpoint, digests_of, read_checkpoint, verify_log
 from hive.cli.context import clock, open_database, settings
 from hive.cli.vulns import vulns
-from hive.db.session import transaction
-from hive.host_key import HostKey
+from hive.config import HiveConfig
+from hive.db.session import snapshot, transaction
+from hive.host_key import HostKey, public_key
 from hive.jails.choose import open_host
-from hive.tenants import STANDING, list_all, load_row
-from hive.why import answer_why
+from hive.tenants import load_row
+from hive.vault.owner import owner_of
+from hive.vault.provision import Provisioner, Standing
+from hive.why import Jail, answer_why
 from repo_client.handles import Directory
 from signing.console import Console, console_option
-from signing.format.chain import BrokenChainError, Record
+from signing.errors import ConflictError, UsageError
+from signing.format.chain import BrokenChainError, Head, Record
 from signing.format.digest import parse_sha256, sha256_of
 from signing.format.moment import render_moment
-from signing.format.names import parse_tenant_id
+from signing.format.names import TenantId, parse_tenant_id
+from signing.keys import HeldKey
 
 _MAX_CHECKPOINT: Final = 1 << 16
+_LONGEST_REASON: Final = 500
 
 
 @click.group()
@@ -44,32 +50,66 @@ audit.add_command(vulns)
     type=click.Path(path_type=Path),
     help="A checkpoint kept elsewhere: it must be in there.",
 )
+@click.option(
+    "--host-key",
+    "host_keys",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Public keys whose checkpoints count, for a copy of the database elsewhere; default: this host's.",
+)
 @console_option
 @click.pass_context
-def verify(ctx: click.Context, head: str | None, against: Path | None, console: Console) -> None:
-    """Check the hash chain and print its head. Note the head elsewhere: a chain cannot prove its own end."""
+def verify(
+    ctx: click.Context, head: str | None, against: Path | None, host_keys: tuple[Path, ...], console: Console
+) -> None:
+    """Check all that is stored of the log, and print its head. Note it elsewhere: a chain cannot prove its own end."""
     config = settings(ctx)
     expected = parse_sha256(head, where="--head") if head is not None else None
-    with transaction(open_database(config)) as session:
-        found = records.check(session)
-        written = records.read(session)
-        _check_complete(session, written)
-        signed = count(session)
-        if signed or against is not None:
-            keys = [HostKey.open(config.state_dir).held]
-            check_all(session, keys)
-            if against is not None:
-                kept, at = read_checkpoint(_read(against), keys)
-                check_contains(digests_of(written), kept)
-                console.note(f"holds the checkpoint of {at:%Y-%m-%d %H:%M} UTC (record {kept.sequence})")
-    digests = {record.head.digest for record in written}
-    if expected is not None and expected not in digests:
+    keys = [HeldKey.parse(_read(path), where=str(path)) for path in host_keys] or None
+    with snapshot(open_database(config)) as session:
+        written, signed = verify_log(session, config.state_dir, keys=keys)
+    if against is not None:
+        kept, at = read_checkpoint(_read(against), keys or [public_key(config.state_dir)])
+        check_contains(digests_of(written), kept)
+        console.note(f"holds the checkpoint of {at:%Y-%m-%d %H:%M} UTC (record {kept.sequence})")
+    if expected is not None and expected not in {record.head.digest for record in written}:
         raise BrokenChainError(
             "the noted head is not in the chain", hint="records were cut off; compare with a backup"
         )
+    found = written[-1].head if written else Head()
     console.answer(
         {"records": found.sequence, "head": found.digest, "checkpoints": signed},
         f"{found.sequence} records, chain intact, {signed} checkpoints\nhead {found.digest}",
+    )
+
+
+@audit.command("resume")
+@click.option("--reason", required=True, help="What happened; it stands in the audit log.")
+@console_option
+@click.pass_context
+def resume(ctx: click.Context, reason: str, console: Console) -> None:
+    """Go on with a log that came back from a backup, or whose newest record is from a clock that ran ahead.
+
+    Until then sweeps and admissions refuse. What is missing is not brought back: look it up in a checkpoint or export.
+    """
+    if not reason.strip() or len(reason) > _LONGEST_REASON:
+        raise UsageError("a reason has to be given, in a few words", hint="--reason TEXT")
+    config, now = settings(ctx), clock()
+    with transaction(open_database(config)) as session:
+        records.check(session)
+        written = records.read(session)
+        lost = remembered_head.missing(config.state_dir, written)
+        newest = written[-1].time if written else now
+        if not lost and newest <= now + records.CLOCK_SLACK:
+            raise ConflictError("nothing is missing, and the clock is not behind: nothing is to be resumed")
+        facts = {"reason": reason, "newest": render_moment(newest), "lost": lost}
+        head = records.resume(session, facts=facts, now=now).head
+    remembered_head.remember(config.state_dir, head)
+    console.answer(
+        {"records": head.sequence, "head": head.digest, **facts},
+        f"resumed with record {head.sequence}"
+        + (f"; lost: {lost}" if lost else "")
+        + "\nnext: hive audit verify --checkpoint FILE, hive doctor",
     )
 
 
@@ -133,7 +173,7 @@ def export(ctx: click.Context, out: Path, console: Console) -> None:
 @click.pass_context
 def certificate(ctx: click.Context, tenant_id: str, out: Path, console: Console) -> None:
     """Write the birth certificate of TENANT, for its customer."""
-    with transaction(open_database(settings(ctx))) as session:
+    with snapshot(open_database(settings(ctx))) as session:
         data = load_certificate(session, parse_tenant_id(tenant_id))
     _write(out, data)
     console.answer(
@@ -152,13 +192,15 @@ def why(ctx: click.Context, tenant_id: str, path: str, jail_root_base: str | Non
     """Say who let the file PATH into the jail of TENANT, and on what evidence."""
     config = settings(ctx, jail_root_base=jail_root_base)
     tenant = parse_tenant_id(tenant_id)
-    with transaction(open_database(config)) as session:
+    with snapshot(open_database(config)) as session:
         records.check(session)
         load_row(session, tenant)
         told = records.read(session, tenant=tenant)
         evidence = kept(session, tenant)
-    with open_host(config).open_root(tenant) as root:
-        found = answer_why(path, root, told, written=evidence.written)
+    host, standing = open_host(config), _secrets(config, tenant)
+    with host.open_root(tenant) as root, host.open_shelf(tenant) as shelf:
+        jail = Jail(root=root, shelf=shelf, written=evidence.written, secrets=standing)
+        found = answer_why(path, jail, told)
     lines = [f"{'admitted' if found.admitted else 'NOT ADMITTED'}: {found.path}: {found.why}"]
     console.answer(
         {
@@ -171,6 +213,19 @@ def why(ctx: click.Context, tenant_id: str, path: str, jail_root_base: str | Non
     )
 
 
+def _secrets(config: HiveConfig, tenant: TenantId) -> Standing | None:
+    if config.jail_uid is None:
+        return None
+    provisioner = Provisioner(
+        engine=open_database(config),
+        host=open_host(config),
+        state=config.state_dir,
+        owner=owner_of(config),
+        clock=clock,
+    )
+    return provisioner.standing(tenant)
+
+
 def _write(path: Path, data: bytes) -> None:
     with Directory.open(path.absolute().parent) as folder:
         folder.write_file(path.name, data, mode=0o644)
@@ -181,28 +236,13 @@ def _read(path: Path) -> bytes:
         return folder.read_file(path.name, max_bytes=_MAX_CHECKPOINT)
 
 
-def _check_complete(session: Session, written: list[Record]) -> None:
-    """Raise BrokenChainError when the registry knows of something that the log does not: its end was cut off."""
-    said = {(record.event, record.facts.get("tenant")) for record in written}
-    for tenant in list_all(session):
-        wanted = [{"tenant.registered"}]
-        if tenant.status in STANDING:
-            wanted.append({"birth.born", "birth.active"})
-        for events in wanted:
-            if not any((event, tenant.tenant_id) in said for event in events):
-                raise BrokenChainError(
-                    f"the log has no {' or '.join(sorted(events))} of {tenant.tenant_id}",
-                    hint="records were cut off; compare with a backup",
-                )
-
-
 @audit.command("show")
 @click.option("--tenant", help="Only what is about this tenant.")
 @console_option
 @click.pass_context
 def show(ctx: click.Context, tenant: str | None, console: Console) -> None:
     """Show the records, oldest first."""
-    with transaction(open_database(settings(ctx))) as session:
+    with snapshot(open_database(settings(ctx))) as session:
         found = records.read(session, tenant=tenant)
     console.answer(
         {"records": [_document(record) for record in found]},

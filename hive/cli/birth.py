@@ -11,12 +11,13 @@ import click
 from hive.birth.carry_out import birth as carry_out
 from hive.birth.carry_out import plan as plan_only
 from hive.birth.mother import Mother
+from hive.birth.undoing import OnFailure
 from hive.cli.context import clock, open_client, open_database, settings
 from hive.cli.gates import open_gates
 from hive.config import HiveConfig
 from hive.db.session import snapshot
 from hive.jails.choose import open_host
-from hive.policy_file import load_policy
+from hive.policy_loading import load_host_policy
 from hive.tenants import Tenant, TenantStatus, load_row
 from hive.vault.choose import open_vault
 from hive.vault.own import own_variables
@@ -24,6 +25,7 @@ from hive.vault.owner import owner_of
 from hive.vault.provision import WHILE_BIRTHING, Provisioner
 from repo_client.packages import Progress
 from signing.console import Console, console_option
+from signing.errors import SkillRepoError
 from signing.format.names import TenantId, parse_tenant_id
 from signing.format.pkg.index import IndexedPackage
 
@@ -46,6 +48,12 @@ _LOOK_EVERY: Final = 0.5
     metavar="SECONDS",
     help="Wait for the first heartbeat.",
 )
+@click.option(
+    "--on-failure",
+    type=click.Choice([item.value for item in OnFailure]),
+    help="Keep the unfinished jail of a birth that fails, to be looked at, or destroy it. "
+    "Without this: a refused birth leaves none, any other leaves it until it is continued.",
+)
 @console_option
 @click.pass_context
 def birth(
@@ -54,31 +62,46 @@ def birth(
     jail_root_base: str | None,
     plan: bool,
     wait: float,
+    on_failure: str | None,
     console: Console,
 ) -> None:
-    """Birth the agent of tenant ID: verify, admit, materialise. A killed birth is continued by the same command."""
-    config = settings(ctx, jail_root_base=jail_root_base)
-    tenant = parse_tenant_id(tenant_id)
+    """Birth the agent of tenant ID: verify, admit, materialise. A killed birth is continued by the same command.
+
+    What a failed birth leaves never runs, holds no secret, and its agent is not answered.
+    """
+    config = settings(ctx, jail_root_base=jail_root_base, on_failure=on_failure)
+    tenant, chosen = parse_tenant_id(tenant_id), OnFailure.parse(config.on_failure)
     with open_mother(config, console) as mother:
-        _birth(mother, tenant, console, plan=plan, wait=wait)
+        if plan:
+            _plan(mother, tenant, console)
+        else:
+            _birth(mother, tenant, console, wait=wait, on_failure=chosen)
 
 
-def _birth(mother: Mother, tenant: TenantId, console: Console, *, plan: bool, wait: float) -> None:
-    if plan:
-        admitted, steps = plan_only(mother, tenant)
-        console.answer(
-            {
-                "tenant_id": tenant,
-                "lock_sha256": admitted.lock.sha256,
-                "steps": [step.name for step in steps],
-            },
-            "\n".join(
-                [f"{number:3}  {step.name}" for number, step in enumerate(steps, 1)]
-                + ["no jail and no tenant was changed"]
-            ),
-        )
-        return
-    receipt = carry_out(mother, tenant)
+def _plan(mother: Mother, tenant: TenantId, console: Console) -> None:
+    admitted, steps = plan_only(mother, tenant)
+    console.answer(
+        {
+            "tenant_id": tenant,
+            "lock_sha256": admitted.lock.sha256,
+            "steps": [step.name for step in steps],
+        },
+        "\n".join(
+            [f"{number:3}  {step.name}" for number, step in enumerate(steps, 1)]
+            + ["no jail and no tenant was changed"]
+        ),
+    )
+
+
+def _birth(
+    mother: Mother, tenant: TenantId, console: Console, *, wait: float, on_failure: OnFailure | None
+) -> None:
+    try:
+        receipt = carry_out(mother, tenant, on_failure=on_failure)
+    except SkillRepoError as error:
+        if "jail" in error.facts and not console.as_json:
+            console.note(f"its jail: {error.facts['jail']}")
+        raise
     if receipt["already"]:
         console.answer(receipt, f"{tenant} was born already; nothing was changed\n{receipt['jail_root']}")
         return
@@ -116,8 +139,10 @@ def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
 
     Raises:
         UsageError, FormatError, NotFoundError: a setting is missing or wrong.
+        VerificationError, TransportError: the policy has to be signed, and cannot be verified.
     """
     engine, host = open_database(config), open_host(config)
+    policy = load_host_policy(config, engine=engine, open_client=open_client, now=clock())
     with contextlib.ExitStack() as stack:
         secrets = None
         if config.jail_uid is not None:
@@ -137,7 +162,7 @@ def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
             state=config.state_dir,
             clock=clock,
             gates=open_gates(config),
-            policy=load_policy(config.policy_path).policy,
+            policy=policy.policy,
             secrets=secrets,
             abi=config.host_abi,
             store_bytes=config.store_bytes,

@@ -1,5 +1,6 @@
 """What the commands of `hive` share: settings, database, client, clock (edge)."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from sqlalchemy import Engine
 
 from hive.config import HiveConfig
 from hive.db.session import open_engine
+from hive.private_files import read_secret
+from repo_client.access_token import AccessToken
 from repo_client.anchor import load_anchor
 from repo_client.client import RepoClient
 from repo_client.updater import Server
-from signing.errors import NotFoundError
+from signing.errors import NotFoundError, UsageError
 from signing.format.digest import sha256_of
 
 
@@ -55,10 +58,21 @@ def open_client(config: HiveConfig) -> RepoClient:
     state = config.state_dir
     # One memory per anchor: another repository's metadata must not push out what was seen of this one.
     metadata_dir = state / "metadata" / sha256_of(anchor)[:16]
+    pkg_server = Server.parse(config.pkg_server) if config.pkg_server is not None else None
     return RepoClient(
         anchor=anchor,
         server=server,
         metadata_dir=metadata_dir,
         store_dir=state / "store",
-        pkg_server=Server.parse(config.pkg_server) if config.pkg_server is not None else None,
+        pkg_server=pkg_server,
+        pkg_token=_pkg_token(config, pkg_server),
     )
+
+
+def _pkg_token(config: HiveConfig, server: Server | None) -> Callable[[], AccessToken] | None:
+    if config.pkg_token_file is None:
+        return None
+    if server is None:
+        raise UsageError("pkg_token_file without pkg_server", hint="name both in the settings file")
+    path, origin = Path(config.pkg_token_file), server.origin
+    return lambda: AccessToken.parse(read_secret(path), origin=origin, where=str(path))

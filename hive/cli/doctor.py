@@ -1,12 +1,10 @@
 """`hive doctor`: what is wrong on this host, and how it is mended."""
 
-from collections import Counter
-
 import click
 
 from hive.cli.context import clock, open_client, settings
 from hive.cli.gates import open_gates
-from hive.doctor.checkup import Outcome, Result, could_not, examine
+from signing.checkup import Result, could_not, examine, summed_up
 from signing.console import Console, console_option
 from signing.errors import HostError, SkillRepoError
 
@@ -43,29 +41,7 @@ def doctor(ctx: click.Context, jail_root_base: str | None, quiet: bool, console:
             found, not_made = examine(CHECKS, host), 0
         finally:
             host.close()
-    counts = Counter(result.said.outcome for result in found)
-    shown = [result for result in found if not quiet or result.said.outcome is not Outcome.OK]
-    sums = {outcome.value: counts[outcome] for outcome in Outcome}
-    well = not counts[Outcome.BAD]
-    document = {
-        "ok": well,
-        "counts": sums,
-        "not_made": not_made,
-        "checks": [result.to_json() for result in shown],
-    }
-    if not well:
-        document["error"] = HostError(f"{counts[Outcome.BAD]} checks are bad").to_document()
-    lines = [line for result in shown for line in _lines(result)]
-    if not quiet or lines:
-        lines.append(", ".join(f"{number} {name}" for name, number in sums.items()))
-    if not_made:
-        lines.append(f"{not_made} further checks were NOT made: without settings there is nothing to check")
-    console.answer(document, "\n".join(lines))
+    text = f"{not_made} further checks were NOT made: without settings there is nothing to check"
+    document, said, well = summed_up(found, not_made=text if not_made else "", quiet=quiet)
+    console.answer({**document, "not_made": not_made}, said)
     return 0 if well else HostError.exit_status
-
-
-def _lines(result: Result) -> list[str]:
-    said = result.said
-    name = said.outcome.value if said.outcome is Outcome.OK else said.outcome.value.upper()
-    lines = [f"{name:5} {result.check:10} {said.says}"]
-    return [*lines, f"{'':16} → {said.fix}"] if said.fix else lines

@@ -1,7 +1,7 @@
 """`hive gates`: what has to be proven before a paying customer's agent is active."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -102,7 +102,7 @@ def register(
     """Register a dated document for GATE; it supersedes what was registered before."""
     now, found = clock(), open_gates(settings(ctx))
     entry = replace(
-        _blank(found.named(gate).name, Kind.EVIDENCE, approver, now),
+        Entry.blank(found.named(gate).name, Kind.EVIDENCE, approver=approver, now=now),
         title=title,
         location=location or str(file),
         scope=scope,
@@ -138,7 +138,7 @@ def self_test(ctx: click.Context, approver: str, jail_root_base: str | None, con
         for gate in found.required:
             if gate.proof is Proof.SELF_TEST:
                 entry = replace(
-                    _blank(gate.name, Kind.EVIDENCE, approver, now),
+                    Entry.blank(gate.name, Kind.EVIDENCE, approver=approver, now=now),
                     title=f"self-test on {report['host']}",
                     location="this host",
                     subject=report["program_sha256"],
@@ -167,7 +167,7 @@ def waive(ctx: click.Context, gate: str, approver: str, reason: str, expires: st
     """Answer in writing for GATE being shut, for a limited time. It shows in every status."""
     now, found = clock(), open_gates(settings(ctx))
     entry = replace(
-        _blank(found.named(gate).name, Kind.WAIVER, approver, now),
+        Entry.blank(found.named(gate).name, Kind.WAIVER, approver=approver, now=now),
         title="waiver",
         reason=reason,
         expires_at=_day(expires, "--expires"),
@@ -199,24 +199,6 @@ def _stand(ctx: click.Context) -> tuple[Gates, tuple[Standing, ...]]:
 
 def _database(ctx: click.Context) -> Engine:
     return open_database(settings(ctx))
-
-
-def _blank(gate: str, kind: Kind, approver: str, now: datetime) -> Entry:
-    return Entry(
-        number=0,
-        gate=gate,
-        kind=kind,
-        title="",
-        sha256=None,
-        location="",
-        subject="",
-        approver=approver,
-        reason="",
-        approved_at=now,
-        expires_at=now + timedelta(days=1),
-        scope="",
-        revokes=None,
-    )
 
 
 def _line(standing: Standing) -> str:

@@ -1,7 +1,8 @@
-"""`hive policy`: what would admission say, and what is known of a digest?"""
+"""`hive policy`: what holds here, what would admission say by it, and what is known of a digest?"""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +12,13 @@ import click
 from hive import audit
 from hive.admission import Evidence, judge
 from hive.cli.context import clock, open_client, open_database, settings
+from hive.cli.policy_signed import allow_unsigned, holding, show
 from hive.config import HiveConfig
 from hive.db.session import snapshot
 from hive.explaining import SHORTEST, is_policy, mentions
-from hive.external import read_external
-from hive.policy_file import load_policy
+from hive.external import ExternalBundle, read_external
+from hive.policy import Policy
+from hive.policy_file import HostPolicy
 from hive.tenants import Tenant, TenantStatus, Tier
 from repo_client.packages import PackageStore, Progress
 from signing.console import Console, console_option
@@ -29,7 +32,7 @@ from signing.errors import (
     VulnerableError,
 )
 from signing.format.archive import MAX_ARCHIVE_BYTES
-from signing.format.digest import Sha256, sha256_of
+from signing.format.digest import Sha256
 from signing.format.names import Pin, parse_tenant_id
 from signing.format.pkg.index import IndexedPackage
 from signing.format.pkg.names import PackageRepo, parse_package_name, parse_package_version
@@ -45,7 +48,20 @@ _OF_BUNDLES: Final = frozenset({"bundle", "tree", "review"})
 
 @click.group()
 def policy() -> None:
-    """Test and explain the admission policy; changes nothing."""
+    """Show, test and explain the policy of this host."""
+
+
+policy.add_command(show)
+policy.add_command(allow_unsigned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What admission is asked by: the policy that holds now, and a tier."""
+
+    config: HiveConfig
+    policy: Policy
+    tier: Tier
 
 
 @policy.command("test")
@@ -67,16 +83,17 @@ def test(ctx: click.Context, what: str | None, profile: str | None, tier: str, c
         raise UsageError(
             "what is tested?", hint="BUNDLE, NAME==VERSION, ABI/CHANNEL:PACKAGE, or --profile NAME==VERSION"
         )
-    config, now = settings(ctx), clock()
+    config = settings(ctx)
+    asked = _Asked(config=config, policy=holding(config).policy, tier=Tier(tier))
     if profile is not None:
-        _answer_profile(console, config, Pin.parse(profile, where="--profile"), Tier(tier))
+        _answer_profile(console, asked, Pin.parse(profile, where="--profile"))
         return
     assert what is not None  # noqa: S101 - one of the two
     package = _PACKAGE.fullmatch(what)
     if package is not None and not Path(what).is_file():
-        _answer_package(console, config, package, Tier(tier))
+        _answer_package(console, asked, package)
         return
-    record = _judged_bundle(config, what, Tier(tier), now)
+    record = _judged_bundle(asked, what)
     console.answer(
         record,
         f"admitted: {record['pin']} for the {tier} tier, once a profile pins it\n"
@@ -97,17 +114,18 @@ def explain(ctx: click.Context, digest: str, console: Console) -> None:
     if not _DIGEST.fullmatch(digest):
         raise FormatError(f"a sha256 in lower case, or its first {SHORTEST} digits or more", where="DIGEST")
     config = settings(ctx)
-    host_policy = load_policy(config.policy_path).policy
     with snapshot(open_database(config)) as session:
         audit.check(session)
         found = mentions(digest, audit.read(session))
-    ours = is_policy(digest, host_policy)
-    pins = {
-        str(item.record.facts["pin"])
-        for item in found
-        if item.role in _OF_BUNDLES and "pin" in item.record.facts
-    }
-    verdicts = [_verdict(config, pin, tier) for pin in sorted(pins)[:_SHOWN] for tier in Tier]
+    holds: HostPolicy | SkillRepoError
+    try:
+        holds = holding(config)
+    except SkillRepoError as error:  # what the log says of a digest is still worth knowing
+        console.note(f"the policy of this host does not hold: {error.code}: {error}")
+        holds = error
+    ours = isinstance(holds, HostPolicy) and is_policy(digest, holds)
+    pins = {str(item.facts["pin"]) for item in found if item.role in _OF_BUNDLES and "pin" in item.facts}
+    verdicts = [_verdict(config, holds, pin, tier) for pin in sorted(pins)[:_SHOWN] for tier in Tier]
     if not found and not ours:
         raise NotFoundError(
             f"this host knows nothing of {digest}", hint="neither its policy nor its audit log names it"
@@ -126,11 +144,13 @@ def explain(ctx: click.Context, digest: str, console: Console) -> None:
     )
 
 
-def _verdict(config: HiveConfig, pin: str, tier: Tier) -> dict[str, Any]:
+def _verdict(config: HiveConfig, holds: HostPolicy | SkillRepoError, pin: str, tier: Tier) -> dict[str, Any]:
     """Return what admission would say now; that it cannot be asked is an answer too, and no admission."""
     answer = {"pin": pin, "tier": tier.value}
     try:
-        _judged_bundle(config, pin, tier, clock())
+        if isinstance(holds, SkillRepoError):
+            raise holds
+        _judged(_Asked(config=config, policy=holds.policy, tier=tier), Pin.parse(pin))
     except SkillRepoError as error:
         refused = isinstance(error, RejectedError | NotFoundError)
         word = "would be refused" if refused else "cannot be asked about"
@@ -140,20 +160,26 @@ def _verdict(config: HiveConfig, pin: str, tier: Tier) -> dict[str, Any]:
 
 def _mentioned(item: Mapping[str, Any]) -> str:
     about = " ".join(str(item[key]) for key in ("kind", "pin", "tenant") if item[key] is not None)
-    return f"{item['sequence']:5}  {item['event']:18} the {item['as']} of {about}"
+    return f"{item['sequence']:5}  {item['event']:18} the {item['as']} of {about or 'this host'}"
 
 
-def _judged_bundle(config: HiveConfig, bundle: str, tier: Tier, now: datetime) -> dict[str, Any]:
+def _judged_bundle(asked: _Asked, bundle: str) -> dict[str, Any]:
     path = Path(bundle)
-    data = _read(path) if path.is_file() else None
-    if data is None and "==" not in bundle:
+    if path.is_file():
+        external = read_external(_read(path))
+        return _judged(asked, external.pin, external)
+    if "==" not in bundle:
         raise UsageError(
             f"{bundle} is neither a file nor NAME==VERSION",
             hint="a package is named like FreeBSD:14:amd64/latest:nginx",
         )
-    external = read_external(data) if data is not None else None
-    pin = external.pin if external is not None else Pin.parse(bundle)
-    with open_client(config).session(now) as session:
+    return _judged(asked, Pin.parse(bundle))
+
+
+def _judged(asked: _Asked, pin: Pin, external: ExternalBundle | None = None) -> dict[str, Any]:
+    """Return what admission says now of ``pin``: of the bytes of a file, or of what is published under that name."""
+    now = clock()
+    with open_client(asked.config).session(now) as session:
         revocations = session.revocations()
         try:
             release = session.release(pin)
@@ -162,24 +188,24 @@ def _judged_bundle(config: HiveConfig, bundle: str, tier: Tier, now: datetime) -
                 raise
             release = None
     evidence: Evidence | None = external
-    if release is not None and (data is None or sha256_of(data) == release.bundle.target.sha256):
+    if release is not None and (external is None or external.sha256 == release.bundle.target.sha256):
         evidence = release
     if evidence is None:  # a name without a release was refused above
         raise CouldNotVerifyError(f"nothing is known about {pin}")
     verdict = judge(
         evidence,
-        tenant=_somebody(tier, pin, now),
+        tenant=_somebody(asked.tier, pin, now),
         profile_sha256=None,  # the next profile to be signed
         revocations=revocations,
         opt_ins=(),
-        policy=load_policy(config.policy_path).policy,
+        policy=asked.policy,
         now=now,
     )
     return _of_nobody(verdict)
 
 
-def _answer_package(console: Console, config: HiveConfig, named: re.Match[str], tier: Tier) -> None:
-    repo, client = PackageRepo.parse(named["repo"]), open_client(config)
+def _answer_package(console: Console, asked: _Asked, named: re.Match[str]) -> None:
+    repo, client, config = PackageRepo.parse(named["repo"]), open_client(asked.config), asked.config
     with client.session(clock()) as session:
         revocations, advisories, packages = (
             session.revocations(),
@@ -193,11 +219,11 @@ def _answer_package(console: Console, config: HiveConfig, named: re.Match[str], 
         pin = evidence.package.pin
         verdict = judge(
             evidence,
-            tenant=_somebody(tier, Pin.parse("any==1"), now),
+            tenant=_somebody(asked.tier, Pin.parse("any==1"), now),
             profile_sha256=None,  # the next profile to be signed
             revocations=revocations,
             opt_ins=(),
-            policy=load_policy(config.policy_path).policy,
+            policy=asked.policy,
             now=now,
         )
         _check_vulnerabilities(evidence.package.name, evidence.package.version, advisories)
@@ -205,7 +231,7 @@ def _answer_package(console: Console, config: HiveConfig, named: re.Match[str], 
     needs = sorted(f"{item.name}-{item.version}" for item in evidence.package.deps)
     console.answer(
         {**record, "needs": needs},
-        f"admitted: {pin} of {repo} for the {tier.value} tier, once a profile pins it\n"
+        f"admitted: {pin} of {repo} for the {asked.tier.value} tier, once a profile pins it\n"
         f"  serial {record['serial']}, signed by {', '.join(record['signed_by'])}\n"
         f"  sha256 {record['sha256']}" + (f"\n  needs {', '.join(needs)}" if needs else ""),
     )
@@ -242,10 +268,11 @@ def _check_vulnerabilities(name: str, version: str, advisories: VerifiedAdvisori
         )
 
 
-def _answer_profile(console: Console, config: HiveConfig, pin: Pin, tier: Tier) -> None:
+def _answer_profile(console: Console, asked: _Asked, pin: Pin) -> None:
     from hive.birth.admit_all import admit_all
     from hive.packages.bringing import Pantry
 
+    config, tier = asked.config, asked.tier
     store = PackageStore(folder=config.state_dir / "packages", max_bytes=config.store_bytes)
     with admit_all(
         _somebody(tier, pin, clock()),
@@ -254,7 +281,7 @@ def _answer_profile(console: Console, config: HiveConfig, pin: Pin, tier: Tier) 
         external_dir=config.state_dir / "external",
         pantry=Pantry(store=store, abi=config.host_abi, progress=_told(console)),
         clock=clock,
-        policy=load_policy(config.policy_path).policy,
+        policy=asked.policy,
     ) as admitted:
         bundles = [_of_nobody(item.record) for item in admitted.admissions]
         packages = [_of_nobody(item.record) for item in admitted.packages]

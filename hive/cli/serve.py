@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hive.activation import ProvenActivation
 from hive.agents.rules import Rules
+from hive.cli.activating import open_activator
 from hive.cli.context import clock, open_database, settings
-from hive.cli.gates import open_gates
+from hive.cli.options import heartbeat_option
 from signing.console import Console, console_option
 from signing.errors import UsageError
 
@@ -33,14 +33,7 @@ _LISTEN = "127.0.0.1:8099"
     type=click.IntRange(1, 400),
     help="How many agents may wait for work at once; each takes a thread.",
 )
-@click.option(
-    "--heartbeat",
-    envvar="HIVE_HEARTBEAT",
-    default=30.0,
-    show_default=True,
-    type=click.FloatRange(0.2, 3600),
-    help="Seconds between two heartbeats of an agent; after three it counts as dead.",
-)
+@heartbeat_option("Seconds between two heartbeats of an agent; after three it counts as dead.")
 @click.option(
     "--birth-depth",
     default=0,
@@ -99,7 +92,7 @@ def serve(
     service = Service(
         engine=engine,
         clock=clock,
-        activator=ProvenActivation(gates=open_gates(config), state=config.state_dir),
+        activator=open_activator(config),
         rules=rules,
         waiting=places,
     )

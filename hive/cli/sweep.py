@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -12,11 +13,9 @@ from hive.cli.gates import open_gates
 from hive.config import HiveConfig
 from hive.jails.choose import open_host
 from hive.logs import log_json as start_log
-from hive.policy_file import load_policy
-from hive.sweep.actions import parse_actions
-from hive.sweep.events import note_failure, note_sweep
-from hive.sweep.notify import Notifier
-from hive.sweep.sweeping import Sweeper, Swept
+from hive.policy_loading import load_for_sweep, load_host_policy
+from hive.sweep.events import note_failure, note_policy, note_sweep
+from hive.sweep.sweeper import Sweeper, Swept
 from hive.sweep.sweeping import sweep as sweep_all
 from hive.vault.owner import owner_of
 from hive.vault.provision import Provisioner
@@ -51,8 +50,15 @@ def sweep(
     config = settings(ctx, jail_root_base=jail_root_base)
     if log_json:
         start_log(names=log_names)
+
+    def tell(problem: SkillRepoError) -> None:
+        if log_json:
+            note_policy(problem, names=log_names)
+        else:
+            console.note(f"this sweep goes by the policy that was verified last: {problem.code}: {problem}")
+
     if every is None:
-        found = sweep_all(open_sweeper(config))
+        found = _sweep(config, tell)
         if log_json:
             note_sweep(found, names=log_names)
         tenants = [item.to_json() for item in found]
@@ -64,8 +70,9 @@ def sweep(
     pause = _pause(every)
     while True:
         try:
-            found = sweep_all(open_sweeper(config))
-        except SkillRepoError as error:  # the next one may not fail
+            found = _sweep(config, tell)
+        except Exception as caught:  # noqa: BLE001 - the next one may not fail, and an end would be nobody's look at jails
+            error = caught if isinstance(caught, SkillRepoError) else _bug(caught)
             if log_json:
                 note_failure(error, names=log_names)
             else:
@@ -78,15 +85,23 @@ def sweep(
         time.sleep(pause.total_seconds())
 
 
-def open_sweeper(config: HiveConfig) -> Sweeper:
+def open_sweeper(config: HiveConfig, *, tell: Callable[[SkillRepoError], None] | None = None) -> Sweeper:
     """Return what sweeps this host.
+
+    With ``tell``, a signed policy that cannot be verified now does not stop it: the one that was verified last is gone by,
+    and ``tell`` hears why. Without, as for what gives a tenant something back, it does.
 
     Raises:
         UsageError, FormatError, NotFoundError: a setting is missing or wrong.
+        VerificationError, TransportError: the policy has to be signed, and cannot be verified.
     """
-    host_policy = load_policy(config.policy_path)
     engine, host = open_database(config), open_host(config)
-    where = str(config.policy_path)
+    if tell is None:
+        found = load_host_policy(config, engine=engine, open_client=open_client, now=clock())
+    else:
+        found, problem = load_for_sweep(config, engine=engine, open_client=open_client, now=clock())
+        if problem is not None:
+            tell(problem)
     return Sweeper(
         engine=engine,
         client=open_client(config),
@@ -99,11 +114,24 @@ def open_sweeper(config: HiveConfig) -> Sweeper:
             clock=clock,
         ),
         gates=open_gates(config),
-        policy=host_policy.policy,
-        actions=parse_actions(host_policy.sweep, where=where),
-        notifier=Notifier.parse(host_policy.notify, where=where),
+        policy=found.policy,
+        actions=found.actions,
+        notifier=found.notifier,
         clock=clock,
     )
+
+
+def _sweep(config: HiveConfig, tell: Callable[[SkillRepoError], None]) -> list[Swept]:
+    """Sweep once; a service that sweeps for ever leaves no connection behind."""
+    sweeper = open_sweeper(config, tell=tell)
+    try:
+        return sweep_all(sweeper)
+    finally:
+        sweeper.engine.dispose()
+
+
+def _bug(caught: Exception) -> SkillRepoError:
+    return SkillRepoError(f"{type(caught).__name__}: this is a bug of ours", hint="report it")
 
 
 def _pause(text: str) -> timedelta:

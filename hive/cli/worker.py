@@ -98,7 +98,7 @@ def _token(file: Path | None) -> str:
         if not token:
             raise UsageError("no token", hint=f"give --token-file FILE or {_TOKEN}")
         return _checked(token)
-    from hive.agents.token_file import read_secret
+    from hive.private_files import read_secret
 
     return _checked(read_secret(file).decode("ascii", "replace").removesuffix("\n"))
 

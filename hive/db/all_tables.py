@@ -1,6 +1,14 @@
 """Every table: importing this fills `Base.metadata`, for migrations and for the test that compares."""
 
-from hive.db import agent_tables, certificate_tables, gate_tables, models, secret_tables, sweep_tables
+from hive.db import (
+    agent_tables,
+    certificate_tables,
+    gate_tables,
+    models,
+    policy_tables,
+    secret_tables,
+    sweep_tables,
+)
 from hive.db.base import Base
 
 __all__ = [
@@ -9,6 +17,7 @@ __all__ = [
     "certificate_tables",
     "gate_tables",
     "models",
+    "policy_tables",
     "secret_tables",
     "sweep_tables",
 ]

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from signing.errors import ConflictError, HostError
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 # PostgreSQL's names for "somebody else was in the way": nothing is broken, and the same again may succeed.

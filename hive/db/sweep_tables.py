@@ -1,4 +1,4 @@
-"""What sweeps found, and when the last one was made."""
+"""What sweeps found, what they could not do about it, and when the last one was made."""
 
 from datetime import datetime
 
@@ -35,3 +35,18 @@ class SweepFindingRow(Base):
     last_seen: Mapped[datetime]
     told_at: Mapped[datetime | None]
     gone_at: Mapped[datetime | None]
+
+
+class SweepFailureRow(Base):
+    """One action about one tenant that could not be done, from its first failure until it is done or not wanted."""
+
+    __tablename__ = "sweep_failures"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(String(15), primary_key=True)
+    action: Mapped[str] = mapped_column(String(24), primary_key=True)
+    problem: Mapped[str] = mapped_column(Text)
+    tries: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    again_at: Mapped[datetime]

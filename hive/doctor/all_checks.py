@@ -5,8 +5,8 @@ from types import MappingProxyType
 from typing import Final
 
 from hive.doctor import files, machine, records, services
-from hive.doctor.checkup import Said
 from hive.doctor.host import Host
+from signing.checkup import Said
 
 CHECKS: Final[Mapping[str, Callable[[Host], Iterator[Said]]]] = MappingProxyType(
     {

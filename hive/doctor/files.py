@@ -10,11 +10,14 @@ from sqlalchemy import func, make_url, select
 
 from hive.agents.token_file import KEY_NAME as TOKEN_KEY
 from hive.db.agent_tables import TokenRow
+from hive.db.certificate_tables import CertificateRow, CheckpointRow
+from hive.db.secret_tables import ProvisioningRow
 from hive.db.session import snapshot
-from hive.doctor.checkup import Said, bad, ok, warn
 from hive.doctor.host import Host
+from hive.host_key import has_key
 from hive.vault.host_key import KEY_NAME as SECRETS_KEY
 from hive.vault.sealed import KEY_NAME as SEALED_KEY
+from signing.checkup import Said, bad, ok, warn
 
 _OTHERS: Final = 0o077
 _OTHERS_WRITE: Final = 0o022
@@ -24,6 +27,7 @@ def check_settings(host: Host) -> Iterator[Said]:
     """The settings file and those that it names are written by nobody else: they say whom this host trusts."""
     config = host.config
     named = {"settings": host.config_file, "policy": config.policy_path}
+    named |= {"policy's signatures": config.policy_signatures_path}
     named |= {"trust anchor": _path(config.trust_anchor), "gates": _path(config.gates)}
     if host.config_file is None:
         yield warn(
@@ -56,6 +60,8 @@ def check_private(host: Host) -> Iterator[Said]:
             yield _private("key", path)
     if host.config.vault_credentials is not None:
         yield _private("vault credentials", Path(host.config.vault_credentials))
+    if host.config.pkg_token_file is not None:
+        yield _private("token for packages", Path(host.config.pkg_token_file))
 
 
 def check_keys(host: Host) -> Iterator[Said]:
@@ -68,11 +74,27 @@ def check_keys(host: Host) -> Iterator[Said]:
     with snapshot(host.database()) as session:
         unrevoked = select(func.count()).select_from(TokenRow).where(TokenRow.revoked_at.is_(None))
         agents = session.scalar(unrevoked) or 0
+        signed = (session.scalar(select(func.count()).select_from(CheckpointRow)) or 0) + (
+            session.scalar(select(func.count()).select_from(CertificateRow)) or 0
+        )
+        provisioned = session.scalar(select(func.count()).select_from(ProvisioningRow)) or 0
     if agents and not os.path.lexists(state / TOKEN_KEY):
         gone = True
         yield bad(
             f"{agents} agents have tokens, and {state / TOKEN_KEY} is gone",
             "restore it from a backup; without one, rotate every token",
+        )
+    if signed and not has_key(state):
+        gone = True
+        yield bad(
+            f"{signed} certificates and checkpoints were signed here, and {key} is gone",
+            "restore it from a backup; the next signature would be by a new key that no customer knows",
+        )
+    if provisioned and not os.path.lexists(state / SECRETS_KEY):
+        gone = True
+        yield bad(
+            f"secrets of {provisioned} tenants were provisioned, and {state / SECRETS_KEY} is gone",
+            "restore it from a backup; without it every .env counts as altered: hive provision each anew",
         )
     if not gone:
         yield ok("no key is missing")

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from hive.doctor.checkup import Said, bad, ok, warn
 from hive.doctor.host import Host
 from hive.jails.bastille import BastilleHost
 from hive.jails.choose import open_host
 from hive.jails.contained import JailRoot
 from hive.vault.owner import owner_of
+from signing.checkup import Said, bad, ok, warn
+from signing.errors import HostError
 from signing.format.names import parse_tenant_id
 
 _GIB: Final = 1 << 30
@@ -43,7 +44,14 @@ def check_jail_host(host: Host) -> Iterator[Said]:
         return
     bastille, whole = found.bastille, True
     bastille.check_prefix()
-    for program in (bastille.program, bastille.jail, bastille.umount, bastille.programs.jls):
+    for program in (
+        bastille.program,
+        bastille.jail,
+        bastille.mount,
+        bastille.umount,
+        bastille.rctl,
+        bastille.programs.jls,
+    ):
         if not os.access(program, os.X_OK):
             whole = False
             yield bad(
@@ -52,6 +60,21 @@ def check_jail_host(host: Host) -> Iterator[Said]:
     if whole:
         bastille.running(_NOBODY)
         yield ok(f"Bastille in {bastille.prefix}, release {found.release}; jls answers")
+        yield from _limits(found)
+
+
+def _limits(host: BastilleHost) -> Iterator[Said]:
+    if unlimited := host.limits_table.unlimited():
+        yield warn(
+            f"jails may use without end: {', '.join(unlimited)}",
+            "one of them can take the whole host: give an amount in the file of limits",
+        )
+    try:
+        host.bastille.rules.enforced(_NOBODY)
+    except HostError as error:
+        yield bad(f"no jail can be limited: {error}", "kern.racct.enable=1 in /boot/loader.conf, then boot")
+    else:
+        yield ok("jails are limited by rctl")
 
 
 def check_owner(host: Host) -> Iterator[Said]:

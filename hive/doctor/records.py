@@ -7,16 +7,21 @@ from typing import Final
 from sqlalchemy import select, text
 
 from hive import audit
+from hive.checkpoints import verify_log
+from hive.db.certificate_tables import CheckpointRow
 from hive.db.models import BirthRow, TenantRow
 from hive.db.session import snapshot
 from hive.db.sweep_tables import SweepFindingRow, SweepRow
-from hive.doctor.checkup import Said, bad, ok, warn
 from hive.doctor.host import Host
 from hive.gates.standing import State
+from hive.sweep import failures
+from hive.sweep.actions import Action
 from hive.tenants import STANDING, TenantStatus, list_all
+from signing.checkup import Said, bad, ok, warn
 
 _LONG: Final = timedelta(hours=1)
 _SOON: Final = timedelta(days=14)
+_A_MONTH: Final = timedelta(days=31)
 _TROUBLED: Final = frozenset({TenantStatus.FAILED, TenantStatus.QUARANTINED})
 
 
@@ -32,10 +37,18 @@ def check_database(host: Host) -> Iterator[Said]:
 
 
 def check_audit(host: Host) -> Iterator[Said]:
-    """No record of the log was changed, dropped or inserted."""
+    """No record of the log was changed, dropped or inserted, and none that was ever seen is missing."""
     with snapshot(host.database()) as session:
-        head = audit.check(session)
-    yield ok(f"{head.sequence} records, chain intact")
+        records, signed = verify_log(session, host.config.state_dir)
+        last = session.scalars(
+            select(CheckpointRow.at).order_by(CheckpointRow.sequence.desc()).limit(1)
+        ).first()
+    yield ok(f"{len(records)} records, chain intact, {signed} checkpoints")
+    if records and (last is None or host.now - last > _A_MONTH):
+        yield warn(
+            "its head was not signed for a month" if signed else "its head was never signed",
+            "hive audit checkpoint --out FILE, and keep that on another machine",
+        )
 
 
 def check_clock(host: Host) -> Iterator[Said]:
@@ -91,6 +104,9 @@ def check_sweep(host: Host) -> Iterator[Said]:
         open_findings = session.scalars(
             select(SweepFindingRow.kind).where(SweepFindingRow.gone_at.is_(None))
         ).all()
+        newest = session.scalars(select(SweepRow).order_by(SweepRow.number.desc()).limit(1)).first()
+        undone = failures.standing(session)
+    begun = newest.started_at if newest is not None and newest.finished_at is None else None
     run = "start hive_sweep (rc.d, systemd timer), or hive sweep --every 5m"
     if last is None:
         yield bad(f"{living} living jails, and never swept", run) if living else ok("nothing to sweep yet")
@@ -98,8 +114,18 @@ def check_sweep(host: Host) -> Iterator[Said]:
         yield bad(f"the last sweep ended {last:%Y-%m-%d %H:%M} UTC", run)
     else:
         yield ok(f"the last sweep ended {last:%Y-%m-%d %H:%M} UTC")
+    if begun is not None and host.now - begun > _LONG:
+        yield bad(f"a sweep began {begun:%Y-%m-%d %H:%M} UTC and did not end", f"its log says why; {run}")
     if open_findings:
         yield warn(f"{len(open_findings)} findings stand", "hive status names them")
+    for item in undone:
+        cut_off = item.action != Action.NOTIFY
+        says = f"{item.tenant_id}: {item.action} cannot be done since {item.first_at:%Y-%m-%d %H:%M}: {item.problem}"
+        yield (
+            bad(says, "do it by hand, or mend what hinders it: the agent may still have what was to be taken")
+            if cut_off
+            else warn(says, "mend [notify] in the policy file, or what it names")
+        )
 
 
 def check_gates(host: Host) -> Iterator[Said]:

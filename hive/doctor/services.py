@@ -1,24 +1,23 @@
 """Who has to answer, and what their settings say: repository, hive, vault, policy (edge)."""
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from hive import trust
+from hive import policy_memory, trust
 from hive.agents.client import Endpoint, HiveClient
 from hive.agents.errors import TokenRefusedError
 from hive.agents.serve import Address
 from hive.db.session import snapshot, transaction
-from hive.doctor.checkup import Said, bad, ok, warn
 from hive.doctor.host import Host
-from hive.policy_file import load_policy
-from hive.sweep.actions import parse_actions
-from hive.sweep.notify import Notifier
+from hive.policy_loading import RENEW, load_remembered, this_host
 from hive.tenants import Tier, list_all
 from hive.vault.bw_answers import check_version
 from hive.vault.bw_command import BwProgram
@@ -26,9 +25,20 @@ from hive.vault.bw_settings import BwSettings, load_credentials
 from hive.vault.choose import BW, vault_kind
 from repo_client.client import Standing
 from repo_client.fetcher import FetchLimits
+from signing.checkup import Said, bad, ok, warn
 from signing.errors import FormatError
+from signing.format.moment import parse_moment
+from signing.roles import REVOCATIONS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 
 _SECONDS: Final = 10.0
+# How long before its end a role has been renewed where all is well.
+_RENEWED: Final = {
+    ROOT: timedelta(days=30),
+    TARGETS: timedelta(days=14),
+    REVOCATIONS: timedelta(days=3),
+    SNAPSHOT: timedelta(days=3),
+    TIMESTAMP: timedelta(hours=12),
+}
 _LIMITS: Final = FetchLimits(gap=10, deadline=60)
 
 
@@ -54,7 +64,14 @@ def check_server(host: Host) -> Iterator[Said]:
         looking = replace(client, metadata_dir=copy, store_dir=Path(folder) / "store", limits=_LIMITS)
         with looking.session(host.now) as session:
             standing = session.standing()
+        ends = {role: _end_of(copy / f"{role}.json") for role in _RENEWED}
     _compare(host, standing)
+    for role, end in ends.items():
+        if end is not None and end - host.now < _RENEWED[role]:
+            yield warn(
+                f"its {role} metadata ends {end:%Y-%m-%d %H:%M} UTC and was not renewed: nothing is admitted from then on",
+                "tell those who run the repository: skillrepo refresh, or a signature of the role's holders",
+            )
     yield ok(f"answers; root {standing.root}, timestamp {standing.timestamp}, snapshot {standing.snapshot}")
 
 
@@ -103,16 +120,29 @@ def check_vault(host: Host) -> Iterator[Said]:
 
 
 def check_policy(host: Host) -> Iterator[Said]:
-    """The policy file and its tables about sweeps are read as they were meant, and somebody is told of findings."""
+    """The policy holds, is signed where it has to be, and somebody is told of findings."""
     path = host.config.policy_path
-    policy, where = load_policy(path), str(path)
-    parse_actions(policy.sweep, where=where)
-    notifier = Notifier.parse(policy.notify, where=where)
-    if notifier.command and not os.access(notifier.command[0], os.X_OK):
-        yield bad(f"{notifier.command[0]} cannot be run", "mend [notify] in the policy file")
-    elif not notifier.command and not notifier.webhook:
+    found = load_remembered(host.config, engine=host.database(), now=host.now)
+    with snapshot(host.database()) as session:
+        signed = policy_memory.load(session, this_host())
+    command = found.notifier.command
+    if command and not os.access(command[0], os.X_OK):
+        yield bad(f"{command[0]} cannot be run", "mend [notify] in the policy file")
+    elif not command and not found.notifier.webhook:
         yield warn("nobody is told what sweeps find", "add [notify] to the policy file")
-    yield ok("the floor alone" if path is None else f"{path}: policy {policy.policy.sha256[:16]}")
+    if signed is not None and signed.demanded and signed.expires_at - host.now < RENEW:
+        yield warn(
+            f"the policy has to be signed again before {signed.expires_at:%Y-%m-%d}",
+            "skillrepo host-policy sign, with a higher serial",
+        )
+    yield ok("the floor alone" if path is None else f"{path}: policy {found.policy.sha256[:16]}")
+
+
+def _end_of(file: Path) -> datetime | None:
+    """Return when metadata that was just verified ends; None when it is not at hand."""
+    if not file.exists():
+        return None
+    return parse_moment(json.loads(file.read_bytes())["signed"]["expires"], where=file.name)
 
 
 class _UndoError(Exception):

@@ -3,8 +3,9 @@
 `require` is what a birth and an activation ask. There is no argument that makes it say yes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,6 +18,9 @@ from hive.gates.standing import MAX_WAIVER, Entry, Kind, Standing, stand
 from hive.tenants import Tenant, Tier
 from signing.errors import ConflictError, FormatError, GateError, NotFoundError, UsageError
 from signing.format.digest import Sha256, parse_sha256
+
+# An entry has its row's columns; the number is the register's.
+_COLUMNS: Final = tuple(field.name for field in fields(Entry) if field.name != "number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +127,10 @@ class Gates:
             raise ConflictError(f"entry {number} was taken back already")
         if not reason.strip():
             raise UsageError("a revocation has a reason", hint="--reason TEXT")
-        entry = Entry(
-            number=0,
-            gate=found.gate,
-            kind=Kind.REVOCATION,
+        entry = replace(
+            Entry.blank(found.gate, Kind.REVOCATION, approver=approver, now=now),
             title=found.title,
-            sha256=None,
-            location="",
-            subject="",
-            approver=approver,
             reason=reason,
-            approved_at=now,
-            expires_at=now + timedelta(days=1),  # a revocation does not end; the column wants a moment
             scope=found.scope,
             revokes=number,
         )
@@ -156,20 +152,7 @@ class Gates:
                 f"it ends after now, and at most {life.days} days after it was approved",
                 hint="--expires YYYY-MM-DD",
             )
-        row = GateEntryRow(
-            gate=entry.gate,
-            kind=entry.kind.value,
-            title=entry.title,
-            sha256=sha256,
-            location=entry.location,
-            subject=entry.subject,
-            approver=entry.approver,
-            reason=entry.reason,
-            approved_at=entry.approved_at,
-            expires_at=entry.expires_at,
-            scope=entry.scope,
-            revokes=entry.revokes,
-        )
+        row = _row(replace(entry, sha256=sha256))
         session.add(row)
         session.flush()
         written = _entry(row)
@@ -184,18 +167,11 @@ def _entries(session: Session) -> tuple[Entry, ...]:
 def _entry(row: GateEntryRow) -> Entry:
     if row.kind not in {kind.value for kind in Kind}:
         raise FormatError(f"{row.kind!a} is no kind of entry", where=f"gate entry {row.number}")
-    return Entry(
-        number=row.number,
-        gate=row.gate,
-        kind=Kind(row.kind),
-        title=row.title,
-        sha256=parse_sha256(row.sha256, where=f"gate entry {row.number}") if row.sha256 is not None else None,
-        location=row.location,
-        subject=row.subject,
-        approver=row.approver,
-        reason=row.reason,
-        approved_at=row.approved_at,
-        expires_at=row.expires_at,
-        scope=row.scope,
-        revokes=row.revokes,
-    )
+    values = {name: getattr(row, name) for name in _COLUMNS}
+    digest = parse_sha256(row.sha256, where=f"gate entry {row.number}") if row.sha256 is not None else None
+    return Entry(**{**values, "number": row.number, "kind": Kind(row.kind), "sha256": digest})
+
+
+def _row(entry: Entry) -> GateEntryRow:
+    """Return the row of an entry; the register gives it its number."""
+    return GateEntryRow(**{name: getattr(entry, name) for name in _COLUMNS} | {"kind": entry.kind.value})

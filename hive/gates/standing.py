@@ -15,7 +15,7 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from hive.gates.required import Gate, Proof
 from signing.format.digest import Sha256
@@ -71,6 +71,25 @@ class Entry:
     expires_at: datetime
     scope: str
     revokes: int | None
+
+    @classmethod
+    def blank(cls, gate: str, kind: Kind, *, approver: str, now: datetime) -> Self:
+        """Return an entry of now that says nothing yet and ends tomorrow; the register gives it a number."""
+        return cls(
+            number=0,
+            gate=gate,
+            kind=kind,
+            title="",
+            sha256=None,
+            location="",
+            subject="",
+            approver=approver,
+            reason="",
+            approved_at=now,
+            expires_at=now + timedelta(days=1),
+            scope="",
+            revokes=None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as ``--json`` and the audit log show it."""

@@ -3,7 +3,7 @@
     /usr/local/bastille/           0750   Bastille's prefix; root's
       jails/acme/                  0700
         birth                      0400   the mark of the birth that made it; written last, so it says: complete
-        jail.conf fstab rctl.conf         Bastille's own
+        jail.conf fstab rctl.conf         Bastille's own, with our mounts and limits in them
         shelf/                     0755   what the tenant may only read, by its paths in the jail
         root/                      0755   the tenant's
       hive/                        0700   ours
@@ -18,7 +18,7 @@ about; it is told what it is before it is told to destroy it.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,9 +27,11 @@ from hive.jails.bastille_notes import GOING, MAKING, Notes, mark_in
 from hive.jails.contained import JailRoot
 from hive.jails.fstab import MAX_FSTAB, parse_fstab, places, with_mount
 from hive.jails.host import check_mark, taken
-from hive.jails.limits import Limits, parse_rules
+from hive.jails.limits import Limits, parse_rules, with_rules
+from hive.jails.limits_file import LimitsTable
 from hive.jails.mounts import is_mounted
 from hive.jails.network import JailNetwork
+from hive.jails.places import check_mountable, check_source, make_place
 from hive.packages.admitted_bytes import AdmittedBytes, check_admitted
 from hive.packages.commands import CommandLimits
 from hive.packages.receipts import STREAMED, Placed, Receipt
@@ -64,6 +66,7 @@ class BastilleHost:
     network: JailNetwork
     way: Way = Way.HOST  # a new jail has no pkg of its own yet
     installing: CommandLimits | None = None
+    limits_table: LimitsTable = field(default_factory=LimitsTable)
 
     @property
     def can_mount(self) -> bool:
@@ -147,16 +150,15 @@ class BastilleHost:
             if self.bastille.running(tenant) is not None:
                 raise ConflictError(f"the jail {tenant} runs", hint="stop it; mounts are made when it starts")
             root = self._path(tenant) / _ROOT
-            if source.is_relative_to(root):
-                raise UnsafePathError(f"{source} is the tenant's own", where=str(root))
-            # Its ancestors are the host's, none of them is a link, and nobody else writes into it.
-            JailRoot.open(source).close()
+            # What stands in a jail, this one or another, belongs to the host's root by its number, and is a tenant's.
+            if source.is_relative_to(self.bastille.jails) and not source.is_relative_to(self.shelf(tenant)):
+                raise UnsafePathError(f"{source} is a tenant's own", where=str(root))
+            kind = check_source(source)
             with self._folder(tenant) as folder:
                 before = _read(folder, _FSTAB, MAX_FSTAB)
                 after = with_mount(before, source, root / inside, where=f"{folder.label}/{_FSTAB}")
-                with JailRoot.open(root) as opened, opened.enter(inside, create=True) as place:
-                    if after != before and place.entries():
-                        raise ConflictError("something stands where it is to be shown", where=place.label)
+                with JailRoot.open(root) as opened:
+                    make_place(opened, inside, kind, empty=after != before)
                 if after != before:
                     folder.write_file(_FSTAB, after, mode=0o644)
 
@@ -174,9 +176,13 @@ class BastilleHost:
         # what is looked at stays as it is.
         with JailRoot.open(self._path(tenant) / _ROOT) as root:
             for place in (_DEVICES, *self._places(tenant)):
-                root.enter(place).close()
+                check_mountable(root, place)
+        # Bastille sets the rules that it finds when the jail's rc has run to its end, and that is the tenant's by then.
+        limits = self.limits_of(tenant)
+        self.bastille.rules.enforce(tenant, limits)
         try:
             self.bastille.start(tenant)
+            self.bastille.rules.enforce(tenant, limits)
         except HostError:
             with contextlib.suppress(SkillRepoError):
                 self._halt(tenant)  # half started is without its limits, or without its mounts
@@ -188,15 +194,32 @@ class BastilleHost:
         Raises:
             HostError: it still runs, or something stays mounted.
         """
-        if self.bastille.running(tenant) is None or not self.bastille.stop(tenant):
+        if self.bastille.running(tenant) is None:
             return
+        with self._rules_aside(tenant):
+            forced = self.bastille.stop(tenant)
+        if forced:
+            self._unmount(tenant)
+
+    def _unmount(self, tenant: TenantId) -> None:
+        """Unmount what stayed mounted at the places of the jail's own list. It does not run.
+
+        Raises:
+            UnsafePathError: a link on the way. HostError: something stays mounted, there or anywhere in it.
+        """
         with JailRoot.open(self._path(tenant) / _ROOT) as root:
             for place in reversed([_DEVICES, *self._places(tenant)]):
                 # No link on the way, and no process is left that could put one there.
                 above, _, name = place.rpartition("/")
-                with root.enter(above) as folder:
+                with contextlib.suppress(MissingPathError), root.enter(above) as folder:
                     if is_mounted(folder, name):
                         self.bastille.unmount(self._path(tenant) / _ROOT / place)
+        if left := self.bastille.mounted(tenant):
+            raise HostError(
+                f"something stays mounted in the jail {tenant}, which does not run",
+                where=left[-1],
+                hint=f"umount {left[-1]}, then run this again",
+            )
 
     def _places(self, tenant: TenantId) -> tuple[str, ...]:
         """Return the places in the jail at which its own list mounts something."""
@@ -217,27 +240,41 @@ class BastilleHost:
         return self.bastille.running(tenant) is not None
 
     def limits(self, tenant: TenantId, limits: Limits) -> None:
-        """Limit by rctl, and read what came of it; see `JailHost.limits`."""
+        """Write the jail's rules down, and have the kernel follow them; see `JailHost.limits`."""
         with self._locked(tenant):
             self._check_exists(tenant)
-            if self.bastille.running(tenant) is None:
-                raise ConflictError(f"the jail {tenant} does not run", hint="start it first")
-            for resource, value in limits.by_resource().items():
-                self.bastille.limit(tenant, resource, value)
-            # Each runs in a shell of its own whose failure nobody hears of.
-            if self.limits_of(tenant) != limits:
-                raise HostError(
-                    f"Bastille says that it limited {tenant}, and did not",
-                    where=str(self._path(tenant) / _RULES),
-                    hint="kern.racct.enable=1 has to stand in /boot/loader.conf",
+            with self._folder(tenant) as folder:
+                before = _read(folder, _RULES, _MAX_RULES)
+                after = with_rules(before.decode("ascii", "replace"), tenant, limits).encode(
+                    "ascii", "replace"
                 )
+                if after != before:
+                    folder.write_file(_RULES, after, mode=0o644)
+            if self.bastille.running(tenant) is not None:
+                self.bastille.rules.enforce(tenant, limits)
 
     def limits_of(self, tenant: TenantId) -> Limits:
-        """Return what the jail's rules say; see `JailHost.limits_of`."""
+        """Return what the jail's rules say, which its start has the kernel follow; see `JailHost.limits_of`."""
         self._check_exists(tenant)
         with self._folder(tenant) as folder:
             rules = _read(folder, _RULES, _MAX_RULES)
         return parse_rules(rules.decode("ascii", "replace"), tenant, where=f"{folder.label}/{_RULES}")
+
+    @contextlib.contextmanager
+    def _rules_aside(self, tenant: TenantId) -> Iterator[None]:
+        """Let Bastille find no rules meanwhile: it would drop them before it runs the tenant's own rc.shutdown.
+
+        Whoever is killed meanwhile leaves none behind; `hive.jails.starting` writes them again before the next start.
+        """
+        with self._folder(tenant) as folder:
+            rules = _read(folder, _RULES, _MAX_RULES)
+            if rules:
+                folder.write_file(_RULES, b"", mode=0o644)
+            try:
+                yield
+            finally:
+                if rules:
+                    folder.write_file(_RULES, rules, mode=0o644)
 
     def install_package(self, given: AdmittedBytes) -> Placed:
         """Stream the package into the jail, which is started for it and runs on; see `JailHost.install_package`."""
@@ -277,7 +314,13 @@ class BastilleHost:
                     # Half a jail. Bastille would guess which one is meant, and could take a longer name for it.
                     folder.write_file(JAIL_CONF, self._stub(tenant), mode=0o644)
             self._halt(tenant)
+            if self.bastille.mounted(
+                tenant
+            ):  # it would be removed with the jail, file by file, and is the host's
+                self._unmount(tenant)
             self.bastille.destroy(tenant)
+        with contextlib.suppress(HostError):  # the kernel keeps rules by name, for whoever is called so next
+            self.bastille.rules.enforce(tenant, Limits())
         self._notes.give_back(tenant)
         notes.remove_tree(MAKING)
         notes.remove_tree(GOING)

@@ -5,9 +5,9 @@ is every jail, and some words are releases. It says 0 when it did nothing. And w
 So a name is checked to be exactly a jail's before every call, the state of things afterwards counts and not the exit
 status, and nothing of our environment is handed on (`hive.packages.commands`).
 
-Called: create, start, stop, destroy, limits, list; beside them jls, jail -R and umount. Never: cp, rcp, mount and template, which follow links that a tenant
-made; cmd and pkg, which are jexec with a guess before it; update and upgrade, which run a tenant's program as the host's
-root.
+Called: create, start, stop, destroy, list; beside them jls, jail -R, mount -p, umount and rctl. Never: cp, rcp, mount and template,
+which follow links that a tenant made; cmd and pkg, which are jexec with a guess before it; update and upgrade, which run a
+tenant's program as the host's root; limits, which wants a jail that runs (`hive.jails.rctl`).
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from hive.jails import gate
 from hive.jails.bastille_listing import MAX_ANSWER, ListedJail, RunningNow, parse_jls, parse_list
 from hive.jails.bastille_notes import Notes
 from hive.jails.network import JailNetwork
+from hive.jails.rctl import Rctl
 from hive.packages.commands import CommandLimits, run_command
 from hive.packages.running import Programs
 from hive.tenants import OTHER_MEANINGS
@@ -31,6 +32,8 @@ from signing.format.names import TenantId
 
 PREFIX_MODE: Final = 0o750
 JAIL_CONF: Final = "jail.conf"
+_FSTAB_FIELDS: Final = 6
+_MAX_MOUNTS: Final = 1 << 24  # of all jails together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,9 @@ class Bastille:
     prefix: Path
     program: str = "/usr/local/bin/bastille"
     jail: str = "/usr/sbin/jail"
+    mount: str = "/sbin/mount"
     umount: str = "/sbin/umount"
+    rctl: str = "/usr/bin/rctl"
     programs: Programs = field(default_factory=Programs)
     patience: Patience = field(default_factory=Patience)
 
@@ -62,6 +67,11 @@ class Bastille:
     def jails(self) -> Path:
         """The folder of the jails."""
         return self.prefix / "jails"
+
+    @property
+    def rules(self) -> Rctl:
+        """What the kernel denies jails."""
+        return Rctl(program=self.rctl, seconds=self.patience.ask)
 
     def check_prefix(self) -> None:
         """Return None when Bastille would work in its prefix.
@@ -183,6 +193,24 @@ class Bastille:
             raise HostError(f"the jail {tenant} cannot be stopped", where=str(self.root(tenant)))
         return True
 
+    def mounted(self, tenant: TenantId) -> tuple[str, ...]:
+        """Return where something is mounted in the tenant's jail, by the kernel's list, which keeps the names of then.
+
+        A tenant who renames a folder takes what is mounted in it along: no path leads there any more, and this list does.
+
+        Raises:
+            HostError: the host cannot be asked.
+        """
+        limits = _within(self.patience.ask, output=_MAX_MOUNTS)
+        lines = run_command([self.mount, "-p"], limits=limits).decode("utf-8", "replace").split("\n")
+        below = f"{self.root(tenant)}/"
+        words = [line.split() for line in lines if below in line]
+        if not any(lines) or any(len(fields) != _FSTAB_FIELDS for fields in words):
+            raise HostError(
+                "mount does not answer as it should", where=self.mount, hint="is it FreeBSD's own?"
+            )
+        return tuple(fields[1] for fields in words if fields[1].startswith(below))
+
     def unmount(self, path: Path) -> None:
         """Unmount what is mounted at ``path``, on whose way there is no link, and nobody who could make one.
 
@@ -212,19 +240,6 @@ class Bastille:
                 hint="unmount what is mounted in it (mount), then run this again",
             )
 
-    def limit(self, tenant: TenantId, resource: str, value: int | None) -> None:
-        """Limit a running jail, or, without ``value``, do not. Whoever calls reads afterwards what it came to.
-
-        Raises:
-            NotFoundError, UsageError: see `_exactly`. HostError: it failed visibly.
-        """
-        self._exactly(tenant)
-        # A rule that is there is not replaced: the pattern that would find it does not.
-        self._run(["limits", tenant, "remove", resource], self.patience.change)
-        if value is not None:
-            self._exactly(tenant)
-            self._run(["limits", tenant, "add", resource, str(value)], self.patience.change)
-
     def _exactly(self, tenant: TenantId) -> None:
         """Return None when Bastille would take ``tenant`` for exactly the jail of that name.
 
@@ -252,8 +267,8 @@ class Bastille:
         return run_command(command, limits=_within(self.patience.ask))
 
 
-def _within(seconds: float) -> CommandLimits:
-    return CommandLimits(gap=seconds, finish=seconds, total=seconds, output=MAX_ANSWER)
+def _within(seconds: float, *, output: int = MAX_ANSWER) -> CommandLimits:
+    return CommandLimits(gap=seconds, finish=seconds, total=seconds, output=output)
 
 
 def check_name(tenant: TenantId) -> None:

@@ -11,6 +11,7 @@ invention. So everything about it is fixed: the fields, their types and lengths,
 fit is refused whole, and nothing is decided by it alone.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,6 +106,7 @@ def _listed(item: Any) -> ListedJail:
 
 
 def _check_distinct(names: list[str], where: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    """Return None when the sorted ``names`` are each there once."""
+    for name, other in itertools.pairwise(names):
+        if name == other:
             raise FormatError(f"{name[:40]!a} is listed twice", where=where)

@@ -9,6 +9,7 @@ from hive.jails.bastille import BastilleHost
 from hive.jails.bastille_commands import Bastille
 from hive.jails.directory import DirectoryHost
 from hive.jails.host import JailHost
+from hive.jails.limits_file import LimitsTable, load_limits
 from hive.jails.network import JailNetwork
 from signing.errors import UsageError
 
@@ -24,19 +25,20 @@ def open_host(config: HiveConfig) -> JailHost:
 
     Raises:
         UsageError: a setting is missing, or names something that there is not.
-        FormatError: the network of the jails is none.
+        FormatError: the network of the jails is none, or the file of limits is not of its form.
+        NotFoundError: the file of limits is named and cannot be read.
     """
     base = Path(config.need("jail_root_base", "--jail-root-base DIR or HIVE_JAIL_ROOT_BASE"))
     if config.jail_host in {None, DIRECTORY}:
-        return DirectoryHost(base.resolve())
+        return DirectoryHost(base.resolve(), limits_table=load_limits(config.limits_path))
     if config.jail_host == BASTILLE:
-        return _bastille(config, base)
+        return _bastille(config, base, load_limits(config.limits_path))
     raise UsageError(
         f"there is no jail host {config.jail_host!a}", hint=f"jail_host is {DIRECTORY} or {BASTILLE}"
     )
 
 
-def _bastille(config: HiveConfig, base: Path) -> BastilleHost:
+def _bastille(config: HiveConfig, base: Path, limits_table: LimitsTable) -> BastilleHost:
     if not base.is_absolute() or base.name != _JAILS:
         raise UsageError(
             f"Bastille keeps its jails in the folder {_JAILS} of its prefix, and {base} is none",
@@ -53,4 +55,5 @@ def _bastille(config: HiveConfig, base: Path) -> BastilleHost:
         bastille=Bastille(prefix=base.parent, program=program),
         release=release,
         network=JailNetwork.parse(network),
+        limits_table=limits_table,
     )

@@ -2,6 +2,9 @@
 
 Used at the end of a birth, when nothing else may stand beside it, and by sweeps, when the tenant has lived there: its home
 is its own then, but the folder of skills and the host's records are not.
+
+What is shown from the shelf cannot be changed in the jail. But root there can rename a folder above it, mount and all, and
+make another one of that name: so a sweep looks too whether it is still seen where it was (`hidden`).
 """
 
 from collections.abc import Mapping
@@ -9,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hive.jails.contained import JailRoot
-from hive.jails.materialise import LOCK_PATH, RECORDS, SKILLS
+from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, is_shown
+from hive.jails.mounts import is_mounted
 from repo_client.entries import MissingPathError, UnsafePathError
 from repo_client.trees import tree_problem
 from signing.errors import FormatError
@@ -44,7 +48,8 @@ class Difference:
 def differences(root: JailRoot, shelf: JailRoot, expected: Expected) -> tuple[Difference, ...]:
     """Return every difference; none means that all of it stands there, and nothing beside it.
 
-    ``shelf`` is where skills stand (`JailHost.open_shelf`): the root itself, where nothing can be mounted.
+    ``shelf`` is where skills, identity and lock stand (`JailHost.open_shelf`): the root itself, where nothing can be
+    mounted.
 
     Raises:
         HostError: the jail cannot be read.
@@ -57,7 +62,7 @@ def differences(root: JailRoot, shelf: JailRoot, expected: Expected) -> tuple[Di
     found += [
         Difference(path=path, what=what)
         for path, digest in expected.files.items()
-        if (what := _file_differs(root, path, digest))
+        if (what := _file_differs(shelf if is_shown(path) else root, path, digest))
     ]
     found += _beside(shelf, SKILLS, frozenset(expected.skills))
     inside = {path.removeprefix(f"{_HOST_FOLDER}/").partition("/")[0] for path in _ours(expected)}
@@ -65,6 +70,41 @@ def differences(root: JailRoot, shelf: JailRoot, expected: Expected) -> tuple[Di
     if expected.records:
         found += _beside(root, RECORDS, frozenset(f"{name}.json" for name in expected.records))
     return tuple(sorted(found))
+
+
+def hidden(root: JailRoot, shelf: JailRoot) -> tuple[Difference, ...]:
+    """Return every place of a jail that has been started at which something else stands than what the shelf shows there.
+
+    A jail that stands still has empty folders and files at these places; one that runs has the mounts.
+
+    Raises:
+        HostError: the jail cannot be read.
+    """
+    if shelf.same_as(root):
+        return ()
+    found = {place: _in_its_place(root, place) for place in SHOWN}
+    return tuple(Difference(path=place, what=what) for place, what in sorted(found.items()) if what)
+
+
+def _in_its_place(root: JailRoot, place: str) -> str:
+    above, _, name = place.rpartition("/")
+    try:
+        with root.enter(above) as folder:
+            if is_mounted(folder, name):
+                return ""
+            found = folder.find(name)
+            if found is None:
+                return "is gone"
+            if found.kind == "file":
+                empty = found.size == 0
+            else:
+                with folder.descend(name) as inner:
+                    empty = not inner.entries()
+    except MissingPathError:
+        return "is gone"
+    except UnsafePathError as error:
+        return f"cannot be trusted: {error.message}"
+    return "" if empty else "is hidden: something else stands in its place"
 
 
 def _ours(expected: Expected) -> list[str]:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self, final
 
 from hive.jails.digests import Read, ReadBounds, Reading
-from hive.jails.mounts import check_same_mount, mount_of
+from hive.jails.mounts import check_not_mounted, check_same_mount, mount_of
 from repo_client.entries import EntryKind, MissingPathError, UnsafePathError, check_component
 from repo_client.handles import MAX_ENTRIES, Directory
 from repo_client.mounts import Mount
@@ -30,7 +30,10 @@ _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Listed(NamedTuple):
-    """One entry of a jail: its path below the root, and what lstat says of it; a mount point is of kind ``other``."""
+    """One entry of a jail: its path below the root, and what lstat says of it.
+
+    A folder at which something is mounted is of kind ``other``; files are not opened for a list, so a mounted one is a file.
+    """
 
     path: str
     kind: EntryKind
@@ -85,6 +88,10 @@ class JailRoot:
         """Close the handle."""
         self._root.close()
 
+    def same_as(self, other: "JailRoot") -> bool:
+        """Return whether both are one and the same folder."""
+        return self._root.same_as(other._root)  # noqa: SLF001
+
     def install_tree(self, folder: str, name: str, bundle: Bundle, *, replace: bool = False) -> None:
         """Write ``bundle`` read-only as ``folder``/``name``; an equal tree is left alone.
 
@@ -133,6 +140,7 @@ class JailRoot:
             raise UsageError("the owner of a file in a jail cannot be uid 0", hint="configure the jail user")
         folder, name = _parted(path)
         with self._walk(folder, create=True) as place:
+            check_not_mounted(place, name)
             if _is_right(place, name, content, mode=mode, owner=owner):
                 return False
             place.write_file(name, content, mode=mode, owner=owner)
@@ -149,6 +157,7 @@ class JailRoot:
         """
         folder, name = _parted(path)
         with self._walk(folder) as place:
+            check_not_mounted(place, name)
             return place.read_file(name, max_bytes=max_bytes, single_link=True)
 
     def tree_matches(self, folder: str, name: str, bundle: Bundle) -> bool:

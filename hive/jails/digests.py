@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from hive.jails.mounts import mount_of
+from repo_client import mounts
 from repo_client.entries import MissingPathError, UnsafePathError, os_errors
 from repo_client.handles import MAX_ENTRIES, Directory
 from repo_client.mounts import Mount
@@ -91,6 +92,8 @@ class Reading:
         with os_errors("read the file", f"{folder.label}/{name!a}"):
             try:
                 status = os.fstat(descriptor)
+                if mounts.mount_of(descriptor) != self._mount:
+                    return _read(path, "mount", status)
                 digest = self._digest(descriptor, path) if status.st_size <= self._bounds.file_bytes else None
             finally:
                 os.close(descriptor)

@@ -22,13 +22,13 @@ from typing import Final
 from hive.jails.contained import JailRoot
 from hive.jails.host import MAX_MARK, check_mark, taken
 from hive.jails.limits import RESOURCES, Limits
+from hive.jails.limits_file import LimitsTable
 from hive.packages.admitted_bytes import AdmittedBytes, check_admitted
 from hive.packages.receipts import Placed, Receipt
 from hive.packages.unpack import check_package, unpack_package
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, temporary_name
 from repo_client.handles import Directory
 from signing.errors import (
-    ConflictError,
     DigestMismatchError,
     FormatError,
     HostError,
@@ -49,13 +49,19 @@ _MAX_LIMITS: Final = 4096
 class DirectoryHost:
     """A `JailHost` whose jails are the folders ``<base>/<tenant>/root``."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, *, limits_table: LimitsTable | None = None) -> None:
         self._base = base.absolute()
+        self._limits_table = limits_table or LimitsTable()
 
     @property
     def can_mount(self) -> bool:
         """Nothing is mounted here; see `JailHost.can_mount`."""
         return False
+
+    @property
+    def limits_table(self) -> LimitsTable:
+        """What jails here may use, if somebody enforced it; see `JailHost.limits_table`."""
+        return self._limits_table
 
     def exists(self, tenant: TenantId) -> bool:
         """Return whether the tenant's jail stands, complete; see `JailHost.exists`."""
@@ -139,9 +145,7 @@ class DirectoryHost:
 
     def limits(self, tenant: TenantId, limits: Limits) -> None:
         """Write the limits down; see `JailHost.limits`."""
-        if not self.is_running(tenant):
-            self._check_exists(tenant)
-            raise ConflictError(f"the jail {tenant} does not run", hint="start it first")
+        self._check_exists(tenant)
         with Directory.open(self._base) as base, base.descend(tenant) as folder:
             folder.write_file(_LIMITS, canonical(limits.to_json()), mode=0o400)
 

@@ -4,10 +4,11 @@ A jail exists completely or not at all: whoever is killed while creating or dest
 `JailHost.exists` calls a jail, and running the same step again finishes it. What stands inside a jail is
 reached only through `JailRoot`.
 
-    create ─► packages ─► stop ─► skills, identity, lock, secrets ─► mount_read_only ─► start ─► limits
+    create ─► packages ─► stop ─► skills, identity, lock, secrets ─► mount_read_only ─► limits ─► start
 
 A host may have to run a jail to install packages into it; then it runs afterwards, and `stop` ends that. What is shown
-read-only is prepared while the jail stands still.
+read-only is prepared while the jail stands still, and its limits are set before its first process runs: what starts in
+a jail may be the tenant's already.
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 
 from hive.jails.contained import JailRoot
 from hive.jails.limits import Limits
+from hive.jails.limits_file import LimitsTable
 from hive.packages.admitted_bytes import AdmittedBytes
 from hive.packages.receipts import Placed, Receipt
 from signing.errors import ConflictError
@@ -30,7 +32,11 @@ class JailHost(Protocol):
 
     @property
     def can_mount(self) -> bool:
-        """Whether this host shows folders of its own inside a jail, read-only; else they are copied."""
+        """Whether this host shows folders and files of its own inside a jail, read-only; else they are copied."""
+
+    @property
+    def limits_table(self) -> LimitsTable:
+        """What jails on this host may use; `hive.jails.starting` gives each its own."""
 
     def exists(self, tenant: TenantId) -> bool:
         """Return whether the tenant's jail stands, complete.
@@ -77,7 +83,7 @@ class JailHost(Protocol):
         """
 
     def mount_read_only(self, tenant: TenantId, source: Path, inside: str) -> None:
-        """Show the host's folder ``source`` in the jail at ``inside`` from its next start on; twice is once.
+        """Show the host's folder or file ``source`` in the jail at ``inside`` from its next start on; twice is once.
 
         Raises:
             ConflictError: the jail runs, or something stands there, or something else is shown there already.
@@ -90,13 +96,15 @@ class JailHost(Protocol):
         """Return the path of what `open_shelf` opens, for `mount_read_only` only."""
 
     def start(self, tenant: TenantId, *, mark: str) -> None:
-        """Start the tenant's jail; one that runs is left alone.
+        """Start the tenant's jail, with its limits from its first process on; one that runs is left alone.
+
+        Called by `hive.jails.starting` only, and where a host starts a jail for itself.
 
         Raises:
             ConflictError: the jail has another mark, or none.
             NotFoundError: no such jail.
             UnsafePathError: a link stands where something is to be mounted in the jail.
-            HostError: it does not run afterwards.
+            HostError: it does not run afterwards; or the host cannot limit it, and it does not run then.
         """
 
     def stop(self, tenant: TenantId, *, mark: str) -> None:
@@ -116,12 +124,11 @@ class JailHost(Protocol):
         """
 
     def limits(self, tenant: TenantId, limits: Limits) -> None:
-        """Let the tenant's running jail use this much and no more, now and whenever it is started again.
+        """Let the tenant's jail use this much and no more: whenever it is started, and now if it runs.
 
         Raises:
-            ConflictError: it does not run.
             NotFoundError: no such jail.
-            HostError: the host cannot limit, or did not do as it was told.
+            HostError: it runs, and the host cannot limit, or did not do as it was told.
         """
 
     def limits_of(self, tenant: TenantId) -> Limits:

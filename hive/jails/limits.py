@@ -2,7 +2,8 @@
 
     jail:acme:memoryuse:deny=1073741824/jail
 
-Numbers are written out: a suffix like 1G means one thing to one program and another to the next.
+Numbers are written out: a suffix like 1G means one thing to one program and another to the next. The kernel answers
+without the ``/jail``.
 """
 
 import re
@@ -21,7 +22,7 @@ RESOURCES: Final = {
 }
 _MAX: Final = 10**18 - 1
 _RULE: Final = re.compile(
-    r"jail:(?P<jail>[a-z0-9]+):(?P<resource>[a-z]+):deny=(?P<value>[1-9][0-9]{0,17})/jail", re.ASCII
+    r"jail:(?P<jail>[a-z0-9]+):(?P<resource>[a-z]+):deny=(?P<value>[1-9][0-9]{0,17})(?:/jail)?", re.ASCII
 )
 
 
@@ -60,7 +61,7 @@ def rule(tenant: TenantId, resource: str, value: int) -> str:
 
 
 def parse_rules(text: str, tenant: TenantId, *, where: str) -> Limits:
-    """Return the limits that ``text``, a file of rules, sets for the jail; rules of other kinds are passed over.
+    """Return the limits that ``text``, a list of rules, sets for the jail; rules of other kinds are passed over.
 
     Raises:
         FormatError: two rules for one resource, so that nobody can say which holds.
@@ -76,3 +77,11 @@ def parse_rules(text: str, tenant: TenantId, *, where: str) -> Limits:
             raise FormatError(f"two rules for {match['resource']}", where=where)
         found[name] = int(match["value"])
     return Limits(**found)
+
+
+def with_rules(text: str, tenant: TenantId, limits: Limits) -> str:
+    """Return the file of rules ``text`` with ``limits`` in the place of all that it denies the jail of ours."""
+    ours = tuple(f"jail:{tenant}:{resource}:deny=" for resource in RESOURCES.values())
+    kept = [line for line in text.split("\n") if line and not line.startswith(ours)]
+    new = [rule(tenant, name, value) for name, value in limits.by_resource().items() if value is not None]
+    return "".join(f"{line}\n" for line in (*kept, *new))

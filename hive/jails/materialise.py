@@ -1,10 +1,12 @@
 """Putting admitted bytes into a jail. The functions here take an `Admission` and nothing less.
 
-usr/home/agent/skills/<name>/…     one read-only tree per skill, MANIFEST.json included; shown from outside where the
-                                   host can mount (`JailHost.open_shelf`), never a hard link to the store
+usr/home/agent/skills/<name>/…     one read-only tree per skill, MANIFEST.json included, never a hard link to the store
 usr/home/agent/SOUL.md             the resolved identity
 var/db/clawdie/lock.json           who this is and what it was born with, for the mother skill and auditors
 var/db/clawdie/packages/           what each package installed, where the host itself unpacked them
+
+The first three are shown from outside where the host can mount (`JailHost.open_shelf`): root in the jail reads them by
+these names, and can neither change them nor put something in their place. Else they are copied, 0444.
 """
 
 from collections.abc import Sequence
@@ -26,11 +28,13 @@ SKILLS: Final = f"{HOME}/skills"
 SOUL_PATH: Final = f"{HOME}/{SOUL_NAME}"
 LOCK_PATH: Final = "var/db/clawdie/lock.json"
 RECORDS: Final = "var/db/clawdie/packages"
+# What the tenant may only read.
+SHOWN: Final = (SKILLS, SOUL_PATH, LOCK_PATH)
 _READ_ONLY: Final = 0o444
 
 
-def install_skill(root: JailRoot, admission: Admission) -> None:
-    """Put an admitted skill into the jail, read-only; the same tree again changes nothing.
+def install_skill(shelf: JailRoot, admission: Admission) -> None:
+    """Put an admitted skill on the shelf, read-only; the same tree again changes nothing.
 
     A different tree under its name is replaced: before activation nothing in this jail has run, so what
     stands there is what a killed birth left.
@@ -41,35 +45,41 @@ def install_skill(root: JailRoot, admission: Admission) -> None:
     """
     if admission.kind is not Kind.SKILL:
         raise WrongSubjectError(f"{admission.pin} is a {admission.kind}, not a skill")
-    root.install_tree(SKILLS, admission.pin.name, admission.bundle, replace=True)
+    shelf.install_tree(SKILLS, admission.pin.name, admission.bundle, replace=True)
 
 
-def show_skills(host: JailHost, tenant: TenantId) -> None:
-    """Let the tenant see the skills on its shelf, read-only, from the next start on; copied ones it has already.
+def is_shown(path: str) -> bool:
+    """Return whether ``path`` in the jail is on the shelf: there the host has what the tenant sees."""
+    return any(path == shown or path.startswith(f"{shown}/") for shown in SHOWN)
+
+
+def show_shelf(host: JailHost, tenant: TenantId) -> None:
+    """Let the tenant see what stands on its shelf, read-only, from the next start on; what was copied it has already.
 
     Raises:
-        ConflictError: the jail runs, or something else stands where they are to be seen.
+        ConflictError: the jail runs, or something else stands where it is to be seen.
         NotFoundError, UnsafePathError, HostError: see `JailHost.mount_read_only`.
     """
     if host.can_mount:
         with host.open_shelf(tenant) as shelf:
             shelf.enter(SKILLS, create=True).close()
-        host.mount_read_only(tenant, host.shelf(tenant) / SKILLS, SKILLS)
+        for shown in SHOWN:
+            host.mount_read_only(tenant, host.shelf(tenant) / shown, shown)
 
 
-def install_identity(root: JailRoot, layers: Sequence[Admission]) -> None:
-    """Put the resolved identity into the jail.
+def install_identity(shelf: JailRoot, layers: Sequence[Admission]) -> None:
+    """Put the resolved identity on the shelf.
 
     Raises:
         WrongSubjectError, FormatError: see `hive.identity.resolve_identity`.
         UnsafePathError, HostError: the jail's file system does not allow it.
     """
-    root.install_file(SOUL_PATH, resolve_identity(layers), mode=_READ_ONLY)
+    shelf.install_file(SOUL_PATH, resolve_identity(layers), mode=_READ_ONLY)
 
 
-def install_lock(root: JailRoot, record: dict[str, Any]) -> None:
-    """Put the lock record into the jail."""
-    root.install_file(LOCK_PATH, canonical(record), mode=_READ_ONLY)
+def install_lock(shelf: JailRoot, record: dict[str, Any]) -> None:
+    """Put the lock record on the shelf."""
+    shelf.install_file(LOCK_PATH, canonical(record), mode=_READ_ONLY)
 
 
 def lock_record(

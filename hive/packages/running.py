@@ -4,18 +4,20 @@ A jail is addressed by its exact name, and its number is noted: a jail that was 
 one that took its name, has another number. What jls prints is read with suspicion; nothing is asked of the jail.
 """
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from hive.packages.commands import EMPTY_FOLDER, CommandLimits, run_command
-from signing.errors import HostError
+from signing.errors import FormatError, HostError
+from signing.format.canonical import parse_json
 from signing.format.names import TenantId
 
 _SECONDS: Final = 30.0
 _MAX_ANSWER: Final = 1 << 20
+_JID: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 class Way(StrEnum):
@@ -96,10 +98,10 @@ def _number_of(answer: bytes, name: str) -> int:
         HostError: there is none, there are several, or this is not what jls prints.
     """
     try:
-        listed: Any = json.loads(answer)["jail-information"]["jail"]
-        numbers = [int(str(jail["jid"])) for jail in listed if jail["name"] == name]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        listed: Any = parse_json(answer, where="jls", max_bytes=_MAX_ANSWER)["jail-information"]["jail"]
+        numbers = [str(jail["jid"]) for jail in listed if jail["name"] == name]
+    except (FormatError, KeyError, TypeError) as error:
         raise HostError("jls does not answer as it should", hint="is this FreeBSD's own jls?") from error
-    if len(numbers) != 1 or numbers[0] < 1:
+    if len(numbers) != 1 or not _JID.fullmatch(numbers[0]):
         raise HostError(f"no single jail is called {name}", hint="look with jls; names are exact")
-    return numbers[0]
+    return int(numbers[0])

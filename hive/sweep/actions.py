@@ -70,7 +70,7 @@ def parse_actions(table: Mapping[str, Any], *, where: str) -> Mapping[Found, fro
         if key not in {kind.value for kind in Found}:
             raise FormatError(f"{key[:40]!a} is no kind of finding", where=where)
         if not isinstance(value, list) or not all(
-            text in {action.value for action in Action} for text in value
+            isinstance(text, str) and text in set(Action) for text in value
         ):
             raise FormatError(f"{key} is a list of {', '.join(Action)}", where=where)
         kind, actions = Found(key), frozenset(Action(text) for text in value)

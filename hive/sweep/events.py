@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hive.logs import note
-from hive.sweep.sweeping import Swept
+from hive.sweep.sweeper import Swept
 from signing.errors import SkillRepoError
 
 
@@ -26,3 +26,8 @@ def note_sweep(found: Sequence[Swept], *, names: bool) -> None:
 def note_failure(error: SkillRepoError, *, names: bool) -> None:
     """Log that a whole sweep failed."""
     note("sweep.broken", level=logging.ERROR, code=error.code, **({"message": str(error)} if names else {}))
+
+
+def note_policy(error: SkillRepoError, *, names: bool) -> None:
+    """Log why a sweep goes by the policy that was verified last."""
+    note("sweep.policy", level=logging.ERROR, code=error.code, **({"message": str(error)} if names else {}))

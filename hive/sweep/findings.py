@@ -1,8 +1,15 @@
-"""What a sweep can find (pure)."""
+"""What a sweep can find (pure).
+
+Much of it is said in words of a jail: names of files, which a hostile root chooses. They go into the database, the audit
+log, messages and terminals, so a finding holds no more than `_LONGEST` characters of them and nothing that is not printed:
+a name that is no Unicode would otherwise end every sweep, and not only that of its own jail.
+"""
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+_LONGEST: Final = 400
 
 
 class Found(enum.StrEnum):
@@ -44,9 +51,18 @@ class Finding:
     subject: str
     detail: str
 
+    def __post_init__(self) -> None:
+        for name in ("subject", "detail"):
+            object.__setattr__(self, name, _printed(getattr(self, name)))
+
     def to_json(self) -> dict[str, Any]:
         """Return it as ``--json`` and the audit log show it."""
         return {"kind": self.kind.value, "subject": self.subject, "detail": self.detail}
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.subject}: {self.detail}"
+
+
+def _printed(text: str) -> str:
+    shown = "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in text[: _LONGEST + 1])
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"

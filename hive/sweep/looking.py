@@ -6,7 +6,7 @@ from hive.birth.journal import receipts_of
 from hive.certificate import kept
 from hive.db.models import BirthRow
 from hive.db.session import snapshot
-from hive.jails.compare import Expected, differences
+from hive.jails.compare import Expected, differences, hidden
 from hive.jails.host import JailHost
 from hive.packages.receipts import UNPACKED
 from hive.sweep.findings import Finding, Found
@@ -16,6 +16,7 @@ from hive.vault.provision import Provisioner, Standing
 from signing.errors import SkillRepoError
 
 _HARMLESS = frozenset({Standing.AS_WRITTEN, Standing.NONE})
+_MOST = 20  # of one jail at a time: whoever lives in it chooses how much there is to say
 
 
 def jail_findings(tenant: Tenant, engine: Engine, host: JailHost, provisioner: Provisioner) -> list[Finding]:
@@ -60,7 +61,7 @@ def _drift(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
     with host.open_root(tenant.tenant_id) as root, host.open_shelf(tenant.tenant_id) as shelf:
         found = [
             Finding(kind=Found.DRIFT, subject=item.path, detail=item.what)
-            for item in differences(root, shelf, expected)
+            for item in (*differences(root, shelf, expected), *hidden(root, shelf))
         ]
     for receipt in receipts:
         try:
@@ -70,6 +71,8 @@ def _drift(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
             found.append(
                 Finding(kind=Found.DRIFT, subject=str(receipt.pin), detail=f"{error.message}{where}")
             )
+    if len(found) > _MOST:
+        found[_MOST:] = [Finding(kind=Found.DRIFT, subject=JAIL, detail="in more places than these")]
     return found
 
 

@@ -75,6 +75,7 @@ class BwVault:
     def _begin(self) -> "_Unlocked":
         credentials = load_credentials(self._settings.credentials_file)
         with contextlib.ExitStack() as stack:
+            stack.callback(credentials.forget)
             program = BwProgram.open(
                 self._settings.program, self._settings.folder, ca_file=credentials.ca_file
             )

@@ -7,11 +7,14 @@ Words of the client and of its server are recognised, not repeated: they are sho
 fits, without the credentials of this host, and never of a command that prints secrets.
 """
 
+import base64
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Self
+from urllib.parse import quote, quote_plus
 
 from hive.vault.items import is_vault_id
 from signing.errors import (
@@ -78,7 +81,7 @@ def check_version(said: bytes) -> str:
     number = tuple(map(int, match.groups())) if match else None
     if number is None or not _OLDEST <= number <= _NEWEST:
         raise HostError(
-            f"bw is {ascii(text[:40])[1:-1]!r}; 2026.6.0 to 2026.8.0 are allowed."
+            f"bw {f'is {text}' if match else 'does not tell its version'}; 2026.6.0 to 2026.8.0 are allowed."
             " From 2026.9.0 on it asks the server at every unlock: that uses up the rate limit,"
             " fails against servers that do not know the question, and lists came back empty",
             hint="npm install @bitwarden/cli@2026.6.0, and name it by the setting bw",
@@ -248,10 +251,18 @@ def failure(step: str, said: str, *, status: int, withheld: Collection[bytes], s
 
 def _excerpt(said: str, withheld: Collection[bytes]) -> str:
     for secret in withheld:
-        said = said.replace(secret.decode("utf-8", "replace"), "…")
+        for spelled in _spellings(secret.decode("utf-8", "replace")):
+            said = said.replace(spelled, "…")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     reason = next((line for line in lines if "Error" in line), lines[-1])
     return ascii(reason[:_SHOWN])[1:-1]
+
+
+def _spellings(secret: str) -> list[str]:
+    """Return how a secret looks in a message, in a form, in JSON and in a header; the longest first."""
+    encoded = base64.b64encode(secret.encode("utf-8", "replace")).decode()
+    found = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], encoded}
+    return sorted(filter(None, found), key=len, reverse=True)
 
 
 def _moment(text: str | None) -> datetime | None:

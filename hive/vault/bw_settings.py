@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from hive.agents.token_file import read_secret
 from hive.config import HiveConfig
+from hive.private_files import read_secret
 from hive.vault.bw_answers import account_of
 from hive.vault.items import is_vault_id
 from hive.vault.secret import Secret
@@ -45,6 +45,11 @@ class Credentials:
     def withheld(self) -> tuple[bytes, ...]:
         """What no message may hold."""
         return (self.client_secret.reveal(), self.password.reveal())
+
+    def forget(self) -> None:
+        """Overwrite them; see `Secret.forget`."""
+        for secret in (self.client_id, self.client_secret, self.password):
+            secret.forget()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,10 @@ class BwSettings:
         )
         if not is_vault_id(organization):
             raise FormatError("not the id of an organisation", where="vault_organization")
+        program = config.bw or "bw"
+        if "/" in program and not Path(program).is_absolute():
+            # Else it would be whatever stands below the folder that somebody works in.
+            raise FormatError("neither a name nor an absolute path", where="bw", hint="/usr/local/bin/bw")
         folder = (config.state_dir / "bw").absolute()
         if config.jail_root_base is not None:
             jails = Path(config.jail_root_base).resolve()
@@ -84,7 +93,7 @@ class BwSettings:
                     hint="keep --state elsewhere: it holds this host's API key",
                 )
         return cls(
-            program=config.bw or "bw",
+            program=program,
             url=url,
             organization_id=organization,
             credentials_file=Path(

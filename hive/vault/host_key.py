@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from hive.agents.token_file import read_secret, write_secret
+from hive.private_files import read_secret, write_secret
 from signing.errors import ConflictError, HostError, KeyAccessError
 
 KEY_BYTES: Final = 32

@@ -107,7 +107,8 @@ class Provisioner:
         Args:
             vault: where the bucket is.
             tenant_id: whose.
-            own: gives the hive's variables; called when the bucket has arrived, for it may rotate a token.
+            own: gives the hive's variables; called when the bucket has arrived and nobody else provisions the tenant,
+                for it may rotate a token.
             rotated: for the record: a token was rotated.
             allowed: how the tenant may stand.
 
@@ -184,36 +185,53 @@ class Provisioner:
         bucket = None
         if tenant.collection_id is not None:
             bucket = vault.bucket(tenant_id, tenant.collection_id)
-        content, names = _content(bucket, own(tenant_id) if own is not None else {})
-        if not names:
-            # The one way to bring nothing: the registry says that there is no bucket.
-            return Provisioned(tenant_id=tenant_id, names=(), changed=False, path="")
-        with self._alone(tenant_id):
-            with transaction(self.engine) as session:
-                _check_standing(_tenant(session, tenant_id), allowed)
-                news = ledger.intend(
-                    session,
-                    tenant_id,
-                    collection_id=tenant.collection_id,
-                    names=names,
-                    digest=digest_of(self._key(), tenant_id, content),
-                    now=self.clock(),
-                )
-            with self.host.open_root(tenant_id) as root:
-                changed = env_file.install(root, content, owner=self._jail_user)
-            # Through a new walk: what was written is where the agent will look, and as it was written.
-            with self.host.open_root(tenant_id) as root:
-                if not env_file.is_as_written(root, content, owner=self._jail_user):
-                    raise UnsafePathError(
-                        "the file in the jail is not what was just written",
-                        where=env_file.ENV_PATH,
-                        hint="stop the jail and look at it; rotate its secrets",
-                    )
-            if changed or news:
-                with transaction(self.engine) as session:
-                    ledger.note_provisioned(session, tenant_id, names, rotated=rotated, now=self.clock())
+        elif own is None:
+            return _nothing(tenant_id)
+        with self._alone(tenant_id), _forgotten(bucket):
+            # Asked for in here: of two that rotate the token at once, the newer one is also written last.
+            content, names = _content(bucket, own(tenant_id) if own is not None else {})
+            if not names:
+                # The one way to bring nothing: the registry says that there is no bucket.
+                return _nothing(tenant_id)
+            changed = self._bring(tenant, content, names, rotated=rotated, allowed=allowed)
         path = f"{self.host.describe(tenant_id)}/{env_file.ENV_PATH}"
         return Provisioned(tenant_id=tenant_id, names=names, changed=changed, path=path)
+
+    def _bring(
+        self,
+        tenant: Tenant,
+        content: bytes,
+        names: tuple[str, ...],
+        *,
+        rotated: bool,
+        allowed: frozenset[TenantStatus],
+    ) -> bool:
+        """Make ``content`` the tenant's file, alone, and return whether it had to be written."""
+        tenant_id = tenant.tenant_id
+        with transaction(self.engine) as session:
+            _check_standing(_tenant(session, tenant_id), allowed)
+            news = ledger.intend(
+                session,
+                tenant_id,
+                collection_id=tenant.collection_id,
+                names=names,
+                digest=digest_of(self._key(), tenant_id, content),
+                now=self.clock(),
+            )
+        with self.host.open_root(tenant_id) as root:
+            changed = env_file.install(root, content, owner=self._jail_user)
+        # Through a new walk: what was written is where the agent will look, and as it was written.
+        with self.host.open_root(tenant_id) as root:
+            if not env_file.is_as_written(root, content, owner=self._jail_user):
+                raise UnsafePathError(
+                    "the file in the jail is not what was just written",
+                    where=env_file.ENV_PATH,
+                    hint="stop the jail and look at it; rotate its secrets",
+                )
+        if changed or news:
+            with transaction(self.engine) as session:
+                ledger.note_provisioned(session, tenant_id, names, rotated=rotated, now=self.clock())
+        return changed
 
     @property
     def _jail_user(self) -> tuple[int, int]:
@@ -232,6 +250,20 @@ class Provisioner:
     def _alone(self, tenant_id: TenantId) -> Iterator[None]:
         with locked(self.state / "secrets" / tenant_id):
             yield
+
+
+def _nothing(tenant_id: TenantId) -> Provisioned:
+    return Provisioned(tenant_id=tenant_id, names=(), changed=False, path="")
+
+
+@contextmanager
+def _forgotten(bucket: Bucket | None) -> Iterator[None]:
+    """Forget the bucket at the end, also when nothing comes of it."""
+    try:
+        yield
+    finally:
+        if bucket is not None:
+            bucket.forget()
 
 
 def _content(bucket: Bucket | None, own: Mapping[str, Secret]) -> tuple[bytes, tuple[str, ...]]:

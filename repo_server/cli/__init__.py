@@ -53,6 +53,7 @@ _COMMANDS = {
     "diff": ("repo_server.cli.diffing:diff", "What one version may do and says that another did not.", _LOOK),
     "show": ("repo_server.cli.looking:show", "One skill, release or candidate.", _LOOK),
     "log": ("repo_server.cli.looking:log", "Who did what; --verify checks the chain.", _LOOK),
+    "doctor": ("repo_server.cli.doctor:doctor", "What is wrong, and how it is mended.", _LOOK),
     "engine": ("repo_server.cli.engines:engine", "Install and remove other people's scanners.", _KEYS),
     "init": ("repo_server.cli.setup:init", "Make a repository.", _KEYS),
     "key": ("repo_server.cli.setup:key", "Make and show keys.", _KEYS),

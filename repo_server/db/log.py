@@ -38,6 +38,12 @@ def about(session: Session, name: str) -> list[Record]:
     return [Record.parse(row) for row in rows if wanted in row]
 
 
+def newest(session: Session) -> Record | None:
+    """Return the newest record; None in an empty log."""
+    row = session.scalars(select(LogRow.record).order_by(LogRow.sequence.desc()).limit(1)).first()
+    return Record.parse(row) if row is not None else None
+
+
 def check(session: Session) -> Head:
     """Return the head of the log.
 

@@ -241,7 +241,8 @@ def _watched(connection: socket.socket, deadline: Deadline) -> Iterator[None]:
 
     def shut_down() -> None:
         with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+            # Not connection.shutdown: a TLS socket would drop its keys first, and what is still written would go in clear.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     timer = threading.Timer(deadline.remaining(), shut_down)
     timer.daemon = True

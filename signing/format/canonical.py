@@ -11,6 +11,7 @@ Strict means: UTF-8 without byte order mark, no duplicate keys, no NaN, bounded 
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, Never
 
 from signing.errors import FormatError
@@ -38,6 +39,22 @@ def parse_json(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20
     """
     if len(data) > max_bytes:
         raise FormatError(f"larger than {max_bytes} bytes", where=where)
+    value = decode(data, where=where, whole=_bounded_int, fraction=_no_float)
+    # A lone surrogate can only come from an escape; everything else that is not plain the decoder refused.
+    if b"\\u" in data or not _is_shallow(value):
+        _check_value(value, where, 0)
+    return value
+
+
+def decode(data: bytes, *, where: str, whole: Callable[[str], int], fraction: Callable[[str], float]) -> Any:
+    """Return the value of JSON ``data``; one that reads numbers its own way begins here.
+
+    ``whole`` and ``fraction`` read them; what they raise as FormatError is told. How deep the value is, and whether
+    its texts are Unicode, is for the caller to look at.
+
+    Raises:
+        FormatError: not UTF-8, not JSON, with a byte order mark, a key twice, NaN, or nested far too deeply.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -45,21 +62,17 @@ def parse_json(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20
     if text.startswith("\ufeff"):
         raise FormatError("starts with a byte order mark", where=where)
     try:
-        value = json.loads(
+        return json.loads(
             text,
             object_pairs_hook=_object_without_duplicates,
-            parse_float=_no_float,
-            parse_constant=_no_float,
-            parse_int=_bounded_int,
+            parse_float=fraction,
+            parse_constant=_no_constant,
+            parse_int=whole,
         )
     except FormatError as error:
         raise FormatError(error.message, where=where) from error
     except (ValueError, RecursionError) as error:
         raise FormatError("not JSON, or nested too deeply", where=where) from error
-    # A lone surrogate can only come from an escape; everything else that is not plain the decoder refused.
-    if "\\u" in text or not _is_shallow(value):
-        _check_value(value, where, 0)
-    return value
 
 
 def parse_canonical(data: bytes, *, where: str = "document", max_bytes: int = 4 << 20) -> Any:
@@ -150,6 +163,10 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_float(text: str) -> Never:
     raise FormatError(f"{text[:40]} is not an integer; floats are not accepted")
+
+
+def _no_constant(text: str) -> Never:
+    raise FormatError(f"{text} is not a number")
 
 
 def _bounded_int(text: str) -> int:

@@ -1,10 +1,13 @@
 """A tenant's agent (or whoever took its jail over) tries to see, claim, answer or forge another tenant's work."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from hive.agents.rules import Rules
 from hive.db.session import open_engine
@@ -68,6 +71,88 @@ def test_every_verb_on_anothers_job_finds_nothing(
         before.reason,
         before.lease_until,
     )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_anothers_job_takes_no_other_steps_than_none(api: Api, tokens: dict[str, str], verb: str) -> None:
+    """What is not done differently takes no other time: the database is asked the same, word by word."""
+    job = api.hall.submit("mail", tenant="acme", payload={"text": SECRET})
+    api.hall.given("acme", "mail")
+    asked: dict[str, list[str]] = {}
+    for name in (job, f"j-{'0' * 20}"):
+        heard = asked.setdefault(name, [])
+
+        def listen(*facts: Any, heard: list[str] = heard) -> None:
+            heard.append(facts[2])
+
+        event.listen(api.hall.engine, "before_cursor_execute", listen)
+        assert api.ask(f"/v1/jobs/{name}/{verb}", tokens["mallory"], **VERBS[verb])[0] == 404
+        event.remove(api.hall.engine, "before_cursor_execute", listen)
+    assert len(asked[job]) > 2
+    assert asked[job] == asked[f"j-{'0' * 20}"]
+
+
+def test_what_another_has_shows_in_no_answer(api: Api, tokens: dict[str, str]) -> None:
+    """Not whether it has jobs, how many, or of what size: every answer is the same, in every byte but its own ids."""
+
+    def everything() -> list[tuple[int, bytes, list[tuple[str, str]]]]:
+        body = {"agent": "mallory"}
+        new = {**body, "kind": "send", "needs": ["mail"], "payload": 1}
+        claim = {**body, "capabilities": ["mail"], "wait_seconds": 0.05}
+        register = {**body, "tenant": "mallory", "capabilities": ["mail"], "skills": []}
+        mine = api.ask("/v1/jobs/submit", tokens["mallory"], **new)[1]["job"]["id"]
+        answers = []
+        for path, asked in (
+            ("/v1/agents/register", register),
+            ("/v1/agents/heartbeat", body),
+            ("/v1/agents/capabilities", body),
+            ("/v1/jobs/submit", new),
+            ("/v1/jobs/claim", claim),
+            ("/v1/jobs/claim", claim),
+            ("/v1/jobs/claim", claim),
+            (f"/v1/jobs/{mine}/show", body),
+            (f"/v1/jobs/{mine}/complete", {"fence": 1, "result": {}}),
+            (f"/v1/jobs/{mine}/show", body),
+            (f"/v1/jobs/{mine}/cancel", body),
+            ("/v1/jobs/submit", {**new, "kind": "birth", "needs": ["womb"], "payload": {"tenant": "acme"}}),
+            ("/v1/jobs/submit", {**new, "priority": 9}),
+        ):
+            answer = api.client.post(
+                path, data=json.dumps(asked), headers={"Authorization": f"Bearer {tokens['mallory']}"}
+            )
+            shown = re.sub(rb"j-[0-9a-f]{20}", b"j-", answer.data)
+            answers.append((answer.status_code, shown, sorted(answer.headers.items())))
+        api.hall.run("DELETE FROM job_attempts")
+        api.hall.run("DELETE FROM job_needs")
+        api.hall.run("DELETE FROM jobs")
+        return answers
+
+    before = everything()
+    for number in range(30):
+        api.hall.submit("mail", tenant="acme", payload={"text": SECRET * number}, priority=9)
+    api.hall.given("acme", "mail")
+    api.hall.run(
+        "INSERT INTO jobs (job_id, tenant_id, kind, payload, priority, state, reason, submitted_by, submitted_at,"
+        " not_before, attempts, max_attempts, refusals, fence, lease_seconds)"
+        " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+        " SELECT 'x' || i, 'acme', 'k', '1', 0, 'ready', '', '', 0, 0, 0, 3, 0, 0, 60 FROM n"
+    )
+    assert everything() == before
+    assert [status for status, _, _ in before] == [
+        200,
+        200,
+        200,
+        200,
+        200,
+        200,
+        204,
+        200,
+        200,
+        200,
+        200,
+        403,
+        403,
+    ]
 
 
 def test_anothers_job_is_never_claimed(api: Api, tokens: dict[str, str]) -> None:

@@ -15,6 +15,11 @@ import pytest
 from hive.certificate import issue, kept, load
 from hive.db.session import transaction
 from hive.host_key import HostKey
+from repo_server.db.session import snapshot as repo_snapshot
+from repo_server.db.session import transaction as repo_transaction
+from repo_server.publishing.next_root import accept_next_root, draft_next, sign_next
+from repo_server.publishing.projection import project
+from repo_server.publishing.state import current
 from signing.birth import verify_birth
 from signing.errors import (
     BadSignatureError,
@@ -29,12 +34,13 @@ from signing.errors import (
     WrongSubjectError,
 )
 from signing.format.birth import MAX_CERTIFICATE_BYTES, BirthStatement, CertificateFile
-from signing.format.digest import Sha256
+from signing.format.digest import Sha256, sha256_of
 from signing.format.envelope import Envelope
 from signing.format.names import Pin, parse_tenant_id
 from signing.format.statement import Statement
+from signing.roles import ROOT
 from tests.attacks.scene import Scene
-from tests.support.world import now
+from tests.support.world import World, now
 
 ACME = parse_tenant_id("acme")
 OTHER = Sha256("0" * 64)
@@ -143,6 +149,14 @@ def altered_metadata(desk: Desk) -> bytes:
     return replace(desk.file, files=files).render()
 
 
+def with_bill(desk: Desk, old: bytes, new: bytes) -> bytes:
+    """The host signs a bill of materials that says something else than its decisions."""
+    bom = desk.file.bom.replace(old, new)
+    assert bom != desk.file.bom
+    envelope = desk.key.sign(replace(desk.born, bom_sha256=sha256_of(bom)).envelope())
+    return replace(desk.file, bom=bom, envelope=envelope).render()
+
+
 LIES: dict[str, tuple[Callable[[Desk], bytes], type[SkillRepoError]]] = {
     "another predicate type": (another_type, FormatError),
     "other subjects": (other_subjects, FormatError),
@@ -181,12 +195,36 @@ LIES: dict[str, tuple[Callable[[Desk], bytes], type[SkillRepoError]]] = {
     "metadata without snapshot": (without_snapshot, RejectedError),
     "altered metadata": (altered_metadata, VerificationError),
     "born when it was expired": (
-        lambda desk: desk.said(born_at=desk.born.born_at + timedelta(days=400)),
+        lambda desk: desk.said(
+            born_at=desk.born.born_at + timedelta(days=400),
+            activated_at=desk.born.born_at + timedelta(days=401),
+        ),
         ExpiredError,
     ),
     "another bill": (
         lambda desk: replace(desk.file, bom=desk.file.bom.replace(b"web-search", b"web-fetch1")).render(),
         DigestMismatchError,
+    ),
+    "another bill, signed": (
+        lambda desk: with_bill(desk, b'"web-search"', b'"web-fetch1"'),
+        WrongSubjectError,
+    ),
+    "another digest in the bill, signed": (
+        lambda desk: with_bill(desk, desk.born.decisions[0]["bundle_sha256"].encode(), OTHER.encode()),
+        WrongSubjectError,
+    ),
+    "a bill without components, signed": (
+        lambda desk: with_bill(desk, b'"components"', b'"composition"'),
+        RejectedError,
+    ),
+    "another algorithm in the bill, signed": (
+        lambda desk: with_bill(desk, b"SHA-256", b"SHA-512"),
+        FormatError,
+    ),
+    "a bill that is none, signed": (lambda desk: with_bill(desk, desk.file.bom, b"[]"), FormatError),
+    "active before it was born": (
+        lambda desk: desk.said(activated_at=desk.born.born_at - timedelta(seconds=1)),
+        WrongSubjectError,
     ),
     "cut off": (lambda desk: desk.data[:-20], FormatError),
     "empty": (lambda desk: b"", FormatError),
@@ -218,3 +256,55 @@ def test_another_anchor_of_the_customer_is_refused(desk: Desk) -> None:
 def test_it_is_still_verified_long_after_the_metadata_expired(desk: Desk) -> None:
     # Judged at the moment of the birth, so the clock of the customer does not matter.
     assert desk.check(desk.data).born.born_at == desk.evidence.looked_at
+
+
+def follow(world: World) -> None:
+    """Publish the next root; its holders stay, another year begins."""
+    with repo_snapshot(world.repository.engine) as session:
+        published = current(session, ROOT).content
+    documents = sign_next(draft_next(published, now=now()), world.signers["root-1"], now=now())
+    with repo_transaction(world.repository.engine) as session:
+        accept_next_root(world.repository, session, documents, world.signers["online"], now=now())
+    with repo_transaction(world.repository.engine) as session:
+        project(world.repository, session)
+
+
+@pytest.mark.parametrize("rotations", [1, 3])
+def test_a_birth_after_the_root_was_followed_is_verified_by_the_first_anchor(
+    scene: Scene, rotations: int
+) -> None:
+    """The customer's anchor is older than the root of that day; every root in between travels along."""
+    for _ in range(rotations):
+        follow(scene.world)
+    scene.born()
+    desk = Desk(scene)
+    assert desk.born.versions["root"] == 1 + rotations
+    assert len(desk.file.roots) >= rotations
+    asked = len(scene.server.requests)
+    assert [str(pin) for pin, _ in desk.check(desk.data).skills] == ["web-search==1.0"]
+    assert len(scene.server.requests) == asked
+    for number in range(len(desk.file.roots)):
+        less = tuple(root for place, root in enumerate(desk.file.roots) if place != number)
+        if desk.file.roots[number] != scene.world.anchor:
+            with pytest.raises(VerificationError):
+                desk.check(replace(desk.file, roots=less).render())
+
+
+def test_a_certificate_from_before_a_rotation_stays_good(desk: Desk) -> None:
+    follow(desk.scene.world)
+    assert desk.check(desk.data).born.versions["root"] == 1
+
+
+def test_a_host_that_remembers_the_old_root_certifies_with_the_chain(scene: Scene) -> None:
+    """The host has seen root 1 and refreshes later: what it did not fetch on that day is there all the same."""
+    scene.born()
+    scene.register("boat")
+    follow(scene.world)
+    follow(scene.world)
+    scene.born("boat")
+    key = HostKey.open(scene.mother.state)
+    with transaction(scene.mother.engine) as session:
+        issue(session, scene.tenant("boat"), key, now=now())
+        data = load(session, parse_tenant_id("boat"))
+    found = verify_birth(data, anchor=scene.world.anchor, host_keys=[key.held])
+    assert (found.born.tenant, found.born.versions["root"]) == ("boat", 3)

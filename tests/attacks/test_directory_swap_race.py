@@ -5,6 +5,7 @@ path and then uses it loses within a few tries; that it does proves that the att
 same attacker, in all that it does, and never touches the outside.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -88,6 +89,10 @@ def naive_digests(root: Path) -> list[bytes]:
     return [path.read_bytes() for path in checked(root).iterdir() if path.name == "data"]
 
 
+def naive_folder(root: Path) -> None:
+    (checked(root) / "made").mkdir()
+
+
 def naive_remove(root: Path) -> None:
     shutil.rmtree(checked(root) / "doomed")
 
@@ -102,7 +107,9 @@ class Deed:
 
 
 def written(outside: Path, _: Any) -> bool:
-    return any((outside / "home/agent" / name).exists() for name in (".env", ".env.tmp", "web-search"))
+    return any(
+        (outside / "home/agent" / name).exists() for name in (".env", ".env.tmp", "web-search", "made")
+    )
 
 
 DEEDS = {
@@ -111,6 +118,9 @@ DEEDS = {
     ),
     "install a tree": Deed(
         naive_tree, lambda jail: jail.install_tree(HOME, "web-search", BUNDLE, replace=True), written
+    ),
+    "make a folder": Deed(
+        naive_folder, lambda jail: jail.enter(f"{HOME}/made", create=True).close(), written
     ),
     "read a file": Deed(
         naive_read,
@@ -141,10 +151,13 @@ def furnish(outside: Path, home: int) -> None:
     (agent / "data").write_bytes(b"the host's")
     for name in (".env", ".env.tmp"):
         (agent / name).unlink(missing_ok=True)
-    shutil.rmtree(agent / "web-search", ignore_errors=True)
+    for name in ("web-search", "made"):
+        shutil.rmtree(agent / name, ignore_errors=True)
     if "doomed" not in os.listdir(home):
         os.mkdir("doomed", dir_fd=home)
     os.close(os.open("data", os.O_CREAT, 0o600, dir_fd=home))
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir("made", dir_fd=home)
 
 
 def race(deed: Deed, swapped: str, scratch: Path, *, naive: bool) -> Counter[str]:

@@ -108,7 +108,7 @@ def test_nobody_in_the_hive_goes_past_the_handles() -> None:
         ("Popen", "hive.vault.bw_command"),
         ("Popen", "hive.gates.self_test"),  # the attacker, and what it plants in a jail of its own
         ("mkfifo", "hive.gates.self_test"),
-        ("link", "hive.agents.token_file"),  # a key of the host's
+        ("link", "hive.private_files"),  # a key of the host's
         ("copytree", "hive.doctor.services"),  # metadata, to be looked at in a copy
     }
 

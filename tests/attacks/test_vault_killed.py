@@ -4,18 +4,23 @@ What is in the jail afterwards is the old file or the new one, whole; the same c
 that holds a secret is left beside it. What the database says is never more than what is there.
 """
 
+import itertools
 import os
 import signal
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from hive.vault.bw import BwVault
+from hive.vault.bw_command import BwProgram
 from hive.vault.provision import Standing
 from tests.hive.vault.jailed import ACME, Host, own_of
+from tests.support.standin_bw import PASSWORD, SECRET, SESSION, StandInBw
 
 pytestmark = pytest.mark.slow
 OLD, NEW = {"KEY": "planted-old"}, {"KEY": "planted-new", "MORE": "planted-more"}
@@ -139,3 +144,72 @@ def test_a_killed_withdrawal_is_not_called_done_before_it_is(tmp_path):
         assert files(host.folder) == []
         assert host.provisioner.standing(ACME) is Standing.NONE
         assert host.events()[-1][0] == "secrets.withdrawn"
+
+
+# --- between two calls of the client --------------------------------------------------------------------
+
+
+def test_killed_before_or_after_any_call_of_the_client_the_next_run_has_the_bucket(tmp_path):
+    """The client may live on for a moment, logged in or not, locked or not: the next run finds its way from there."""
+    seen = []
+    for number in range(1, 60):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        bw = StandInBw(folder)
+        acme = bw.add_bucket("acme", NEW)
+        host = Host.make(folder)
+        host.register(ACME, collection_id=acme)
+        killed_at = _killed_between_calls(host, bw, number)
+        left = b"".join(path.read_bytes() for path in (folder / "state").rglob("*") if path.is_file())
+        assert not [secret for secret in (PASSWORD, SECRET, SESSION, "planted") if secret.encode() in left]
+        if "list items" not in bw.commands():
+            assert not host.env().exists()
+        seen += bw.commands()[-1:]
+        with BwVault(bw.settings(), lambda: datetime.now(UTC)) as vault:
+            host.provisioner.provision(vault, ACME, own=own_of)
+        assert b"planted-new" in host.env().read_bytes()
+        assert files(folder) == [".env"]
+        running = 0
+        for entry in bw.log():
+            running += 1 if entry["what"] == "started" else -1
+            assert running in {0, 1}
+        host.provisioner.engine.dispose()
+        if killed_at is None:
+            break
+    assert set(seen) == {*WHOLE, "lock"}
+
+
+WHOLE = ["--version", "status", "config", "status", "login", "status", "unlock", "sync", "status",
+         "list collections", "list items"]  # fmt: skip
+
+
+def _killed_between_calls(host: Host, bw: StandInBw, number: int) -> int | None:
+    """Provision in a child that is killed at moment ``number`` before or after a call; None when there is no such."""
+    child = os.fork()
+    if child == 0:
+        try:
+            honest, moments = BwProgram.run, itertools.count(1)
+
+            def tick() -> None:
+                if next(moments) == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            def run(program, *words, **options):
+                tick()
+                said = honest(program, *words, **options)
+                tick()
+                return said
+
+            BwProgram.run = run
+            fresh = Host.make(host.folder)
+            with BwVault(bw.settings(), lambda: datetime.now(UTC)) as vault:
+                fresh.provisioner.provision(vault, ACME, own=own_of)
+        except BaseException:  # noqa: BLE001 - nothing may run on in the copy of the parent
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return number
+    assert status == 0
+    return None

@@ -4,6 +4,7 @@ The bootstrap credential (API key, master password, session key) and every value
 one file of the jail and in the credentials file, and nowhere else.
 """
 
+import json
 import logging
 import os
 import signal
@@ -11,12 +12,15 @@ import subprocess
 import sys
 import time
 import traceback
+from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from hive.vault.bw import BwVault
+from hive.vault.bw_command import BwProgram
 from hive.vault.bw_settings import load_credentials
 from signing.errors import KeyAccessError, SkillRepoError
 from tests.hive.vault.jailed import ACME, BETA, Host, own_of
@@ -78,7 +82,29 @@ BROKEN = {
     "list-of-a-number": {"list items": {"out": '[{"planted": 1.5}]'}},
     "list-with-a-key-twice": {"list items": {"out": '[{"planted": "a", "planted": "b"}]'}},
     "list-of-bytes": {"list items": {"out": "planted\ufffd"}},
+    "version-that-is-a-secret": {"--version": {"out": f"planted {SECRET}"}},
+    "status-that-is-a-secret": {"status": {"out": f"planted {SECRET}"}},
+    "status-half-written": {"status": {"out": '{"status": "unlocked", "planted'}},
+    "collections-in-odd-words": {"list collections": {"status": 1, "err": f"Error: {SESSION}"}},
+    "collections-that-are-none": {"list collections": {"out": '[{"name": "planted"}]'}},
+    "session-key-and-more": {"unlock": {"out": f"{SESSION}\nplanted\n"}},
+    "lock-in-odd-words": {
+        "list items": {"out": "planted"},
+        "lock": {"status": 1, "err": f"Error: {SESSION}"},
+    },
+    "login-that-echoes-a-form": {"login": {"status": 1, "err": f"Error: password={quote_plus(PASSWORD)}&x"}},
+    "login-that-echoes-a-header": {
+        "login": {"status": 1, "err": f"Error: Basic {b64encode(SECRET.encode()).decode()}"}
+    },
+    "unlock-that-echoes-json": {"unlock": {"status": 1, "err": f"Error: {json.dumps({'p': PASSWORD})}"}},
 }
+# As they look in a form, in a URL, in a header.
+SPELLED = [
+    quote(PASSWORD),
+    quote_plus(PASSWORD),
+    b64encode(SECRET.encode()).decode(),
+    quote(SESSION, safe=""),
+]
 
 
 @pytest.mark.parametrize("says", BROKEN.values(), ids=BROKEN)
@@ -91,8 +117,10 @@ def test_a_failure_shows_nothing(host, bw, says, caplog, capfd):
     shown = "".join(traceback.format_exception(caught.value)) + str(caught.value.to_document())
     said = "".join(capfd.readouterr()) + caplog.text + str(host.events())
     assert [secret for secret in PLANTED if secret.decode() in shown + said] == []
+    assert [secret for secret in SPELLED if secret in shown + said] == []
     assert leaks(bw.folder, bw) == []
     assert not host.env().exists()
+    check_children(bw)
 
 
 @pytest.mark.parametrize(
@@ -136,12 +164,75 @@ def test_a_success_leaves_the_values_in_one_file_only(host, bw, tmp_path, caplog
     assert leaks(tmp_path, bw) == []
 
 
-def test_nothing_planted_is_an_argument_and_no_child_gets_more_than_it_needs(host, bw):
-    provision(host, bw)
+def check_children(bw: StandInBw) -> None:
+    """Nothing planted is an argument, where everybody on the machine reads it; and each child has what it needs."""
+    needed = {"login": {SECRET}, "unlock": {PASSWORD}}
+    assert bw.calls() != []
     for call in bw.calls():
         assert [secret for secret in PLANTED if secret.decode() in " ".join(call["argv"])] == []
-        held = [value for value in call["env"].values() if value.encode() in PLANTED]
-        assert len(held) <= 1
+        held = {value for value in call["env"].values() if value.encode() in PLANTED}
+        assert held <= needed.get(call["argv"][0], {SESSION})
+
+
+def test_nothing_planted_is_an_argument_and_no_child_gets_more_than_it_needs(host, bw):
+    provision(host, bw)
+    check_children(bw)
+
+
+def test_no_process_of_ours_holds_a_credential_in_its_own_environment_or_arguments(host, bw, tmp_path):
+    """Those of a process are in /proc for as long as it runs: they are for the one child that needs them."""
+    seen = []
+    honest = BwProgram.run
+
+    def looked(program, *words, **options):
+        for name in ("environ", "cmdline"):
+            path = Path(f"/proc/self/{name}")
+            seen.append(path.read_bytes() if path.exists() else b"")
+        return honest(program, *words, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BwProgram, "run", looked)
+        provision(host, bw)
+    assert len(seen) > 10
+    assert [secret for secret in PLANTED if secret in b"".join(seen)] == []
+    assert [value for value in os.environ.values() if value.encode() in PLANTED] == []
+
+
+def test_a_crash_of_the_command_leaves_no_image_of_its_memory():
+    """And none of what it starts: a limit is inherited. On Linux, 0 would not keep it from a program for cores."""
+    program = (
+        "import resource, subprocess, sys\n"
+        "from hive import cli\n"
+        "ask = [sys.executable, '-c', 'import resource; print(resource.getrlimit(resource.RLIMIT_CORE)[0])']\n"
+        "cli.run = lambda *_: subprocess.run(ask, check=True)\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in ({"0", "1"} if sys.platform == "linux" else {"0"})
+
+
+def test_what_was_read_is_overwritten_when_the_batch_ends(host, bw, monkeypatch):
+    kept = []
+    honest = load_credentials
+
+    def load(path):
+        kept.append(honest(path))
+        return kept[-1]
+
+    monkeypatch.setattr("hive.vault.bw.load_credentials", load)
+    provision(host, bw)
+    bw.says["unlock"] = {"status": 1, "err": "Cryptography error"}
+    bw.set()
+    with pytest.raises(KeyAccessError):
+        provision(host, bw)
+    assert len(kept) == 2
+    for credentials in kept:
+        for secret in (credentials.client_id, credentials.client_secret, credentials.password):
+            with pytest.raises(ValueError, match="forgotten"):
+                secret.reveal()
 
 
 def test_the_credentials_file_is_read_only_while_it_is_private(bw):

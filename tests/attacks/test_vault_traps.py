@@ -7,7 +7,11 @@ client takes seconds for each command.
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,6 +215,43 @@ def test_trap_9_a_damaged_state_is_emptied_without_a_word(scene: Scene) -> None:
     scene.server.requests.clear()
     assert scene.fetch()["GREETING"] == "good morning"
     assert scene.server.count("/identity/connect/token") == 2  # the login came to us, and so did the sync
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["with-its-client", "alone"])
+@pytest.mark.parametrize("path", ["/identity/connect/token", "/api/sync"])
+def test_killed_while_the_client_logs_in_the_next_run_has_the_bucket(
+    scene: Scene, path: str, both: bool
+) -> None:
+    """The login is half done, on the server's side or on the disk; alone, the client goes on and holds the lock."""
+    forget_login(scene.settings)
+    scene.server.requests.clear()
+    settings = scene.settings
+    program = (
+        "from datetime import UTC, datetime\nfrom pathlib import Path\n"
+        "from hive.vault.bw import BwVault\nfrom hive.vault.bw_settings import BwSettings\n"
+        f"settings = BwSettings(program={settings.program!r}, url={settings.url!r}, "
+        f"organization_id={settings.organization_id!r}, credentials_file=Path({str(settings.credentials_file)!r}), "
+        f"folder=Path({str(settings.folder)!r}))\n"
+        f"BwVault(settings, lambda: datetime.now(UTC)).bucket('acme', {scene.buckets[ACME]!r})\n"
+    )
+    hive = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    until = time.monotonic() + 120
+    while not scene.server.count(path):
+        assert hive.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(hive.pid)], capture_output=True, text=True, check=True
+    )
+    hive.kill()
+    hive.wait()
+    if both:
+        for pid in map(int, listed.stdout.split()):
+            os.kill(pid, signal.SIGKILL)
+    left = _content(scene.folder / "bw")
+    assert PASSWORD.encode() not in left
+    assert b"sk-acme" not in left
+    assert scene.fetch() == {"OPENROUTER_API_KEY": "sk-acme", "GREETING": "good morning"}
 
 
 def test_the_rate_limit_is_recognised_at_the_sync(scene: Scene) -> None:

@@ -3,43 +3,29 @@
 Exit 0 only if everything that is told here happened.
 """
 
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
+from tests.demo import services
 from tests.demo.attacks import five_attacks
+from tests.demo.births import HOME, agent_user, born_with_secrets, killed_and_continued
+from tests.demo.curating import OURS, curate_ours, curate_outside
+from tests.demo.life import certificate, first_heartbeat, job_to_a_lane
 from tests.demo.packages import REPO, WANTED, four_attacks, publish_packages
-from tests.demo.stage import DemoFailedError, Stage
+from tests.demo.revoking import found_by_sweep
+from tests.demo.stage import DemoFailedError, Stage, check
 from tests.support.loopback_clawhub import LoopbackClawHub
-
-OURS = (
-    ("mother", "skill", "skills/mother"),
-    ("jail-housekeeping", "skill", "skills/jail-housekeeping"),
-    ("clawdie-base", "soul", "skills/souls/clawdie-base"),
-    ("tier-paid", "soul", "skills/souls/tier-paid"),
-)
-OUTSIDE = "clawhub:@northwind-tools/release-notes-writer@2.1.0"
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="skillrepo-demo-") as folder, LoopbackClawHub() as hub:
         stage = Stage(Path(folder).resolve())
-        stage.environment = {
-            "SKILLREPO_REPO": str(stage.folder / "repo"),
-            "HIVE_DB": str(stage.folder / "host" / "hive.db"),
-            "HIVE_TRUST_ANCHOR": str(stage.folder / "repo" / "trust-anchor.json"),
-            "HIVE_JAIL_ROOT_BASE": str(stage.folder / "jails"),
-            "HIVE_ABI": "FreeBSD:14:amd64",
-        }
+        stage.folder.chmod(0o711)  # the agent's user goes through it to its home
         try:
             tell(stage, hub)
         except DemoFailedError as error:
@@ -49,6 +35,8 @@ def main() -> int:
 
 
 def tell(stage: Stage, hub: LoopbackClawHub) -> None:
+    address = services.free_address()
+    set_up_host(stage, address)
     stage.act(
         "1  A repository", "Two curators must sign; here their keys are throw-away keys on this machine."
     )
@@ -73,6 +61,46 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
     publish_packages(stage)
 
     stage.act("4  A profile", "Operators pin exactly what a tenant is born with: versions and digests.")
+    pin_profile(stage)
+    with services.repository(stage) as url:
+        stage.environment["HIVE_SERVER"] = url
+        living(stage, url, address)
+    head = stage.run("hive", "audit", "verify")
+    stage.say(f"audit chain intact: {head['records']} records")
+    seconds = time.monotonic() - stage.begun
+    stage.screen.print(
+        f"\n[bold green]done[/] in {seconds:.0f} s: an agent born, active and at work; a birth killed and continued; "
+        "nine attacks refused; a revoked skill found in two jails"
+    )
+
+
+def set_up_host(stage: Stage, address: str) -> None:
+    """Write the settings of the jail host, and its policy."""
+    host = stage.folder / "host"
+    host.mkdir(mode=0o700)
+    teller = host / "tell-operator"
+    teller.write_text(f"#!/bin/sh\ncat >> {host}/told\necho >> {host}/told\n")
+    teller.chmod(0o700)
+    (host / "policy.toml").write_text(f'reviewers = 1\n\n[notify]\ncommand = ["{teller}"]\n')
+    settings = {
+        "db": f"sqlite:///{host}/hive.db",
+        "trust_anchor": f"{stage.folder}/repo/trust-anchor.json",
+        "jail_root_base": f"{stage.folder}/jails",
+        "abi": "FreeBSD:14:amd64",
+        "hive_url": f"http://{address}",
+        "listen": address,
+        "jail_uid": str(agent_user()),
+        "jail_gid": str(agent_user()),
+        "policy": f"{host}/policy.toml",
+    }
+    (host / "hive.toml").write_text("".join(f'{key} = "{value}"\n' for key, value in settings.items()))
+    stage.environment = {
+        "SKILLREPO_REPO": str(stage.folder / "repo"),
+        "HIVE_CONFIG": str(host / "hive.toml"),
+    }
+
+
+def pin_profile(stage: Stage) -> None:
     words = ["skillrepo", "profile", "new", "support-agent==1", "--capability", "work.general"]
     for name, kind, _ in OURS:
         words += [f"--{kind}", f"{name}==1.0.0"]
@@ -84,70 +112,56 @@ def tell(stage: Stage, hub: LoopbackClawHub) -> None:
     stage.say(f"packages, with all that they need, in the order of installation: {', '.join(pinned)}")
     stage.run("skillrepo", "profile", "sign", "support-agent==1", "--as", "operator-1")
 
-    with serving(stage) as url:
-        stage.environment["HIVE_SERVER"] = url
+
+def living(stage: Stage, url: str, address: str) -> None:
+    """What happens on the jail host, from the first birth to the revocation."""
+    stage.act("5  A birth", f"The Flask service answers at {url}; mother trusts the anchor, not the service.")
+    values = born_with_secrets(stage)
+    audit_trail(stage)
+    stage.act(
+        "6  A birth is killed",
+        "Whatever stops it, the same command continues; half of a birth is never active.",
+    )
+    killed_and_continued(stage)
+    with services.hive(stage, address):
         stage.act(
-            "5  A birth", f"The Flask service answers at {url}; mother trusts the anchor, not the service."
+            "7  It lives", "The mother skill that was born with the agent finds the hive; then it is active."
         )
-        stage.run(
-            "hive", "register-tenant", "acme", "--tier", "paid", "--scratch", "--profile", "support-agent==1"
+        first_heartbeat(stage)
+        certificate(stage)
+        stage.act(
+            "8  Work finds a lane", "A job needs capabilities; it goes to whoever lends them, under a lease."
         )
-        receipt = stage.run("hive", "birth", "acme")
-        if receipt["status"] != "born":
-            raise DemoFailedError("acme is not born")
-        stage.show_tree(Path(receipt["jail_root"]))
-        audit_trail(stage)
-        stage.act("6  Nine attacks", "Each is refused with its code, and nothing changes in any jail.")
+        job_to_a_lane(stage)
+        only_in_the_jail(stage, values)
+        stage.act("9  Nine attacks", "Each is refused with its code, and nothing changes in any jail.")
         five_attacks(stage, url)
         four_attacks(stage, url)
-    head = stage.run("hive", "audit", "verify")
-    stage.say(f"audit chain intact: {head['records']} records")
-    seconds = time.monotonic() - stage.begun
-    stage.screen.print(f"\n[bold green]done[/] in {seconds:.0f} s: one agent born, nine attacks refused")
+        stage.act("10  A revocation arrives", "What is revoked is found in jails that were born long ago.")
+        found_by_sweep(stage)
+        nowhere(stage, values)
 
 
-def curate_outside(stage: Stage) -> None:
-    candidate = stage.run("skillrepo", "import", OUTSIDE)
-    number = str(candidate["candidate"])
-    seen = stage.run("skillrepo", "review", number)
+def only_in_the_jail(stage: Stage, values: list[bytes]) -> None:
+    """Raise unless the secrets stand in acme's .env and in no other file, and no command ever said one."""
+    allowed = stage.folder / "jails" / "acme" / "root" / HOME / ".env"
+    found = files_with(stage, values)
+    check(found == [allowed], f"the secrets stand in one file, not in {[str(path) for path in found]}")
     stage.say(
-        f"publisher {seen['provenance']['publisher']}, licence {seen['provenance']['licence']}, every file's sha256 checked"
+        "the secrets stand in one file, the .env of acme: no other file here has them, and no command said them"
     )
-    for finding in seen["findings"]:
-        stage.say(
-            f"[yellow]{finding['severity']:5}[/] {escape(finding['check'])}  {escape(finding['path'])}  [dim]{escape(finding['message'][:90])}[/]"
-        )
-    stage.run(
-        "skillrepo",
-        "review",
-        number,
-        "--approve",
-        "--reason",
-        "reads merged changes, writes text; no network",
-        "--as",
-        "curator-1",
-    )
-    stage.run("skillrepo", "sign", number, "--as", "curator-1")
-    stage.say("one person is not enough:")
-    stage.refused("skillrepo", "publish", code="threshold-not-met")
-    signed = stage.run("skillrepo", "sign", number, "--as", "curator-2")
-    for change in signed["changes"]:
-        stage.say(
-            f"{change['role']}: version {change['from_version']} becomes {change['to_version']}, adds {escape(change['adds'][0]['path'])}"
-        )
-    stage.run("skillrepo", "publish")
 
 
-def curate_ours(stage: Stage) -> None:
-    for name, kind, path in OURS:
-        candidate = stage.run("skillrepo", "import", path, "--kind", kind)["candidate"]
-        stage.run(
-            "skillrepo", "review", candidate, "--approve", "--reason", "ours", "--as", "curator-2", quiet=True
-        )
-        for curator in ("curator-1", "curator-2"):
-            stage.run("skillrepo", "sign", candidate, "--as", curator, quiet=True)
-        stage.say(f"{name}: reviewed and signed by both curators (commands not shown)")
-    stage.run("skillrepo", "publish")
+def nowhere(stage: Stage, values: list[bytes]) -> None:
+    found = files_with(stage, values)
+    check(not found, f"the withdrawn secrets stand nowhere, not in {[str(path) for path in found]}")
+    stage.say("and the withdrawn secrets stand nowhere any more")
+
+
+def files_with(stage: Stage, values: list[bytes]) -> list[Path]:
+    check(not any(value in stage.heard for value in values), "no command ever said a secret")
+    files = [path for path in stage.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if any(value in path.read_bytes() for value in values)]
 
 
 def audit_trail(stage: Stage) -> None:
@@ -164,30 +178,6 @@ def audit_trail(stage: Stage) -> None:
             ", ".join(facts.get("signed_by", [])),
         )
     stage.screen.print(table)
-
-
-@contextmanager
-def serving(stage: Stage) -> Iterator[str]:
-    """Run `skillrepo serve` on a free port until the story is over."""
-    command = [str(Path(sys.executable).parent / "skillrepo"), "serve", "--port", "0"]
-    stage.screen.print("[cyan]$[/] skillrepo serve --port 0 &")
-    process = subprocess.Popen(
-        command, env={**os.environ, **stage.environment}, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield _wait_until_ready(process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
-
-
-def _wait_until_ready(process: subprocess.Popen[str]) -> str:
-    if process.stderr is None:
-        raise DemoFailedError("no stderr to read from")
-    for line in process.stderr:
-        if line.startswith("serving "):
-            return line.split()[1]
-    raise DemoFailedError("the service did not start")
 
 
 if __name__ == "__main__":

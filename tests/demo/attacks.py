@@ -19,6 +19,7 @@ from signing.format.names import Pin
 from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key
 from signing.metadata import build_target, render, sign, with_targets
 from signing.roles import SKILLS
+from tests.demo.births import register
 from tests.demo.stage import DemoFailedError, Stage, fingerprint
 
 
@@ -53,17 +54,7 @@ def rolled_back_timestamp(stage: Stage) -> None:
     fresh = timestamp.read_bytes()
     timestamp.write_bytes(old)
     try:
-        stage.run(
-            "hive",
-            "register-tenant",
-            "victim2",
-            "--tier",
-            "paid",
-            "--scratch",
-            "--profile",
-            "support-agent==1",
-            quiet=True,
-        )
+        register(stage, "victim2", quiet=True)
         stage.refused("hive", "birth", "victim2", code="rollback")
     finally:
         timestamp.write_bytes(fresh)
@@ -95,17 +86,7 @@ def expired_repository(stage: Stage) -> None:
     refresh(repository, _signer(stage, "online"), now=now - timedelta(days=2))
     stage.say("(the newest timestamp was signed two days ago and lived for one)")
     try:
-        stage.run(
-            "hive",
-            "register-tenant",
-            "victim4",
-            "--tier",
-            "paid",
-            "--scratch",
-            "--profile",
-            "support-agent==1",
-            quiet=True,
-        )
+        register(stage, "victim4", quiet=True)
         stage.refused("hive", "birth", "victim4", code="expired")
     finally:
         repository.engine.dispose()
@@ -156,17 +137,7 @@ _ATTACKS: tuple[tuple[str, Callable[[Stage], None]], ...] = (
 def _birth_somewhere_new(stage: Stage, tenant: str, *, code: str) -> None:
     """Birth on a host without a store of its own, which has to fetch everything."""
     state = str(stage.folder / f"{tenant}-host")
-    stage.run(
-        "hive",
-        "register-tenant",
-        tenant,
-        "--tier",
-        "paid",
-        "--scratch",
-        "--profile",
-        "support-agent==1",
-        quiet=True,
-    )
+    register(stage, tenant, quiet=True)
     stage.refused("hive", "--state", state, "birth", tenant, code=code)
 
 

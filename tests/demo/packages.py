@@ -14,6 +14,7 @@ from pathlib import Path
 from repo_server.pkgrepo.catalogue import parse_data, read_catalogue
 from repo_server.pkgrepo.keys import load_key
 from repo_server.pkgrepo.writing import write_catalogue
+from tests.demo.births import register
 from tests.demo.stage import DemoFailedError, Stage, fingerprint
 from tests.repo_server.pkgrepo.poudriere_tree import NAME, hook_environment, logs_of, make_tree
 
@@ -191,17 +192,7 @@ def _accepted_by_pkg_refused_by_us(stage: Stage, url: str) -> None:
 
 def _birth_refused(stage: Stage, tenant: str, *, code: str) -> None:
     state = str(stage.folder / f"{tenant}-host")
-    stage.run(
-        "hive",
-        "register-tenant",
-        tenant,
-        "--tier",
-        "paid",
-        "--scratch",
-        "--profile",
-        "support-agent==1",
-        quiet=True,
-    )
+    register(stage, tenant, quiet=True)
     stage.refused("hive", "--state", state, "birth", tenant, code=code)
 
 

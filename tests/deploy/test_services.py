@@ -11,8 +11,7 @@ import pytest
 
 from hive.config import HiveConfig
 from hive.gates.required import required_gates
-from hive.policy_file import load_policy
-from hive.sweep.actions import parse_actions
+from hive.policy_file import parse_policy, read_policy
 from hive.sweep.notify import Notifier
 from tests.docs.test_docs import ROOT, check_call
 
@@ -176,9 +175,8 @@ def test_systemd_knows_every_line(path: Path, tmp_path: Path) -> None:
 
 
 def test_example_policy_and_gates_load() -> None:
-    policy = load_policy(DEPLOY / "policy.toml")
-    parse_actions(policy.sweep, where="policy.toml")
-    assert Notifier.parse(policy.notify, where="policy.toml") == Notifier()
+    policy = parse_policy(read_policy(DEPLOY / "policy.toml"), where="policy.toml")
+    assert policy.notifier == Notifier()
     assert policy.policy.reviewers == 2
     assert len(required_gates(DEPLOY / "gates.toml")) > len(required_gates())
 

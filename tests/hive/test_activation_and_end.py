@@ -1,12 +1,14 @@
 """From born to active, and to the end: what keeps a tenant from either, and what is left afterwards."""
 
+import ast
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from hive import certificate
+from hive import activation, certificate
 from hive.activation import NotActivatedError, ProvenActivation
 from hive.agents import registry
 from hive.agents.errors import NotNowError
@@ -77,6 +79,53 @@ def test_who_cannot_be_proven_stays_born(scene: Scene, statement: str) -> None:
     with snapshot(scene.mother.engine) as session, pytest.raises(NotFoundError):
         certificate.load(session, ACME)
     assert "birth.active" not in [record.event for record in scene.events()]
+
+
+@pytest.mark.parametrize("status", [status for status in TenantStatus if status is not TenantStatus.BORN])
+def test_only_a_born_tenant_is_activated(scene: Scene, status: TenantStatus) -> None:
+    spoil(scene, f"UPDATE tenants SET status = '{status.value}'")
+    activator = ProvenActivation(gates=scene.mother.gates, state=scene.mother.state)
+    with transaction(scene.mother.engine) as session, pytest.raises(ConflictError):
+        activator.activate(session, ACME, now=now())
+    assert scene.tenant().status is status
+    with snapshot(scene.mother.engine) as session, pytest.raises(NotFoundError):
+        certificate.load(session, ACME)
+    assert "birth.active" not in [record.event for record in scene.events()]
+
+
+def test_who_calls_a_tenant_active_is_one_place() -> None:
+    """Whoever writes that status elsewhere has gone past the gates; a release sets back what stood in the log."""
+    root = Path(activation.__file__).parent
+    writes = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign) and ".status" in ast.unparse(node.targets[0])
+        if "ACTIVE" in ast.unparse(node.value) or "status" not in ast.unparse(node.value).lower()
+    }
+    assert writes == {"activation.py", "sweep/releasing.py"}
+    assert [name for name in vars(activation) if name.startswith("activate")] == []
+
+
+@pytest.mark.parametrize("tier", ["paid", "free"])
+def test_a_clock_that_was_set_back_certifies_nothing(scene: Scene, tier: str) -> None:
+    """A certificate says when; and of the free tier too it is signed by a host that knows what time it is."""
+    spoil(scene, f"UPDATE tenants SET tier = '{tier}'")
+    activator = ProvenActivation(gates=scene.mother.gates, state=scene.mother.state)
+    with pytest.raises(NotActivatedError, match="operator"), transaction(scene.mother.engine) as session:
+        registry.heartbeat(session, AGENT, activator, now=now() - timedelta(days=400))
+    assert scene.tenant().status is TenantStatus.BORN
+    heartbeat(scene)
+    assert scene.tenant().status is TenantStatus.ACTIVE
+
+
+def test_a_host_that_cannot_keep_a_key_says_so(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    activator = ProvenActivation(gates=scene.mother.gates, state=tmp_path / "file")
+    with pytest.raises(NotActivatedError) as caught, transaction(scene.mother.engine) as session:
+        registry.heartbeat(session, AGENT, activator, now=now())
+    assert caught.value.reason.startswith("not activated: host-failed: cannot make ")
+    assert scene.tenant().status is TenantStatus.BORN
 
 
 def test_a_retired_tenant_is_gone_and_its_records_stay(scene: Scene) -> None:

@@ -240,9 +240,7 @@ def test_the_kind_that_the_profile_says(facts: Facts) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("reviewers", "expected"), [(0, "admitted"), (1, "admitted"), (2, "threshold-not-met")]
-)
+@pytest.mark.parametrize(("reviewers", "expected"), [(1, "admitted"), (2, "threshold-not-met")])
 def test_a_policy_counts_reviewers(facts: Facts, reviewers: int, expected: str) -> None:
     assert outcome(facts, facts.release, policy=Policy(reviewers=reviewers)) == expected
 

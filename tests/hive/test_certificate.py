@@ -1,7 +1,7 @@
 """Certificates of real births, checked by the customer's command: the statement, the bill of materials, the jail."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hive.db.models import AuditRow
 from hive.db.session import transaction
 from hive.external import OptIn, read_external
 from hive.host_key import HostKey
+from hive.jails.materialise import SOUL_PATH
 from hive.tenants import Tier
 from repo_client.births import check_jail
 from repo_client.cli import cli
@@ -24,6 +25,7 @@ from signing.birth import VerifiedBirth, verify_birth
 from signing.console import run
 from signing.errors import CouldNotVerifyError, FormatError, NotFoundError
 from signing.format.birth import CertificateFile
+from signing.format.canonical import canonical
 from signing.format.chain import BrokenChainError
 from signing.format.names import parse_tenant_id
 from tests.attacks.scene import Scene, open_scene
@@ -203,10 +205,24 @@ def test_nothing_is_certified_without_evidence_or_by_an_altered_log(world: World
             load(session, parse_tenant_id("acme"))
 
 
-def test_damaged_evidence_certifies_nothing(world: World, tmp_path: Path) -> None:
+SPOILT: dict[str, Callable[[dict[str, Any]], object]] = {
+    "roots that are no text": lambda document: document.update(roots=[3]),
+    "a file that is not base64": lambda document: document["files"].update(timestamp="%%%"),
+    "a profile that is a list": lambda document: document.update(profile=[]),
+    "no identity": lambda document: document["written"].pop(SOUL_PATH),
+    "one version more": lambda document: document["versions"].update(more=1),
+    "nothing": lambda document: document.clear(),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_damaged_evidence_certifies_nothing(world: World, tmp_path: Path, spoil: str) -> None:
     with open_scene(world, tmp_path / "host") as scene:
         scene.born()
         with transaction(scene.mother.engine) as session:
-            session.get_one(BirthEvidenceRow, "acme").evidence = b"{}"
+            row = session.get_one(BirthEvidenceRow, "acme")
+            document = json.loads(row.evidence)
+            SPOILT[spoil](document)
+            row.evidence = canonical(document)
         with pytest.raises(FormatError):
             certified(scene, "acme")

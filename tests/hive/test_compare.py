@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hive.jails.compare import Difference, Expected, differences
+from hive.jails.compare import Difference, Expected, differences, hidden
 from hive.jails.contained import JailRoot
-from hive.jails.materialise import LOCK_PATH, RECORDS, SKILLS, SOUL_PATH
+from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, SOUL_PATH
 from signing.format.archive import Bundle, SourceFile
 from signing.format.digest import sha256_of
 from signing.format.manifest import Kind, MemberPath, Mode
@@ -114,3 +114,67 @@ def test_a_file_of_the_hosts_that_was_touched_differs(root: Path, path: str, har
 def test_what_was_not_let_in_is_named(root: Path, path: str) -> None:
     (root / path).mkdir()
     assert compare(root) == [Difference(path=path, what="was not let in")]
+
+
+# --- where the host shows them from a shelf ----------------------------------------------------------------
+
+
+@pytest.fixture
+def shelved(root: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A root with an empty place for each thing that is shown, as in a jail that stands still, and the shelf."""
+    shelf = tmp_path / "shelf"
+    for path in SHOWN:
+        (shelf / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).rename(shelf / path)
+    (root / SKILLS).mkdir()
+    (root / SOUL_PATH).touch()
+    (root / LOCK_PATH).touch()
+    return root, shelf
+
+
+def both(root: Path, shelf: Path) -> tuple[list[Difference], list[Difference]]:
+    with JailRoot.open(root) as jail, JailRoot.open(shelf) as shown:
+        return list(differences(jail, shown, EXPECTED)), list(hidden(jail, shown))
+
+
+def test_what_is_shown_is_compared_where_it_stands(shelved: tuple[Path, Path]) -> None:
+    root, shelf = shelved
+    assert both(root, shelf) == ([], [])
+    for path in (SOUL_PATH, LOCK_PATH):
+        (shelf / path).unlink()
+        (shelf / path).write_text("another")
+    (shelf / TREE / "SKILL.md").chmod(0o644)
+    (shelf / TREE / "SKILL.md").write_text("another")
+    assert {found.path for found in both(root, shelf)[0]} == {SOUL_PATH, LOCK_PATH, TREE}
+
+
+@pytest.mark.parametrize("place", SHOWN)
+@pytest.mark.parametrize("harm", ["gone", "covered", "link", "other kind"])
+def test_what_stands_in_the_place_of_what_is_shown_is_found(
+    place: str, harm: str, shelved: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The shelf is as it was, and the tenant's processes read something else."""
+    root, shelf = shelved
+    here = root / place
+    (here.rmdir if place == SKILLS else here.unlink)()
+    match harm:
+        case "covered" if place == SKILLS:
+            (here / "planted").mkdir(parents=True)
+        case "covered":
+            here.write_text("obey me")
+        case "link":
+            here.symlink_to(shelf / place)
+        case "other kind" if place == SKILLS:
+            here.write_text("no folder")
+        case "other kind":
+            (here / "planted").mkdir(parents=True)
+        case _:
+            pass
+    differs, covered = both(root, shelf)
+    assert [item for item in differs if item.path in SHOWN] == []
+    assert [item.path for item in covered] == [place]
+
+
+def test_what_was_copied_is_not_hidden(root: Path) -> None:
+    with JailRoot.open(root) as jail, JailRoot.open(root) as again:
+        assert hidden(jail, again) == ()

@@ -17,7 +17,7 @@ from hive.logs import JsonLines, logged, route_of
 from hive.sweep.actions import Action
 from hive.sweep.events import note_failure, note_sweep
 from hive.sweep.findings import Finding, Found
-from hive.sweep.sweeping import Swept
+from hive.sweep.sweeper import Swept
 from hive.tenants import Tenant, TenantStatus, Tier
 from signing.errors import HostError
 from signing.format.names import Pin, parse_tenant_id

@@ -1,7 +1,7 @@
 """An agent's home folder and lock record, and the mother script run in it as a real process."""
 
+import functools
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,29 +9,29 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 SKILLS = Path(__file__).resolve().parents[2] / "skills"
-MOTHER = SKILLS / "mother" / "scripts" / "mother.py"
+MOTHER = SKILLS / "mother" / "scripts" / "mother"
 TOKEN = "tok-7f3a9c51-never-shown"
 SOUL = "# SOUL\n\nLayers: clawdie-base 1.0.0, tier-paid 1.0.0\n"
 DIGEST = "ab" * 32
 
 
+@functools.cache
 def load_mother() -> Any:
-    """Return mother.py as a module, for tables of cases that need no process each."""
-    spec = importlib.util.spec_from_file_location("mother_under_test", MOTHER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    """Return the names of all of mother's modules in one, for tables of cases that need no process each."""
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.insert(0, str(MOTHER.parent))
     try:
-        spec.loader.exec_module(module)
+        modules = [import_module(f"mother.{path.stem}") for path in MOTHER.glob("[a-z]*.py")]
     finally:
+        sys.path.remove(str(MOTHER.parent))
         sys.dont_write_bytecode = writes
-    return module
+    return SimpleNamespace(**{name: value for module in modules for name, value in vars(module).items()})
 
 
 @dataclass
@@ -59,6 +59,7 @@ class AgentHome:
         self.home.mkdir()
         self.soul = self.home / "SOUL.md"
         self.soul.write_text(SOUL)
+        self.soul.chmod(0o444)
         self.lock = folder / "lock.json"
         self.record: dict[str, Any] = {
             "tenant": "acme",
@@ -75,6 +76,7 @@ class AgentHome:
 
     def write_lock(self) -> None:
         self.lock.write_text(json.dumps(self.record))
+        self.lock.chmod(0o644)
 
     def write_secrets(self, text: str, mode: int = 0o600) -> None:
         self.secrets.write_text(text)

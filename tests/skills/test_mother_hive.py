@@ -423,7 +423,7 @@ def test_the_token_is_on_no_command_line(agent: AgentHome, hive: Hive):
     file = agent.folder / "seen"
     script = 'ps -A -ww -o command > "$0" 2>/dev/null || ps -A -ww -o args > "$0"'
     assert agent.mother("poll", "--once", command=["sh", "-c", script, str(file)]).status == 0
-    assert "mother.py" in file.read_text()
+    assert "scripts/mother poll" in file.read_text()
     assert TOKEN not in file.read_text()
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import stat
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_files_are_plain_text_with_the_modes_they_need(folder: Path):
 def test_every_file_is_mentioned_and_every_mention_is_there(folder: Path):
     text = (folder / "SKILL.md").read_text()
     beside = {str(path.relative_to(folder)) for path in files(folder)} - {"SKILL.md"}
-    mentioned = set(re.findall(r"(?:scripts|references|assets)/[A-Za-z0-9._-]*[a-z]", text))
+    mentioned = set(re.findall(r"(?:scripts|references|assets)/[A-Za-z0-9._/-]*[a-z]", text))
     assert mentioned <= beside
     for path in beside - mentioned:
         assert Path(path).name in "".join(other.read_text() for other in files(folder)), path
@@ -106,6 +107,18 @@ def test_nothing_that_blocks_a_review(folder: Path):
                 assert not re.search(network, near), f"{path}:{number + 1}"
 
 
+def test_mother_is_read_from_above():
+    """Its list of files is all of them, and none imports one that stands below it."""
+    folder = SKILLS / "mother" / "scripts" / "mother"
+    listed = re.findall(r"^    (\w+)\.py ", (folder / "__init__.py").read_text(), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(path.stem for path in folder.glob("*.py") if path.stem[0] != "_")
+    for name in listed:
+        text = (folder / f"{name}.py").read_text()
+        imported = re.findall(r"^from mother\.(\w+) import", text, flags=re.MULTILINE)
+        assert set(imported) < set(listed[: listed.index(name)]) | {""}, name
+        assert len(text.splitlines()) <= 180, name
+
+
 @pytest.mark.parametrize("path", sorted(SKILLS.rglob("*.py")), ids=lambda path: path.name)
 def test_scripts_are_python_3_9_and_standard_library_only(path: Path):
     tree = ast.parse(path.read_text(), feature_version=(3, 9))
@@ -117,6 +130,4 @@ def test_scripts_are_python_3_9_and_standard_library_only(path: Path):
             [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
         )
     }
-    import sys
-
-    assert modules <= sys.stdlib_module_names
+    assert modules <= sys.stdlib_module_names | {"mother"}

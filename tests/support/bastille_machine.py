@@ -9,6 +9,7 @@ from typing import Any
 
 from hive.jails.bastille import BastilleHost
 from hive.jails.bastille_commands import Bastille, Patience
+from hive.jails.limits_file import LimitsTable
 from hive.jails.network import JailNetwork
 from hive.packages.commands import CommandLimits
 from hive.packages.running import Programs, Way
@@ -30,7 +31,7 @@ class BastilleMachine:
         for part in ("jails", f"releases/{bastille_stand_in.RELEASE}/bin"):
             (folder / "prefix" / part).mkdir(parents=True)
         machine.prefix.chmod(0o750)
-        for name in ("bastille", "jls", "jexec", "pkg", "jail"):
+        for name in ("bastille", "jls", "jexec", "pkg", "jail", "rctl", "mount"):
             program = folder / name
             # Imported, not run, so that it is compiled once and not at every call.
             program.write_text(
@@ -44,7 +45,13 @@ class BastilleMachine:
     def prefix(self) -> Path:
         return self.folder / "prefix"
 
-    def host(self, patience: Patience = QUICK, network: str = NETWORK, way: Way = Way.HOST) -> BastilleHost:
+    def host(
+        self,
+        patience: Patience = QUICK,
+        network: str = NETWORK,
+        way: Way = Way.HOST,
+        limits_table: LimitsTable | None = None,
+    ) -> BastilleHost:
         programs = Programs(
             jls=str(self.folder / "jls"), jexec=str(self.folder / "jexec"), pkg=str(self.folder / "pkg")
         )
@@ -52,7 +59,9 @@ class BastilleMachine:
             prefix=self.prefix,
             program=str(self.folder / "bastille"),
             jail=str(self.folder / "jail"),
+            mount=str(self.folder / "mount"),
             umount=shutil.which("umount") or "/sbin/umount",
+            rctl=str(self.folder / "rctl"),
             programs=programs,
             patience=patience,
         )
@@ -62,6 +71,7 @@ class BastilleMachine:
             network=JailNetwork.parse(network),
             way=way,
             installing=CommandLimits(gap=10, finish=10),
+            limits_table=limits_table or LimitsTable(),
         )
 
     def misbehave(self, **how: str) -> None:
@@ -72,6 +82,17 @@ class BastilleMachine:
     def kernel(self) -> dict[str, Any]:
         """What runs."""
         return bastille_stand_in.Machine(self.folder).kernel()
+
+    @property
+    def rules(self) -> list[str]:
+        """What rctl keeps."""
+        return bastille_stand_in.Machine(self.folder).rules()
+
+    @property
+    def rc(self) -> list[list[str]]:
+        """What ran of the tenants' own at starts and stops, and the rules that held then."""
+        file = self.folder / "rc.json"
+        return json.loads(file.read_text()) if file.exists() else []
 
     @property
     def calls(self) -> list[list[str]]:

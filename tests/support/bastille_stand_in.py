@@ -5,7 +5,9 @@
 MACHINE is a folder:
 
     prefix/            Bastille's, with releases and jails
-    kernel.json        what runs: {"acme": {"jid": 1, "path": …, "mounts": […], "rules": […]}}
+    kernel.json        what runs: {"acme": {"jid": 1, "path": …, "mounts": […]}}
+    rules.json         what rctl keeps, by the names of jails, whether they run or not
+    rc.json            the rules that held while the tenant's own rc ran: ["start acme", …]
     calls              one JSON line per call: arguments and environment
     misbehave.json     {"create": "nothing"}: how a command goes wrong; see below
     packages/          what pkg was given
@@ -13,12 +15,12 @@ MACHINE is a folder:
 
 Like the real one it exits with 0 or 1 only; wants its prefix to have mode 0750; takes a name that is no jail's for the
 beginning of one, and ``all`` for every jail; starts what it creates; makes a list of which no value is escaped, by asking
-programs inside the jails; skips a jail that does not run without a word; limits in a shell of its own whose failure
-nobody hears of; follows links.
+programs inside the jails; skips a jail that does not run without a word; adds the rules of rctl.conf behind the jail's rc and
+drops them before its rc.shutdown; follows links.
 
 Misbehaving, per command: ``nothing`` (says 0), ``fail`` (1), ``late`` (does it and says 1), ``half`` (a part, and 1),
 ``half-silent`` (a part, and 0), ``hang``, ``flood``, ``garbage``, ``kill`` (half of it, then kills who called), ``kill-slow`` (and does
-not end), ``late-kill`` (all of it, then kills).
+not end), ``late-kill`` (all of it, then kills), ``deaf`` (rctl: says 0 and changes nothing).
 """
 
 import json
@@ -34,8 +36,21 @@ if TYPE_CHECKING:  # every call of a program pays for what is imported here
     from typing import NoReturn
 
 RELEASE = "14.3-RELEASE"
-COMMANDS = {"create", "start", "stop", "restart", "destroy", "limits", "list"}
-FORBIDDEN = {"cp", "rcp", "cmd", "pkg", "template", "update", "upgrade", "mount", "umount", "rename", "tags"}
+COMMANDS = {"create", "start", "stop", "restart", "destroy", "list"}
+FORBIDDEN = {
+    "limits",
+    "cp",
+    "rcp",
+    "cmd",
+    "pkg",
+    "template",
+    "update",
+    "upgrade",
+    "mount",
+    "umount",
+    "rename",
+    "tags",
+}
 
 
 def fail(text: str) -> "NoReturn":
@@ -58,6 +73,35 @@ class Machine:
 
     def keep(self, kernel: dict) -> None:
         (self.folder / "kernel.json").write_text(json.dumps(kernel))
+
+    def rules(self) -> list[str]:
+        file = self.folder / "rules.json"
+        return json.loads(file.read_text()) if file.exists() else []
+
+    def add_rule(self, rule: str) -> None:
+        """As the kernel does (kern_rctl.c): one of these amounts for one thing, and no ``/jail`` behind it."""
+        match = re.fullmatch(r"(jail:[^:]+:[a-z]+:deny)=([0-9]+)(?:/jail)?", rule)
+        if match is None:
+            fail(f"rctl: invalid rule {rule}")
+        kept = [line for line in self.rules() if line.partition("=")[0] != match[1]]
+        (self.folder / "rules.json").write_text(json.dumps([*kept, f"{match[1]}={match[2]}"]))
+
+    def drop_rules(self, wanted: str) -> bool:
+        wanted = wanted.removesuffix("/jail")
+        kept = [
+            line
+            for line in self.rules()
+            if line != wanted and not line.startswith((f"{wanted}:", f"{wanted}="))
+        ]
+        changed = len(kept) != len(self.rules())
+        (self.folder / "rules.json").write_text(json.dumps(kept))
+        return changed
+
+    def run_rc(self, which: str, name: str) -> None:
+        file = self.folder / "rc.json"
+        ran = json.loads(file.read_text()) if file.exists() else []
+        held = [rule for rule in self.rules() if rule.startswith(f"jail:{name}:")]
+        file.write_text(json.dumps([*ran, [f"{which} {name}", *held]]))
 
     def how(self, command: str) -> str:
         file = self.folder / "misbehave.json"
@@ -144,17 +188,20 @@ class Machine:
         mounts = []
         for line in (folder / "fstab").read_text().splitlines() if (folder / "fstab").exists() else []:
             source, target, *_ = line.split()
-            if not Path(source).is_dir() or not Path(target).is_dir():
+            kinds = {Path(path).is_dir() if Path(path).exists() else None for path in (source, target)}
+            if None in kinds or len(kinds) > 1:  # a folder over a folder, a file over a file
                 fail(f"mount: {target}: No such file or directory")
             mounts.append([source, os.path.realpath(target)])  # as mount(8) would, through every link
-        rules = folder / "rctl.conf"
         kernel[name] = {
             "jid": max([jail["jid"] for jail in kernel.values()], default=0) + 1,
             "path": str(folder / "root"),
             "mounts": mounts,
-            "rules": rules.read_text().splitlines() if rules.exists() else [],
         }
         self.keep(kernel)
+        self.run_rc("start", name)
+        if not (self.folder / "no-racct").exists():
+            for rule in self.written_rules(name):
+                self.add_rule(rule)
         print(f"[{name}]:\n{name}: created")
 
     def do_stop(self, words: list[str], how: str) -> None:
@@ -164,10 +211,19 @@ class Machine:
             self.half("stop", how)
             self.stop_one(name)
 
+    def written_rules(self, name: str) -> list[str]:
+        rules = self.jails / name / "rctl.conf"
+        return rules.read_text().splitlines() if rules.exists() else []
+
     def stop_one(self, name: str) -> None:
         kernel = self.kernel()
-        if kernel.pop(name, None) is None:
+        if name not in kernel:
             print("Jail is not running.")
+            return
+        for rule in self.written_rules(name):
+            self.drop_rules(rule)
+        self.run_rc("stop", name)
+        del kernel[name]
         self.keep(kernel)
 
     def do_destroy(self, words: list[str], how: str) -> None:
@@ -195,26 +251,6 @@ class Machine:
                 shutil.rmtree(folder / "root/etc", ignore_errors=True)
             self.half("destroy", how)
             shutil.rmtree(folder)
-
-    def do_limits(self, words: list[str], how: str) -> None:
-        if len(words) < 3 or words[1] not in {"add", "remove"} or len(words) != 3 + (words[1] == "add"):
-            fail("Usage: bastille limits [option(s)] TARGET [add|remove|…] OPTION [VALUE]")
-        if (self.folder / "no-racct").exists():
-            fail("Racct not enabled. Append 'kern.racct.enable=1' to /boot/loader.conf and reboot")
-        for name in self.target(words[0]):
-            kernel, file = self.kernel(), self.jails / name / "rctl.conf"
-            if name not in kernel:
-                print("Jail is not running.")
-                continue
-            lines = file.read_text().splitlines() if file.exists() else []
-            if words[1] == "remove":
-                lines = [line for line in lines if f"{name}:{words[2]}" not in line]
-            elif not any(f"jail:{name}:{words[2]}:deny" in line for line in lines):
-                # A rule that stands is looked for by a pattern that does not match it, and stays as it is.
-                lines.append(f"jail:{name}:{words[2]}:deny={words[3]}/jail")
-            file.write_text("".join(f"{line}\n" for line in lines))
-            kernel[name]["rules"] = lines
-            self.keep(kernel)
 
     def do_list(self, words: list[str], how: str) -> None:
         if words != ["-j"]:
@@ -297,6 +333,41 @@ class Machine:
         if words[4:] != ["/usr/bin/env", "REPOS_DIR=/var/empty", "/usr/local/sbin/pkg", "add", "-"]:
             fail(f"not expected in a jail: {words[4:]}")
         return self.add(words[3])
+
+    def mount(self, words: list[str]) -> int:
+        how = self.how("mount")
+        if misbehaved(how):
+            return how == "fail"
+        if words != ["-p"]:
+            fail(f"mount: not expected: {words}")
+        # What a jail's start mounted is only noted down; what a test mounted is the machine's.
+        table = Path("/proc/self/mounts")
+        print("/dev/gpt/root / ufs rw 1 1")
+        print(table.read_text() if table.exists() else "", end="")
+        return 0
+
+    def rctl(self, words: list[str]) -> int:
+        how = self.how("rctl")
+        if misbehaved(how):
+            return how == "fail"
+        if (self.folder / "no-racct").exists():
+            fail("rctl: RACCT/RCTL present, but disabled; enable using kern.racct.enable=1 tunable")
+        if words[:1] == ["-a"] and len(words) == 2:
+            if how != "deaf":
+                self.add_rule(words[1])
+            return 0
+        if words[:1] == ["-r"] and len(words) == 2:
+            if how == "deaf":
+                return 0
+            if not self.drop_rules(words[1]):
+                fail("rctl: failed to remove rule: No such process")
+            return 0
+        if len(words) != 1 or not re.fullmatch(r"jail:[a-z][a-z0-9]*", words[0]):
+            fail(f"rctl: not expected: {words}")
+        for rule in self.rules():
+            if rule.startswith(f"{words[0]}:"):
+                print(rule)
+        return 0
 
     def pkg(self, words: list[str]) -> int:
         if words[:1] != ["-j"] or words[2:] != ["add", "-"] or words[1] not in self.kernel():

@@ -8,6 +8,7 @@ def _quick() -> Iterator[None]:
 
 import functools
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,4 +44,5 @@ _good_signatures = functools.lru_cache(maxsize=None)(_key.checkvalid)
 
 
 def _do_not_sync(connection: Any, *_: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF")
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")

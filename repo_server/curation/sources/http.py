@@ -278,7 +278,8 @@ class _SocketKeeper(HTTPAdapter):
         """End every connection; whoever reads from one gets an end of file."""
         for connection in self._open:
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                # Not connection.shutdown: a TLS socket would drop its keys first, and what is still written would go in clear.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _prepared(url: str, parameters: Mapping[str, str] | None = None) -> str:

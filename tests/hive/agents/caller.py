@@ -6,12 +6,13 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from hive import activation
+from hive.activation import Activator
 from hive.agents.api import Service, create_app
 from hive.agents.pace import Pace
 from hive.agents.rules import Rules
 from hive.agents.waiting import Waiting
 from tests.hive.agents.hall import Hall, now
+from tests.support.activating import AtOnce
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Api:
     rules: Rules = field(default_factory=Rules)
     places: int = 4
     capacity: float = 10_000
+    activator: Activator = field(default_factory=AtOnce)
     waiting: Waiting = field(init=False)
     client: FlaskClient = field(init=False)
 
@@ -30,7 +32,7 @@ class Api:
             Service(
                 engine=self.hall.engine,
                 clock=now,
-                activator=activation,
+                activator=self.activator,
                 rules=self.rules,
                 waiting=self.waiting,
                 pace=Pace(capacity=self.capacity, per_second=1),

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-from hive import activation
 from hive.agents import leases, registry, routing
 from hive.agents.errors import LeaseLostError
 from hive.agents.names import AgentId, Capability, JobId
@@ -18,6 +17,7 @@ from hive.agents.rules import Rules
 from hive.db.session import open_engine, transaction
 from signing.errors import ConflictError
 from tests.hive.agents.hall import now
+from tests.support.activating import AtOnce
 
 PATIENCE = 60  # claims without work before it goes home
 LEASE = 2.0
@@ -31,7 +31,7 @@ def main(url: str, name: str, offered: str, folder: str, fate: str) -> None:
     engine, agent = open_engine(url), AgentId(name)
     can = frozenset(Capability(one) for one in offered.split(","))
     with transaction(engine) as session:
-        registry.heartbeat(session, agent, activation, now=now())
+        registry.heartbeat(session, agent, AtOnce(), now=now())
     idle = 0
     with (
         Path(folder, f"done-{os.getpid()}").open("a") as done,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select, text, update
 
-from hive import activation, audit
+from hive import audit
 from hive.agents import jobs, leases, registry, routing, tokens
 from hive.agents.jobs import NewJob
 from hive.agents.names import AgentId, Capability, JobId, JobKind
@@ -19,6 +19,7 @@ from hive.db.session import snapshot, transaction
 from hive.tenants import Tier
 from hive.tenants import register as register_tenant
 from signing.format.names import Pin, TenantId, parse_tenant_id
+from tests.support.activating import AtOnce
 
 KEY = bytes(range(32))
 
@@ -84,7 +85,7 @@ class Hall:
 
     def heartbeat(self, name: str) -> Standing:
         with transaction(self.engine) as session:
-            return registry.heartbeat(session, AgentId(name), activation, now=now())
+            return registry.heartbeat(session, AgentId(name), AtOnce(), now=now())
 
     def agent(self, name: str, *offered: str) -> str:
         """A living agent of its own tenant."""

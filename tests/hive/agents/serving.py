@@ -34,13 +34,13 @@ def answer(done: "subprocess.CompletedProcess[str]") -> Any:
 
 
 @contextlib.contextmanager
-def serving(db: Path, *words: str, listen: str = "127.0.0.1:0") -> Iterator[str]:
+def serving(db: Path | str, *words: str, listen: str = "127.0.0.1:0", **variables: str) -> Iterator[str]:
     """Yield where it listens; afterwards it has ended by SIGTERM, within seconds and without a complaint."""
     process = subprocess.Popen(
         [*HIVE, "--db", str(db), "serve", "--listen", listen, *words],
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=environment(**variables),
     )
     assert process.stderr is not None
     try:

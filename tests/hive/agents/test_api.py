@@ -236,7 +236,7 @@ def test_places_to_wait_are_bounded_and_others_are_answered(hall: Hall) -> None:
     thread = threading.Thread(target=lambda: api.claim(token, "lane", "render", wait=60))
     thread.start()
     try:
-        wait_until(lambda: "lane" in api.waiting._places_of)
+        wait_until(lambda: "lane" in api.waiting.agents)
         assert api.claim(token, "lane", "render")[0] == 503
         hall.submit("render")
         hall.submit("render")

@@ -1,5 +1,7 @@
 """`hive serve`, `register-agent`, `agents`, `submit`, `jobs` and `worker`, as an operator uses them."""
 
+import contextlib
+import http.client
 import json
 import os
 import socket
@@ -9,8 +11,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +23,7 @@ from hive.db.session import open_engine
 from tests.hive.agents.hall import Hall
 from tests.hive.agents.serving import HIVE, answer, environment, hive, serving
 from tests.skills.agent_home import wait_until
+from tests.support import postgres
 
 CAPABILITY = ("--capability", "image-render")
 ECHO = "import json, sys; job = json.load(sys.stdin); print(json.dumps({'seen': job['payload']}))"
@@ -106,6 +112,78 @@ def test_a_command_sees_no_secret_and_its_limits_are_kept(db: Path, hall: Hall, 
         wait_until(lambda: hall.job(bad).state == "dead")
         finish(process)
         assert hall.job(bad).reason == "the command ended with status 1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "program",
+    ["print(chr(1) * 300_000, end='')", "print('{\"a\":' * 32 + '1' + '}' * 32)"],
+    ids=["six-times-as-long-in-json", "nested-to-the-limit"],
+)
+def test_a_result_that_the_hive_does_not_take_is_a_failure_and_the_lane_goes_on(
+    db: Path, hall: Hall, token: Path, tmp_path: Path, program: str
+) -> None:
+    """It was left unsaid, and the command was run again when the lease had run out, until no attempts were left."""
+    ran = tmp_path / "ran"
+    with serving(db) as url:
+        job = hall.submit("image-render")
+        counted = f"import sys; sys.stdin.read(); open({str(ran)!r}, 'a').write('x'); {program}"
+        process = work(url, token, "--output-limit", "700000", command=[sys.executable, "-c", counted])
+        wait_until(lambda: hall.job(job).state == "dead")
+        again = hall.submit("image-render")
+        wait_until(lambda: hall.job(again).state == "dead")
+        lines = finish(process)
+    assert "does not take this result" in hall.job(job).reason
+    assert ran.read_text() == "xx"
+    assert [line.get("outcome") for line in lines] == [None, "fail", "fail"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_eighty_that_wait_keep_no_heartbeat_from_its_answer(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """Every thread of the service has a claim, and most of them sleep: signs of life still get through at once."""
+    with contextlib.ExitStack() as stack:
+        db, url = str(tmp_path / "hive.db"), f"sqlite:///{tmp_path / 'hive.db'}"
+        if kind == "postgresql":
+            server = request.getfixturevalue("postgres_server")
+            db = url = stack.enter_context(postgres.database(server, "eighty", template="empty"))
+        engine = open_engine(url)
+        stack.callback(engine.dispose)
+        hall = Hall(engine)
+        tokens = {f"lane{number}": hall.lane(f"lane{number}", "render") for number in range(80)}
+        where = stack.enter_context(serving(db, HIVE_STATE=str(tmp_path / "state")))
+        threads = stack.enter_context(ThreadPoolExecutor(80))
+        claims = [threads.submit(_claim, where, name, token) for name, token in tokens.items()]
+        time.sleep(3)
+        slowest = 0.0
+        for name, token in list(tokens.items())[:25]:
+            began = time.monotonic()
+            assert _post(where, "/v1/agents/heartbeat", token, {"agent": name}) == (200, {"state": "active"})
+            slowest = max(slowest, time.monotonic() - began)
+        statuses = Counter(claim.result(60) for claim in claims)
+    assert slowest < 5  # milliseconds, on a machine that does nothing else
+    assert statuses == {
+        204: 64,
+        503: 16,
+    }  # those that found no place were told so, and not left to wait for one
+
+
+def _claim(where: str, name: str, token: str) -> int:
+    body = {"agent": name, "capabilities": ["render"], "wait_seconds": 20}
+    return _post(where, "/v1/jobs/claim", token, body)[0]
+
+
+def _post(where: str, path: str, token: str, body: dict[str, Any]) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(where.removeprefix("http://"), timeout=60)
+    try:
+        connection.request("POST", path, json.dumps(body), {"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        data = answer.read()
+        return answer.status, json.loads(data) if data else None
+    finally:
+        connection.close()
 
 
 @pytest.mark.slow

@@ -15,9 +15,13 @@ from sqlalchemy import inspect, text
 
 import hive.db
 from hive import audit
+from hive.agents import jobs
+from hive.agents.names import JobId
 from hive.agents.standing import clock
 from hive.db.all_tables import Base
 from hive.db.session import open_engine, snapshot, transaction
+from signing.errors import NotFoundError
+from signing.format.names import TenantId
 from tests.hive.agents.hall import Hall
 from tests.support import postgres
 from tests.support.databases import APPEND
@@ -138,3 +142,41 @@ def test_several_that_begin_at_once_make_one_database(postgres_server: str) -> N
             assert set(inspect(connection).get_table_names()) >= TABLES
         for engine in engines:
             engine.dispose()
+
+
+@pytest.mark.slow
+def test_who_never_had_a_job_does_not_wait_for_its_lock(postgres_server: str) -> None:
+    """Else how long an answer takes would tell that the job exists, and that somebody is at it."""
+    with postgres.database(postgres_server, "locked", template="empty") as url:
+        hall = Hall(open_engine(url))
+        for name in ("acme", "mallory"):
+            hall.tenant(name)
+            hall.agent(name, "mail")
+        job = hall.submit("mail", tenant="acme")
+        fence = hall.given("acme", "mail").fence
+        with transaction(hall.engine) as session:
+            session.execute(text("SELECT 1 FROM jobs FOR UPDATE"))
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(hall.say, "renew", "mallory", job, fence)
+                with pytest.raises(NotFoundError):
+                    asked.result(10)  # a lock is waited for thirty seconds
+        hall.engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_job_that_is_being_retried_is_not_forgotten(postgres_server: str) -> None:
+    with postgres.database(postgres_server, "retried", template="empty") as url:
+        hall = Hall(open_engine(url))
+        hall.tenant("acme")
+        hall.agent("acme", "mail")
+        ended = [hall.submit("mail", tenant="acme") for _ in range(3)]
+        for job in ended:
+            hall.say("fail", "acme", job, hall.given("acme", "mail").fence, reason="no", retry=False)
+        with transaction(hall.engine) as operator:
+            jobs.retry(operator, jobs.load(operator, JobId(ended[0])), by="olga", now=datetime.now(UTC))
+            operator.flush()
+            with transaction(hall.engine) as agent:
+                assert jobs.forget_old(agent, TenantId("acme"), keep=1) == 1
+        assert (hall.job(ended[0]).state, hall.job(ended[2]).state) == ("ready", "dead")
+        assert hall.given("acme", "mail").job_id == ended[0]  # with all its needs
+        hall.engine.dispose()

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from hive import activation
 from hive.agents import registry, tokens
 from hive.agents.errors import NotNowError, TokenRefusedError
 from hive.agents.names import AgentId
@@ -32,14 +31,6 @@ def test_the_first_heartbeat_makes_a_born_tenant_active(hall: Hall) -> None:
     assert hall.status_of("acme") == "active"
     hall.heartbeat("acme")
     assert hall.events().count("birth.active") == 1
-
-
-@pytest.mark.parametrize("status", ["registered", "birthing", "failed", "quarantined", "retired", "active"])
-def test_only_a_born_tenant_is_activated(hall: Hall, status: str) -> None:
-    hall.tenant("acme", status=status)
-    with transaction(hall.engine) as session, pytest.raises(ConflictError):
-        activation.activate(session, TenantId("acme"), now=now())
-    assert hall.status_of("acme") == status
 
 
 def test_a_heartbeat_does_not_end_a_quarantine(hall: Hall) -> None:

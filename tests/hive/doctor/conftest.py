@@ -16,8 +16,8 @@ from hive.config import HiveConfig
 from hive.db.session import transaction
 from hive.db.sweep_tables import SweepRow
 from hive.doctor.all_checks import CHECKS
-from hive.doctor.checkup import Said, examine
 from hive.doctor.host import Host
+from signing.checkup import Said, examine
 from signing.format.names import parse_tenant_id
 from tests.attacks.scene import Scene, open_scene
 from tests.support.hurry import in_a_hurry

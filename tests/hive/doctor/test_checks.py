@@ -1,33 +1,42 @@
 """Each thing that can be wrong, spoiled alone: the doctor says so, says how it is mended, and changes nothing."""
 
 import json
+import shutil
 import socket
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
-from hive import trust
+from hive import audit, remembered_head, trust
 from hive.agents.names import parse_agent_id
 from hive.agents.token_file import load_token_key
 from hive.agents.tokens import issue
+from hive.checkpoints import checkpoint
 from hive.cli import cli
 from hive.db.models import AuditRow, BirthRow, TenantRow
 from hive.db.session import transaction
 from hive.db.sweep_tables import SweepRow
 from hive.doctor.all_checks import CHECKS
-from hive.doctor.checkup import Outcome, examine
 from hive.host_key import HostKey
+from hive.sweep import failures
+from hive.vault import ledger
+from signing.checkup import Outcome, examine
+from signing.errors import HostError
+from signing.format.names import parse_tenant_id
 from tests.hive.doctor.conftest import Clinic
+from tests.support.open_gates import open_required_gates
 
-TROUBLE_FREE = {"hive": "warn", "gates": "warn", "policy": "warn", "vault": "warn"}
+TROUBLE_FREE = {"audit": "warn", "hive": "warn", "gates": "warn", "policy": "warn", "vault": "warn"}
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -129,6 +138,126 @@ def test_a_log_with_a_gap(clinic: Clinic) -> None:
     with transaction(clinic.scene.mother.engine) as session:
         session.execute(delete(AuditRow).where(AuditRow.sequence == 2))
     assert clinic.outcome("audit") == "bad"
+
+
+def test_a_log_whose_end_was_cut_off(clinic: Clinic) -> None:
+    with transaction(clinic.scene.mother.engine) as session:
+        remembered_head.remember(clinic.state, audit.head(session))
+    assert clinic.outcome("audit") == "warn"  # nobody signed it yet
+    with transaction(clinic.scene.mother.engine) as session:
+        newest = session.scalar(select(func.max(AuditRow.sequence)))
+        session.execute(delete(AuditRow).where(AuditRow.sequence == newest))
+    (said,) = clinic.said("audit")
+    assert said.outcome is Outcome.BAD
+    assert "hive audit resume" in said.fix
+
+
+def test_a_log_that_nobody_signed_for_long(clinic: Clinic) -> None:
+    assert "hive audit checkpoint" in clinic.said("audit")[-1].fix
+    with transaction(clinic.scene.mother.engine) as session:
+        checkpoint(session, HostKey.open(clinic.state), now=clinic.host.now)
+    assert clinic.outcome("audit") == "ok"
+    clinic.host = replace(clinic.host, now=clinic.host.now + timedelta(days=40), _opened=[])
+    assert clinic.outcome("audit") == "warn"
+
+
+def test_metadata_that_nobody_renews_is_told_before_it_ends(clinic: Clinic) -> None:
+    assert clinic.outcome("server") == "ok"
+    clinic.host = replace(clinic.host, now=clinic.host.now + timedelta(hours=13), _opened=[])
+    said = clinic.said("server")
+    assert [(item.outcome, "its timestamp metadata ends" in item.says) for item in said] == [
+        (Outcome.WARN, True),
+        (Outcome.OK, False),
+    ]
+    clinic.host = replace(clinic.host, now=clinic.host.now + timedelta(hours=13), _opened=[])
+    assert clinic.outcome("server") == "bad"
+
+
+def test_actions_of_sweeps_that_cannot_be_done(clinic: Clinic) -> None:
+    error = HostError("webhook: answered 500")
+    with transaction(clinic.scene.mother.engine) as session:
+        failures.note_failed(session, parse_tenant_id("acme"), "notify", error, now=clinic.host.now)
+    assert clinic.outcome("sweep") == "warn"
+    with transaction(clinic.scene.mother.engine) as session:
+        failures.note_failed(
+            session, parse_tenant_id("acme"), "stop-jail", HostError("it still runs"), now=clinic.host.now
+        )
+    assert clinic.outcome("sweep") == "bad"
+    assert any("it still runs" in said.says for said in clinic.said("sweep"))
+
+
+def test_a_sweep_that_did_not_end(clinic: Clinic) -> None:
+    with transaction(clinic.scene.mother.engine) as session:
+        begun = clinic.host.now - timedelta(hours=2)
+        session.add(SweepRow(started_at=begun, finished_at=None, tenants=1, findings=0))
+    assert clinic.outcome("sweep") == "bad"
+
+
+def test_a_key_that_signed_and_is_gone(clinic: Clinic) -> None:
+    with transaction(clinic.scene.mother.engine) as session:
+        checkpoint(session, HostKey.open(clinic.state), now=clinic.host.now)
+    assert clinic.outcome("keys") == "ok"
+    shutil.rmtree(clinic.state / "host-key")
+    assert clinic.outcome("keys") == "bad"
+    assert clinic.outcome("audit") == "bad"
+    assert not (clinic.state / "host-key").exists()
+
+
+def test_a_key_of_secrets_that_is_gone(clinic: Clinic) -> None:
+    with transaction(clinic.scene.mother.engine) as session:
+        ledger.intend(
+            session,
+            parse_tenant_id("acme"),
+            collection_id=None,
+            names=["A"],
+            digest="0" * 64,
+            now=clinic.host.now,
+        )
+    (clinic.state / "secrets.key").write_bytes(b"x" * 32)
+    assert clinic.outcome("keys") == "ok"
+    (clinic.state / "secrets.key").unlink()
+    assert clinic.outcome("keys") == "bad"
+
+
+def test_gates_that_are_shut_or_end_soon(clinic: Clinic) -> None:
+    assert clinic.outcome("gates") == "warn"
+    assert all("hive gates" in said.fix for said in clinic.said("gates"))
+    open_required_gates(clinic.scene.mother.engine, clinic.state, now=clinic.host.now)
+    assert clinic.outcome("gates") == "ok"
+    clinic.host = replace(clinic.host, now=clinic.host.now + timedelta(days=10), _opened=[])
+    assert any("ends" in said.says for said in clinic.said("gates"))
+
+
+def test_a_database_whose_pages_are_damaged(clinic: Clinic) -> None:
+    clinic.scene.mother.engine.dispose()
+    with closing(sqlite3.connect(clinic.state / "hive.db")) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("PRAGMA journal_mode = DELETE")
+    data = bytearray((clinic.state / "hive.db").read_bytes())
+    data[8192:12288] = b"\xff" * 4096
+    (clinic.state / "hive.db").write_bytes(data)
+    assert clinic.outcome("database") == "bad"
+
+
+def test_a_disk_that_is_nearly_full(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    def usage(free: int) -> Callable[[object], SimpleNamespace]:
+        return lambda _: SimpleNamespace(free=free)
+
+    for free, outcome in ((100 << 20, "bad"), (2 << 30, "warn"), (50 << 30, "ok")):
+        monkeypatch.setattr(shutil, "disk_usage", usage(free))
+        assert clinic.outcome("space") == outcome
+
+
+def test_a_hive_that_is_to_listen_here_and_does_not(clinic: Clinic) -> None:
+    clinic.setting(listen=f"unix:{clinic.folder / 'no.sock'}")
+    assert clinic.outcome("listen") == "bad"
+
+
+def test_every_check_has_a_test_in_which_it_is_not_well() -> None:
+    """A check that nothing fails says "ok" for ever; each is named here by what this file spoils for it."""
+    text = Path(__file__).read_text()
+    for check in CHECKS:
+        assert f'"{check}"' in text, check
 
 
 def test_a_clock_that_was_set_back(clinic: Clinic) -> None:

@@ -58,13 +58,12 @@ def test_a_jails_life_in_exact_words_without_our_environment(
         ["create", "--no-boot", "acme", "14.3-RELEASE", "10.17.89.2", "lo1"],
         ["stop", "acme"],  # whatever --no-boot says, it was started
         ["start", "acme"],
-        ["limits", "acme", "remove", "memoryuse"],
-        ["limits", "acme", "remove", "maxproc"],
-        ["limits", "acme", "add", "maxproc", "7"],
-        ["limits", "acme", "remove", "openfiles"],
-        ["limits", "acme", "remove", "pcpu"],
         ["stop", "acme"],
         ["destroy", "-a", "-f", "-y", "acme"],
+    ]
+    assert [words[1:] for words in machine.calls if words[0] == "rctl" and len(words) > 2] == [
+        ["-a", "jail:acme:maxproc:deny=7/jail"],
+        ["-r", "jail:acme:maxproc:deny"],
     ]
     for environment in machine.environments:
         assert {key: environment.get(key) for key in ENVIRONMENT} == dict(ENVIRONMENT)
@@ -225,9 +224,7 @@ def test_a_jail_that_somebody_makes_in_the_same_moment_is_left_alone(
 def test_a_jail_of_this_name_that_runs_elsewhere_is_not_stopped(machine: BastilleMachine) -> None:
     host = machine.host()
     host.create(ACME, mark="ours")
-    (machine.folder / "kernel.json").write_text(
-        '{"acme": {"jid": 9, "path": "/somewhere", "mounts": [], "rules": []}}'
-    )
+    (machine.folder / "kernel.json").write_text('{"acme": {"jid": 9, "path": "/somewhere", "mounts": []}}')
     before = machine.changes
     for attempt in (host.start, host.stop, host.destroy):
         with pytest.raises(HostError, match="runs at /somewhere"):
@@ -379,36 +376,6 @@ def test_a_destroy_that_goes_wrong_is_continued_by_the_next(how: str, machine: B
     assert not (machine.prefix / "jails/acme").exists()
     assert noted(machine) == []
     assert addresses(machine) == {}
-
-
-@pytest.mark.parametrize("how", ["nothing", "fail"])
-def test_limits_that_were_not_set_are_an_error(how: str, machine: BastilleMachine) -> None:
-    host = machine.host()
-    host.create(ACME, mark="ours")
-    host.start(ACME, mark="ours")
-    machine.misbehave(limits=how)
-    with pytest.raises(HostError):
-        host.limits(ACME, Limits(processes=7))
-    assert host.limits_of(ACME) == Limits()
-
-
-def test_a_host_that_does_not_account_cannot_limit(machine: BastilleMachine) -> None:
-    host = machine.host()
-    host.create(ACME, mark="ours")
-    host.start(ACME, mark="ours")
-    (machine.folder / "no-racct").touch()
-    with pytest.raises(HostError, match="Racct not enabled"):
-        host.limits(ACME, Limits(processes=7))
-
-
-def test_a_limit_is_replaced_and_not_kept(machine: BastilleMachine) -> None:
-    """`bastille limits acme add maxproc 9` over a rule for 7 changes nothing and says 0."""
-    host = machine.host()
-    host.create(ACME, mark="ours")
-    host.start(ACME, mark="ours")
-    host.limits(ACME, Limits(processes=7))
-    host.limits(ACME, Limits(processes=9))
-    assert machine.kernel["acme"]["rules"] == ["jail:acme:maxproc:deny=9/jail"]
 
 
 @pytest.mark.parametrize("how", ["garbage", "fail", "nothing"])

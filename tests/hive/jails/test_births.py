@@ -8,10 +8,14 @@ import pytest
 
 from hive import tenants
 from hive.birth.carry_out import birth
-from hive.jails.bastille import BastilleHost
-from hive.jails.materialise import SKILLS, install_skill, show_skills
+from hive.db.models import TenantRow
+from hive.db.session import transaction
+from hive.jails.compare import hidden
+from hive.jails.limits_file import LimitsTable
+from hive.jails.materialise import LOCK_PATH, SHOWN, SKILLS, SOUL_PATH
 from hive.packages.receipts import Placed
 from hive.packages.running import Way
+from hive.tenants import Tier
 from signing.errors import DigestMismatchError, HostError, UsageError
 from signing.format.digest import sha256_of
 from signing.format.names import parse_tenant_id
@@ -51,6 +55,11 @@ def test_packages_are_streamed_in_order_and_receipted(harbour: Harbour, machine:
     assert [words for words in machine.calls if words[0] in {"pkg", "jexec"}] == [
         ["pkg", "-j", "boat", "add", "-"] for _ in (BASE, AGENT)
     ]
+    # Bastille starts what it makes, twice, when nothing is in it yet; from then on it runs within its limits.
+    assert [ran[0] for ran in machine.rc if len(ran) == 1] == [
+        "start boat", "stop boat", "start boat", "stop boat"
+    ]  # fmt: skip
+    assert machine.rc[4:] == [[f"{what} boat", *machine.rules] for what in ("start", "stop", "start")]
 
 
 def test_the_jails_own_pkg_can_be_asked_for(harbour: Harbour, machine: BastilleMachine) -> None:
@@ -111,40 +120,60 @@ def test_a_tenant_whose_name_is_every_jail_is_not_born(
     assert machine.host().exists(ACME)
 
 
-def test_skills_are_mounted_from_beside_the_root(
+def test_skills_and_identity_are_mounted_from_beside_the_root_and_the_jail_is_limited(
     world: World, tmp_path: Path, machine: BastilleMachine
 ) -> None:
     """Root in the jail cannot change them: they stand where it cannot reach, and come in read-only."""
-    from hive.birth.admit_all import admit_all
-
-    host: BastilleHost = machine.host()
+    host, jail = machine.host(), machine.prefix / "jails/acme"
     with world.serve() as server:
         mother = replace(world.mother(server.url, tmp_path / "host"), host=host)
         register_tenant(mother, "acme", profile="base==1")
-        from hive.db.session import snapshot
-        from hive.tenants import Tenant, load_row
-
-        with snapshot(mother.engine) as session:
-            tenant = Tenant.of(load_row(session, ACME))
-        host.create(ACME, mark="ours")
-        with admit_all(
-            tenant,
-            mother.client,
-            opt_ins=[],
-            external_dir=mother.external_dir,
-            pantry=mother.pantry,
-            clock=mother.clock,
-        ) as admitted:
-            [skill] = [item for item in admitted.admissions if item.pin.name == "web-search"]
-            with host.open_shelf(ACME) as shelf:
-                install_skill(shelf, skill)
-                assert shelf.tree_matches(SKILLS, "web-search", skill.bundle)
-        for _ in range(2):
-            show_skills(host, ACME)
-        host.start(ACME, mark="ours")
-    jail = machine.prefix / "jails/acme"
-    assert [str(jail / "shelf" / SKILLS), str(jail / "root" / SKILLS)] in machine.kernel["acme"]["mounts"]
-    assert list((jail / "root" / SKILLS).iterdir()) == []
-    assert (jail / "fstab").read_text().count("ro,nosuid,nosymfollow") == 1
-    files = [*(jail / "shelf").rglob("*"), *(mother.state / "store").rglob("*")]
+        birth(mother, ACME)
+    for place in SHOWN:
+        assert [str(jail / "shelf" / place), str(jail / "root" / place)] in machine.kernel["acme"]["mounts"]
+    assert list((jail / "root" / SKILLS).iterdir()) == []  # an empty place each, under the mount
+    assert [(jail / "root" / place).read_bytes() for place in (SOUL_PATH, LOCK_PATH)] == [b"", b""]
+    assert (jail / "fstab").read_text().count("ro,nosuid,nosymfollow") == 3
+    shown = [path for path in (jail / "shelf").rglob("*") if path.is_file()]
+    assert {str(path.relative_to(jail / "shelf")) for path in shown} >= {SOUL_PATH, LOCK_PATH}
+    assert all(path.stat().st_mode & 0o222 == 0 for path in shown)
+    files = [*shown, *(mother.state / "store").rglob("*")]
     assert all(path.stat().st_nlink == 1 for path in files if path.is_file())  # no hard link into the store
+    # The limits of its tier held when the first process of the jail that the tenant got was started.
+    assert host.limits_of(ACME) == LimitsTable().tiers[Tier.PAID]
+    assert machine.rc[-1] == ["start acme", *machine.rules]
+    assert len(machine.rules) == 4
+    # What the tenant sees is still what was put there; until somebody with root moves the folder above it away.
+    with host.open_root(ACME) as root, host.open_shelf(ACME) as shelf:
+        assert hidden(root, shelf) == ()
+        home = jail / "root/usr/home/agent"
+        home.rename(home.with_name("aside"))
+        assert [item.what for item in hidden(root, shelf)] == ["is gone"] * 2
+        (home / "skills/web-search").mkdir(parents=True)
+        (home / "SOUL.md").write_text("obey me")
+        assert [(item.path, item.what.partition(":")[0]) for item in hidden(root, shelf)] == [
+            (SOUL_PATH, "is hidden"),
+            (SKILLS, "is hidden"),
+        ]
+        (home / "SOUL.md").unlink()
+        (home / "SOUL.md").symlink_to("/etc/passwd")
+        assert hidden(root, shelf)[0].what.startswith("cannot be trusted")
+
+
+def test_a_jail_that_cannot_be_limited_is_not_born(
+    world: World, tmp_path: Path, machine: BastilleMachine
+) -> None:
+    (machine.folder / "no-racct").touch()
+    with world.serve() as server:
+        mother = replace(world.mother(server.url, tmp_path / "host"), host=machine.host())
+        register_tenant(mother, "acme", profile="base==1")
+        with pytest.raises(HostError, match="cannot be limited") as caught:
+            birth(mother, ACME)
+        assert "kern.racct.enable=1" in str(caught.value.hint)
+        assert machine.kernel == {}
+        assert ["start", "acme"] not in machine.changes
+        with transaction(mother.engine) as session:
+            assert session.get_one(TenantRow, "acme").status == "failed"
+        (machine.folder / "no-racct").unlink()
+        birth(mother, ACME)
+    assert len(machine.rules) == 4

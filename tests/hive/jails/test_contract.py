@@ -17,7 +17,7 @@ from hive.jails.choose import open_host
 from hive.jails.directory import DirectoryHost
 from hive.jails.host import JailHost
 from hive.jails.limits import Limits
-from signing.errors import ConflictError, NotFoundError
+from signing.errors import ConflictError, HostError, NotFoundError
 from signing.format.names import parse_tenant_id
 from tests.support.bastille_machine import BastilleMachine
 
@@ -155,9 +155,9 @@ def test_a_name_that_begins_another_is_not_taken_for_it(host: JailHost) -> None:
 def test_limits_hold_from_one_start_to_the_next(host: JailHost) -> None:
     host.create(ONE, mark="ours")
     assert host.limits_of(ONE) == Limits()
-    with pytest.raises(ConflictError, match="does not run"):
-        host.limits(ONE, Limits(processes=5))
+    host.limits(ONE, Limits(processes=5))  # before it runs for the first time
     host.start(ONE, mark="ours")
+    assert host.limits_of(ONE) == Limits(processes=5)
     first = Limits(memory_bytes=1 << 30, processes=100, open_files=2000, cpu_percent=150)
     second = Limits(memory_bytes=1 << 29, processes=100)
     for limits in (first, second, second):
@@ -178,6 +178,39 @@ def test_what_is_put_on_the_shelf_is_in_the_jail_when_it_runs(host: JailHost) ->
     inside = Path(host.describe(ONE), "usr/home/agent/skills/f")
     assert inside.exists() == (not host.can_mount)
     assert (host.shelf(ONE) / "usr/home/agent/skills/f").read_bytes() == b"skill"
+
+
+def test_what_is_shown_comes_and_goes_with_the_jail(host: JailHost) -> None:
+    """A folder and a file, at their own paths; on FreeBSD itself they are looked at as well."""
+    host.create(ONE, mark="ours")
+    with host.open_shelf(ONE) as shelf:
+        shelf.install_file("usr/home/agent/skills/f", b"skill", mode=0o444)
+        shelf.install_file("usr/home/agent/SOUL.md", b"soul", mode=0o444)
+    shown = {"usr/home/agent/skills": "skills/f", "usr/home/agent/SOUL.md": "SOUL.md"}
+    for place in shown:
+        if host.can_mount:
+            host.mount_read_only(ONE, host.shelf(ONE) / place, place)
+        else:
+            with pytest.raises(HostError, match="has no mounts"):
+                host.mount_read_only(ONE, host.shelf(ONE) / place, place)
+    host.start(ONE, mark="ours")
+    if host.can_mount:
+        with pytest.raises(ConflictError, match="runs"):
+            host.mount_read_only(ONE, host.shelf(ONE) / "usr", "mnt")
+    home = Path(host.describe(ONE), "usr/home/agent")
+    if host.can_mount and os.uname().sysname == "FreeBSD":
+        assert [(home / path).read_bytes() for path in shown.values()] == [b"skill", b"soul"]
+        for path in shown.values():
+            with pytest.raises(OSError, match="Read-only"):
+                (home / path).chmod(0o666)
+        with pytest.raises(OSError, match="busy"):
+            (home / "SOUL.md").unlink()
+    host.stop(ONE, mark="ours")
+    if host.can_mount:
+        assert (home / "SOUL.md").read_bytes() == b""
+        assert list((home / "skills").iterdir()) == []
+    host.destroy(ONE, mark="ours")
+    assert not home.exists()
 
 
 def test_a_tenant_that_plants_links_has_its_jail_destroyed_and_nothing_else(

@@ -1,6 +1,7 @@
 """The pure parts: what is printed, networks, limits, lists of mounts, and which host is configured."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_what_jls_prints_is_read() -> None:
 def test_what_jls_does_not_print_is_refused(answer: bytes) -> None:
     with pytest.raises(FormatError):
         parse_jls(answer)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_host_with_thousands_of_jails_is_read_at_once(twice: bool) -> None:
+    """A comparison of each with each would let a name be looked for for minutes."""
+    names = [f"a{number}" for number in range(18_000)]
+    listed = [{"jid": number, "name": name, "path": "/r"} for number, name in enumerate(names, 1)]
+    begun = time.monotonic()
+    if twice:
+        with pytest.raises(FormatError, match="listed twice"):
+            parse_jls(jls(*listed, {"jid": 99_999, "name": "a9", "path": "/other"}))
+    else:
+        assert len(parse_jls(jls(*listed))) == len(names)
+    assert time.monotonic() - begun < 5
 
 
 LISTED = {

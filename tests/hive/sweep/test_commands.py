@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hive import audit
 from hive.certificate import issue
 from hive.cli import cli
 from hive.db.session import transaction
@@ -14,6 +15,7 @@ from hive.host_key import HostKey
 from hive.policy import POLICY
 from hive.tenants import TenantStatus, Tier
 from signing.console import run
+from signing.errors import RevokedError
 from signing.format.birth import CertificateFile
 from tests.attacks.scene import Scene, open_scene
 from tests.support.hurry import in_a_hurry
@@ -90,7 +92,7 @@ def test_sweep_strict_status_and_release(scene: Scene, ask: Any, base: tuple[str
 def test_status_of_a_host_that_was_never_swept(ask: Any) -> None:
     status, said = ask("status")
     assert (status, said["last_sweep"], said["policy_sha256"]) == (0, None, POLICY.sha256)
-    assert any(line.startswith("never swept") for line in said["attention"])
+    assert any("never swept → hive sweep" in line for line in said["attention"])
 
 
 @pytest.mark.parametrize("pause", ["5", "9s", "0m", "-1m", "1.5h", "5 m", "99999s", "5d", "\u0665m"])
@@ -116,6 +118,31 @@ def test_explain_says_what_a_digest_is_and_what_admission_says_now(scene: Scene,
     scene.server.missing.add("/metadata/timestamp.json")
     _, said = ask("policy", "explain", admitted["review_sha256"])
     assert {item["admitted"] for item in said["now"]} == {False}
+
+
+def test_explain_knows_what_was_refused(scene: Scene, ask: Any) -> None:
+    withdraw(scene.world, "web-search")
+    scene.refused(RevokedError)
+    refusal = scene.events()[-1].facts["error"]["facts"]["evidence"]
+    status, said = ask("policy", "explain", refusal["review_sha256"])
+    assert status == 0
+    assert [(item["event"], item["as"], item["pin"]) for item in said["records"]][-1] == (
+        "birth.refused",
+        "review",
+        "web-search==1.0",
+    )
+    assert {item["code"] for item in said["now"]} == {"revoked"}
+
+
+def test_a_file_with_the_name_of_a_pin_does_not_answer_for_it(
+    scene: Scene, ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admitted = next(record.facts for record in scene.events("guest") if record.event == "admission")
+    (tmp_path / "cwd").mkdir()
+    (tmp_path / "cwd/web-search==1.0").write_bytes(b"something else")
+    monkeypatch.chdir(tmp_path / "cwd")
+    _, said = ask("policy", "explain", admitted["tree_sha256"])
+    assert {item["admitted"] for item in said["now"]} == {True}
 
 
 def test_explain_knows_the_policy_and_owns_to_what_it_does_not_know(ask: Any) -> None:
@@ -192,3 +219,49 @@ def test_a_certificate_is_written_once_it_was_issued(scene: Scene, ask: Any, tmp
         issue(session, scene.tenant("guest"), HostKey.open(scene.mother.state), now=now())
     assert ask("audit", "certificate", "guest", "--out", str(out))[0] == 0
     assert CertificateFile.parse(out.read_bytes()).bom
+
+
+def test_a_database_from_a_backup_is_resumed_on_record(scene: Scene, ask: Any, base: tuple[str, str]) -> None:
+    assert ask("audit", "resume", "--reason", "nothing is wrong")[0] == 4
+    assert ask("sweep", *base)[0] == 0
+    assert ask("audit", "verify")[0] == 0
+    with transaction(scene.mother.engine) as session:
+        lost = audit.head(session)
+        session.connection().exec_driver_sql(f"DELETE FROM audit WHERE sequence = {lost.sequence}")
+        session.connection().exec_driver_sql("UPDATE tenants SET status = 'failed' WHERE tenant_id = 'guest'")
+    for words in (("audit", "verify"), ("sweep", *base)):
+        status, said = ask(*words)
+        assert (status, said["error"]["code"]) == (11, "broken-chain")
+        assert "hive audit resume" in said["error"]["hint"]
+    assert ask("audit", "resume", "--reason", " ")[0] == 2
+    status, said = ask("audit", "resume", "--reason", "the disk died; last night's backup")
+    assert status == 0
+    assert said["lost"] == f"record {lost.sequence} with the digest {lost.digest[:16]}"
+    assert ask("audit", "verify")[0] == 0
+    assert ask("sweep", *base)[0] == 0
+    assert ask("audit", "resume", "--reason", "again")[0] == 4
+
+
+def test_resuming_does_not_excuse_a_broken_chain(scene: Scene, ask: Any) -> None:
+    with transaction(scene.mother.engine) as session:
+        session.connection().exec_driver_sql("DELETE FROM audit WHERE sequence = 2")
+    status, said = ask("audit", "resume", "--reason", "never mind")
+    assert (status, said["error"]["code"]) == (11, "broken-chain")
+
+
+def test_a_copy_of_the_database_is_verified_elsewhere_with_the_hosts_public_key(
+    scene: Scene, ask: Any, tmp_path: Path
+) -> None:
+    public = tmp_path / "public.json"
+    _, said = ask("audit", "key")
+    public.write_text(said["public_key"])
+    assert ask("audit", "checkpoint", "--out", str(tmp_path / "point"))[0] == 0
+    elsewhere = ("--state", str(tmp_path / "auditor"))
+    status, said = ask(*elsewhere, "audit", "verify")
+    assert (status, said["error"]["code"]) == (7, "key-not-available")
+    assert not (tmp_path / "auditor/host-key").exists()
+    good = ("--host-key", str(public), "--checkpoint", str(tmp_path / "point"))
+    assert ask(*elsewhere, "audit", "verify", *good)[0] == 0
+    other = HostKey.open(tmp_path / "other").held
+    (tmp_path / "other.json").write_bytes(other.render())
+    assert ask(*elsewhere, "audit", "verify", "--host-key", str(tmp_path / "other.json"))[0] == 11

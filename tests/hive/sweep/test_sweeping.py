@@ -15,19 +15,20 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from hive import audit, optins
-from hive.activation import activate
+from hive.activation import ProvenActivation
 from hive.birth.carry_out import birth
 from hive.db.models import AuditRow, OptInRow
 from hive.db.session import snapshot, transaction
-from hive.db.sweep_tables import SweepFindingRow, SweepRow
+from hive.db.sweep_tables import SweepFailureRow, SweepFindingRow, SweepRow
 from hive.external import OptIn, read_external
 from hive.retiring import RETIRING
-from hive.sweep import sweeping
+from hive.sweep import acting, sweeping
 from hive.sweep.actions import DEFAULTS, Action
 from hive.sweep.findings import Found
-from hive.sweep.notify import Notifier
+from hive.sweep.notify import Notifier, Told
 from hive.sweep.releasing import release_tenant
-from hive.sweep.sweeping import Sweeper, Swept, sweep
+from hive.sweep.sweeper import Sweeper, Swept
+from hive.sweep.sweeping import sweep
 from hive.tenants import TenantStatus, Tier, load_row
 from hive.vault.provision import Provisioner
 from hive.vault.secret import Secret
@@ -86,6 +87,12 @@ def sweeper_of(scene: Scene, notifier: Notifier) -> Sweeper:
         notifier=notifier,
         clock=mother.clock,
     )
+
+
+def after(sweeper: Sweeper, *, minutes: int) -> Sweeper:
+    """The same sweeper, that much later."""
+    moment = sweeper.clock() + timedelta(minutes=minutes)
+    return replace(sweeper, clock=lambda: moment)
 
 
 def jail(scene: Scene) -> Path:
@@ -325,7 +332,10 @@ def test_an_action_that_fails_is_recorded_and_tried_again(
     assert found.failed == ("stop-jail: OSError",)
     assert found.done == (Action.UNROUTABLE, Action.NOTIFY)
     assert "sweep.failed" in events(scene)
-    again = only(sweep(sweeper))
+    (paused,) = only(sweep(sweeper)).failed
+    assert paused.startswith("stop-jail: OSError (1 times; again from ")
+    again = only(sweep(after(sweeper, minutes=2)))
+    assert events(scene)[-2:] == ["jail.stopped", "sweep.settled"]
     assert (again.done, again.failed) == ((Action.STOP_JAIL,), ())
     assert not scene.mother.host.is_running(ACME)
 
@@ -334,8 +344,75 @@ def test_people_who_could_not_be_told_are_told_later(scene: Scene, sweeper: Swee
     withdraw(scene.world, "web-search")
     found = only(sweep(replace(sweeper, notifier=Notifier(command=("/nowhere/at-all",)))))
     assert [problem.partition(":")[0] for problem in found.failed] == ["notify"]
-    assert only(sweep(sweeper)).done == (Action.NOTIFY,)
+    assert only(sweep(after(sweeper, minutes=2))).done == (Action.NOTIFY,)
     assert len(messages(told)) == 1
+
+
+def test_a_notifier_that_is_away_for_long_is_two_records_and_fewer_and_fewer_tries(
+    scene: Scene, sweeper: Sweeper, told: Path, tmp_path: Path
+) -> None:
+    tried = tmp_path / "tried"
+    script = f"open({str(tried)!r}, 'a').write('x'); raise SystemExit(1)"
+    away = replace(sweeper, notifier=Notifier(command=(sys.executable, "-c", script)))
+    withdraw(scene.world, "web-search")
+    for minutes in range(0, 60 * 12, 20):
+        scene.world.refresh(at=after(sweeper, minutes=minutes).clock())
+        found = only(sweep(after(away, minutes=minutes)))
+        assert found.failed[0].startswith("notify: command: ended with 1")
+    assert 6 <= len(tried.read_text()) <= 10
+    assert [event for event in events(scene) if event.startswith("sweep.")] == ["sweep.found", "sweep.failed"]
+    before = len(tried.read_text())
+    _change(jail(scene))  # news are told at once, whatever the pause
+    sweep(after(away, minutes=60 * 12))
+    assert len(tried.read_text()) == before + 1
+    assert only(sweep(after(sweeper, minutes=60 * 19))).done == (Action.NOTIFY,)
+    assert events(scene)[-1] == "sweep.settled"
+    with snapshot(sweeper.engine) as session:
+        assert session.scalars(select(SweepFailureRow)).all() == []
+
+
+def test_a_pause_reckoned_by_a_clock_that_ran_ahead_is_no_pause(
+    scene: Scene, sweeper: Sweeper, told: Path
+) -> None:
+    withdraw(scene.world, "web-search")
+    sweep(replace(sweeper, notifier=Notifier(command=("/nowhere/at-all",))))
+    with transaction(sweeper.engine) as session:
+        session.scalars(select(SweepFailureRow)).one().again_at += timedelta(days=3650)
+    assert only(sweep(sweeper)).done == (Action.NOTIFY,)
+
+
+def test_what_failed_and_is_not_wanted_any_more_is_settled(scene: Scene, sweeper: Sweeper) -> None:
+    withdraw(scene.world, "web-search")
+    sweep(replace(sweeper, notifier=Notifier(command=("/nowhere/at-all",))))
+    reinstate(scene.world, "web-search", by="alice", reason="it was a mistake")
+    reinstate(scene.world, "web-search", by="bob")
+    sweep(sweeper)
+    assert [(r.event, r.facts.get("done")) for r in scene.events()][-1] == ("sweep.settled", False)
+
+
+def test_whoever_was_told_one_way_is_not_told_again(scene: Scene, sweeper: Sweeper, told: Path) -> None:
+    half = replace(sweeper, notifier=replace(sweeper.notifier, webhook="http://127.0.0.1:9/hook"))
+    withdraw(scene.world, "web-search")
+    assert only(sweep(half)).failed[0].startswith("notify: webhook: ")
+    sweep(after(half, minutes=30))
+    assert len(messages(told)) == 1
+
+
+def test_the_last_tenant_does_not_wait_for_the_chat_server_of_the_first(
+    scene: Scene, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.register("boat")
+    scene.born("boat")
+    withdraw(scene.world, "web-search")
+    standing: list[list[TenantStatus]] = []
+
+    def tell(*_: object) -> Told:
+        standing.append([scene.tenant(name).status for name in ("acme", "boat")])
+        return Told(by=("command",), problems=())
+
+    monkeypatch.setattr(Notifier, "tell", tell)
+    sweep(sweeper)
+    assert standing == [[TenantStatus.QUARANTINED] * 2] * 2
 
 
 class _KilledError(BaseException):
@@ -352,7 +429,7 @@ def test_a_sweep_killed_in_the_middle_is_finished_by_the_next(
         raise _KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweeping, place, killed)
+        patch.setattr(acting, place, killed)
         with pytest.raises(_KilledError):
             sweep(sweeper)
     assert messages(told) == []
@@ -428,7 +505,8 @@ def test_a_mended_tenant_is_released_to_where_it_stood(
 ) -> None:
     if status is TenantStatus.ACTIVE:
         with transaction(sweeper.engine) as session:
-            activate(session, ACME, now=scene.mother.clock())
+            activation = ProvenActivation(gates=sweeper.gates, state=scene.mother.state)
+            activation.activate(session, ACME, now=scene.mother.clock())
     withdraw(scene.world, "web-search")
     sweep(sweeper)
     with pytest.raises(NotEntitledError, match="revoked"):
@@ -446,7 +524,7 @@ def test_a_mended_tenant_is_released_to_where_it_stood(
 def test_nobody_is_released_unseen_through_a_shut_gate_or_twice(scene: Scene, sweeper: Sweeper) -> None:
     with pytest.raises(ConflictError, match="not quarantined"):
         release_tenant(sweeper, ACME, reason="x")
-    sweeping.quarantine(sweeper.engine, ACME, "by hand", now=scene.mother.clock())
+    acting.quarantine(sweeper.engine, ACME, "by hand", now=scene.mother.clock())
     scene.server.missing.add("/metadata/timestamp.json")
     with pytest.raises(NotEntitledError, match="unknown"):
         release_tenant(sweeper, ACME, reason="x")
@@ -489,6 +567,33 @@ def test_a_consent_that_ended_or_was_withdrawn(world: World, tmp_path: Path) -> 
         assert [item.detail for item in found.findings if item.kind is Found.ENDED] == [
             "the opt-in was withdrawn"
         ]
+
+
+def test_who_is_released_with_altered_secrets_has_none(scene: Scene, sweeper: Sweeper) -> None:
+    owner = (os.getuid() or 1001, os.getgid() or 1001)
+    sweeper = replace(sweeper, provisioner=replace(sweeper.provisioner, owner=owner))
+    sweeper.provisioner.provision(
+        None,  # type: ignore[arg-type] - the tenant has no bucket, so no vault is asked
+        ACME,
+        own=lambda _: {"HIVE_URL": Secret(b"https://hive.example")},
+    )
+    env = jail(scene) / "root/usr/home/agent/.env"
+    env.write_bytes(b"HIVE_URL=https://evil.example\n")
+    assert kinds(only(sweep(sweeper))) == ["secrets"]
+    release_tenant(sweeper, ACME, reason="it was me")
+    assert not env.exists()
+    assert only(sweep(sweeper)).findings == ()
+    assert scene.tenant().status is TenantStatus.BORN
+
+
+def test_nobody_is_released_whom_the_next_sweep_would_shut_out_again(scene: Scene, sweeper: Sweeper) -> None:
+    strict = replace(sweeper, actions={**DEFAULTS, Found.YANKED: frozenset({Action.UNROUTABLE})})
+    withdraw(scene.world, "web-search", state=Withdrawn.YANKED)
+    sweep(strict)
+    with pytest.raises(NotEntitledError, match="yanked"):
+        release_tenant(strict, ACME, reason="x")
+    assert scene.tenant().status is TenantStatus.QUARANTINED
+    assert release_tenant(sweeper, ACME, reason="the policy was changed").status is TenantStatus.BORN
 
 
 def test_altered_secrets_are_found_and_withdrawn_with_what_is_revoked(scene: Scene, sweeper: Sweeper) -> None:
@@ -547,7 +652,7 @@ def test_a_vulnerable_package_is_told_and_shuts_nobody_out(world: World, tmp_pat
 
 
 def test_a_tenant_that_is_being_retired_is_not_released(scene: Scene, sweeper: Sweeper) -> None:
-    sweeping.quarantine(sweeper.engine, ACME, "being retired", now=scene.mother.clock())
+    acting.quarantine(sweeper.engine, ACME, "being retired", now=scene.mother.clock())
     with transaction(sweeper.engine) as session:
         audit.append(session, event=RETIRING, facts={"tenant": ACME}, now=scene.mother.clock())
     with pytest.raises(ConflictError, match="being retired"):

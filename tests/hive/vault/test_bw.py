@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hive.config import HiveConfig
 from hive.vault import bw_command
 from hive.vault.bw import BwVault, forget_login
 from hive.vault.bw_command import BwProgram
+from hive.vault.bw_settings import BwSettings
 from repo_client.entries import UnsafePathError
 from signing.errors import (
     ConflictError,
@@ -426,6 +428,19 @@ def test_a_bw_data_folder_that_would_take_the_login_is_refused(bw, beside):
     with pytest.raises(HostError, match="bw-data"):
         fetch(bw, collection_id="00000000-0000-4000-8000-000000000000", program=str(program))
     assert bw.calls() == []
+
+
+@pytest.mark.parametrize("program", ["./bw", "bin/bw", "../bw"])
+def test_a_program_below_wherever_somebody_works_is_refused(tmp_path, program):
+    config = HiveConfig(
+        db=str(tmp_path / "hive.db"),
+        vault_url=URL,
+        vault_organization="00000000-0000-4000-8000-000000000000",
+        vault_credentials=str(tmp_path / "vault.toml"),
+        bw=program,
+    )
+    with pytest.raises(FormatError, match="absolute"):
+        BwSettings.of(config)
 
 
 # --- the folder, the lock, logging out ----------------------------------------------------------------

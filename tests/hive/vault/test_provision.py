@@ -1,6 +1,8 @@
 """Provisioning: one file, 0600, of the jail's user; nothing before everything is there; nothing forgotten."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -153,6 +155,47 @@ def test_a_token_is_not_made_before_the_bucket_has_arrived(host):
     with pytest.raises(TransportError):
         host.provision(own=lambda tenant: asked.append(tenant) or {})
     assert asked == []
+
+
+def test_of_two_that_rotate_at_once_the_newer_token_is_in_the_jail(host):
+    """Else the jail holds a token that is refused already, and both were told that all is well."""
+    host.register(BETA)
+    issued = []
+
+    def rotate(_tenant):
+        issued.append(f"token-{len(issued)}")
+        token = issued[-1]
+        time.sleep(0.05)  # the other one is at it, too
+        return {"HIVE_TOKEN": Secret(token.encode())}
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: host.provision(BETA, own=rotate, rotated=True), range(8)))
+    assert all(one.changed for one in done)
+    assert len(issued) == 8
+    assert host.env(BETA).read_text() == "HIVE_TOKEN=token-7\n"
+    assert host.provisioner.standing(BETA) is Standing.AS_WRITTEN
+
+
+def test_nothing_of_a_bucket_is_kept_in_memory_whatever_comes_of_it(host, monkeypatch):
+    fetched = []
+    honest = host.vault.bucket
+
+    def bucket(*asked):
+        fetched.append(honest(*asked))
+        return fetched[-1]
+
+    monkeypatch.setattr(host.vault, "bucket", bucket)
+
+    def fails(_tenant):
+        raise KeyAccessError("no key")
+
+    host.provision(own=own_of)
+    with pytest.raises(KeyAccessError):
+        host.provision(own=fails)
+    assert len(fetched) == 2
+    for secret in (one for found in fetched for one in found.variables.values()):
+        with pytest.raises(ValueError, match="forgotten"):
+            secret.reveal()
 
 
 def test_the_hive_s_own_variables_are_called_so(host):

@@ -38,8 +38,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_sweep_findings")),
     )
     op.create_index(op.f("ix_sweep_findings_tenant_id"), "sweep_findings", ["tenant_id"], unique=False)
+    op.create_table(
+        "sweep_failures",
+        sa.Column("tenant_id", sa.String(length=15), nullable=False),
+        sa.Column("action", sa.String(length=24), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("first_at", Moment(), nullable=False),
+        sa.Column("last_at", Moment(), nullable=False),
+        sa.Column("again_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_sweep_failures_tenant_id_tenants")
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "action", name=op.f("pk_sweep_failures")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("sweep_failures")
     op.drop_table("sweep_findings")
     op.drop_table("sweeps")

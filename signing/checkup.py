@@ -7,13 +7,14 @@ A check yields at least one thing. What it yields holds no secret: it is printed
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from signing.errors import SkillRepoError
+from signing.errors import HostError, SkillRepoError
 
-_LOOK: Final = "mend what it says, then run hive doctor again"
+_LOOK: Final = "mend what it says, then look again"
 _Host = TypeVar("_Host")
 
 
@@ -92,3 +93,35 @@ def examine(checks: Mapping[str, Callable[[_Host], Iterable[Said]]], host: _Host
             said.append(bad("the check said nothing", "this is a bug of ours: report it"))
         results += [Result(check=name, said=one) for one in said]
     return tuple(results)
+
+
+def summed_up(found: Sequence[Result], *, not_made: str, quiet: bool) -> tuple[dict[str, Any], str, bool]:
+    """Return what was found as ``--json`` answers it, for people, and whether nothing is bad.
+
+    Args:
+        found: what the checks said.
+        not_made: what to say of checks that were not made at all; nothing when all were.
+        quiet: whether only what is not well is said.
+    """
+    counts = Counter(result.said.outcome for result in found)
+    shown = [result for result in found if not quiet or result.said.outcome is not Outcome.OK]
+    sums = {outcome.value: counts[outcome] for outcome in Outcome}
+    well = not counts[Outcome.BAD]
+    document: dict[str, Any] = {
+        "ok": well,
+        "counts": sums,
+        "checks": [result.to_json() for result in shown],
+    }
+    if not well:
+        document["error"] = HostError(f"{counts[Outcome.BAD]} checks are bad").to_document()
+    lines = [line for result in shown for line in _lines(result)]
+    if not quiet or lines:
+        lines.append(", ".join(f"{number} {name}" for name, number in sums.items()))
+    return document, "\n".join([*lines, *([not_made] if not_made else [])]), well
+
+
+def _lines(result: Result) -> list[str]:
+    said = result.said
+    name = said.outcome.value if said.outcome is Outcome.OK else said.outcome.value.upper()
+    lines = [f"{name:5} {result.check:10} {said.says}"]
+    return [*lines, f"{'':16} → {said.fix}"] if said.fix else lines

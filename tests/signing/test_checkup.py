@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from hive.doctor.checkup import Outcome, Said, examine, ok
 from hive.doctor.machine import room
+from signing.checkup import Outcome, Said, examine, ok
 from signing.errors import HostError
 
 SECRET = "hunter2"

@@ -1,0 +1,1 @@
+"""`skillrepo doctor`: what is wrong with a repository, and how it is mended."""
