@@ -81,8 +81,8 @@ def serve(
     from hive.agents.serve import Address
     from hive.agents.serve import serve as run_server
     from hive.agents.waiting import Waiting
-    from hive.logs import log_json as start_log
     from hive.logs import logged, note
+    from signing.log_lines import log_json as start_log
 
     config = settings(ctx, listen=listen)
     address = Address.parse(config.listen or _LISTEN)

@@ -12,7 +12,6 @@ from hive.cli.context import clock, open_client, open_database, settings
 from hive.cli.gates import open_gates
 from hive.config import HiveConfig
 from hive.jails.choose import open_host
-from hive.logs import log_json as start_log
 from hive.policy_loading import load_for_sweep, load_host_policy
 from hive.sweep.events import note_failure, note_policy, note_sweep
 from hive.sweep.sweeper import Sweeper, Swept
@@ -21,6 +20,7 @@ from hive.vault.owner import owner_of
 from hive.vault.provision import Provisioner
 from signing.console import Console, console_option
 from signing.errors import FormatError, PolicyError, SkillRepoError, UsageError
+from signing.log_lines import log_json as start_log
 
 _EVERY: Final = re.compile(r"([1-9][0-9]{0,3})([smh])", re.ASCII)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}

@@ -8,6 +8,7 @@ instead of one failing at commit. PostgreSQL is given the same patience, as limi
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
@@ -109,6 +110,12 @@ def _make_private(path: str | None) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def on_do_connect(_dialect: object, _record: object, given: list[Any], more: dict[str, Any]) -> None:
+        if given[0] != ":memory:":
+            # Never made here: a service whose file was moved away would put an empty one in its place.
+            given[0], more["uri"] = f"{Path(given[0]).absolute().as_uri()}?mode=rw", True
+
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's recipe: transactions are begun by us, below

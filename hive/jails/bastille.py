@@ -54,6 +54,7 @@ _MARK: Final = "birth"
 _FSTAB: Final = "fstab"
 _DEVICES: Final = "dev"  # mounted by every jail.conf of Bastille's
 _RULES: Final = "rctl.conf"
+_RULES_ASIDE: Final = "rctl.conf.aside"
 _MAX_RULES: Final = 1 << 16
 
 
@@ -244,12 +245,10 @@ class BastilleHost:
         with self._locked(tenant):
             self._check_exists(tenant)
             with self._folder(tenant) as folder:
-                before = _read(folder, _RULES, _MAX_RULES)
-                after = with_rules(before.decode("ascii", "replace"), tenant, limits).encode(
-                    "ascii", "replace"
-                )
-                if after != before:
-                    folder.write_file(_RULES, after, mode=0o644)
+                before = _rules(folder)
+                after = with_rules(before, tenant, limits)
+                if after != before or folder.find(_RULES) is None:
+                    folder.write_file(_RULES, after.encode("latin-1"), mode=0o644)
             if self.bastille.running(tenant) is not None:
                 self.bastille.rules.enforce(tenant, limits)
 
@@ -257,24 +256,23 @@ class BastilleHost:
         """Return what the jail's rules say, which its start has the kernel follow; see `JailHost.limits_of`."""
         self._check_exists(tenant)
         with self._folder(tenant) as folder:
-            rules = _read(folder, _RULES, _MAX_RULES)
-        return parse_rules(rules.decode("ascii", "replace"), tenant, where=f"{folder.label}/{_RULES}")
+            return parse_rules(_rules(folder), tenant, where=f"{folder.label}/{_RULES}")
 
     @contextlib.contextmanager
     def _rules_aside(self, tenant: TenantId) -> Iterator[None]:
         """Let Bastille find no rules meanwhile: it would drop them before it runs the tenant's own rc.shutdown.
 
-        Whoever is killed meanwhile leaves none behind; `hive.jails.starting` writes them again before the next start.
+        Nothing is written, so that a tenant who filled the disk is stopped all the same.
         """
         with self._folder(tenant) as folder:
-            rules = _read(folder, _RULES, _MAX_RULES)
-            if rules:
-                folder.write_file(_RULES, b"", mode=0o644)
+            there = folder.find(_RULES) is not None
+            if there:
+                folder.rename(_RULES, _RULES_ASIDE, replace=True)
             try:
                 yield
             finally:
-                if rules:
-                    folder.write_file(_RULES, rules, mode=0o644)
+                if there:
+                    folder.rename(_RULES_ASIDE, _RULES, replace=True)
 
     def install_package(self, given: AdmittedBytes) -> Placed:
         """Stream the package into the jail, which is started for it and runs on; see `JailHost.install_package`."""
@@ -377,3 +375,9 @@ def _read(folder: Directory, name: str, max_bytes: int) -> bytes:
         return folder.read_file(name, max_bytes=max_bytes)
     except MissingPathError:
         return b""
+
+
+def _rules(folder: Directory) -> str:
+    """Return the jail's rules as they are written down, or where a stop that was killed left them."""
+    name = _RULES if folder.find(_RULES) is not None else _RULES_ASIDE
+    return _read(folder, name, _MAX_RULES).decode("latin-1")

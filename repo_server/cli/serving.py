@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,9 @@ from signing.keystore import KEY_SUFFIX, load_key
     help="With --desk: what a builder's token may have sent that no published build names.",
 )
 @click.option("--metrics", metavar="ADDRESS", help="127.0.0.1:PORT on which /metrics answers Prometheus.")
+@click.option(
+    "--log-json", is_flag=True, envvar="SKILLREPO_LOG_JSON", help="Log one JSON object a request, on stderr."
+)
 @console_option
 @click.pass_context
 def serve(
@@ -47,6 +51,7 @@ def serve(
     desk: bool,
     upload_quota: int,
     metrics: str | None,
+    log_json: bool,
     console: Console,
 ) -> None:
     """Serve the skills site and the package site until SIGTERM or SIGINT.
@@ -58,9 +63,12 @@ def serve(
     from repo_server.web.app import MAX_BODY_BYTES, MAX_DESK_BODY_BYTES
     from repo_server.web.local import create_local_app
     from repo_server.web.metrics import metrics_beside, parse_address
+    from repo_server.web.request_log import VARIABLE
     from repo_server.web.serve import ServerKind
     from repo_server.web.serve import serve as run_server
 
+    if log_json:
+        os.environ[VARIABLE] = "1"  # for the workers
     beside = parse_address(metrics) if metrics is not None else None
     repository = open_repository(ctx, console)
     with transaction(repository.engine) as session:

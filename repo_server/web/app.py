@@ -21,6 +21,7 @@ from repo_server.web.health import health_blueprint
 from repo_server.web.pkg_guard import PullGuard
 from repo_server.web.pkg_site import PkgSite
 from repo_server.web.problems import install_problems
+from repo_server.web.request_log import log_requests
 from repo_server.web.routes import Route
 from repo_server.web.sites import REFUSAL_KEY, SiteDispatch
 
@@ -78,6 +79,7 @@ def create_app(
     app.register_blueprint(api_blueprint(catalogue, others=others))
     app.register_blueprint(files_blueprint(config, package=PkgSite(config.pkg_root, guard).answer))
     count_requests(app)
+    log_requests(app)
     app.wsgi_app = SiteDispatch(app.wsgi_app, config)  # type: ignore[method-assign]
     return app
 

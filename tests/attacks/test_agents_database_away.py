@@ -89,6 +89,20 @@ def test_a_damaged_file_is_later_and_its_repair_is_enough(
     check_goes_on(api, token, job)
 
 
+def test_a_file_that_was_moved_away_is_later_and_no_empty_one_is_put_in_its_place(
+    api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty one would be brought up to date by the next command, and say: no tenants, chain intact."""
+    token, job = begun(api)
+    api.hall.engine.dispose()
+    path, kept = tmp_path / "hive.db", tmp_path / "kept.db"
+    path.rename(kept)
+    check_told_later(api, token, job, caplog, str(tmp_path))
+    assert not path.exists()
+    kept.rename(path)
+    check_goes_on(api, token, job)
+
+
 def test_a_folder_in_the_place_of_the_file_is_later(
     api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

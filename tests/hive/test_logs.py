@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hive.db.session import open_engine
-from hive.logs import JsonLines, logged, route_of
+from hive.logs import logged, route_of
 from hive.sweep.actions import Action
 from hive.sweep.events import note_failure, note_sweep
 from hive.sweep.findings import Finding, Found
@@ -21,6 +21,7 @@ from hive.sweep.sweeper import Swept
 from hive.tenants import Tenant, TenantStatus, Tier
 from signing.errors import HostError
 from signing.format.names import Pin, parse_tenant_id
+from signing.log_lines import JsonLines
 
 SECRET = "hunter2-a-token"
 
@@ -97,7 +98,7 @@ def test_every_request_is_one_event(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_everything_that_a_process_logs_is_json() -> None:
     program = (
-        "import logging; from hive.logs import log_json, note; log_json();"
+        "import logging; from hive.logs import note; from signing.log_lines import log_json; log_json();"
         "note('sweep', tenants=2); logging.getLogger('waitress').error('Exception %s', 'acme')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -161,7 +162,8 @@ def test_serve_writes_nothing_but_json(tmp_path: Path) -> None:
             process.terminate()
             rest = process.communicate(timeout=30)[1]
     lines = [json.loads(text) for text in rest.splitlines()]
-    assert [(item["event"], item["route"], item["status"]) for item in lines] == [
+    requests = [item for item in lines if item["event"] == "request"]
+    assert [(item["event"], item["route"], item["status"]) for item in requests] == [
         ("request", "/v1/jobs/<job>/show", 401)
     ]
     assert SECRET not in rest

@@ -127,7 +127,7 @@ def arm(where: str, countdown: Countdown) -> None:
         case "journal":
             countdown.around_each(Journal, *JOURNAL)
         case "step":
-            countdown.around_each(DirectoryHost, "create", "open_root", "start")
+            countdown.around_each(DirectoryHost, "create", "open_root", "limits", "start")
             countdown.around_each(carry_out, *STEPS)
             countdown.around_each(env_file, "install", "is_as_written")
         case "commit":

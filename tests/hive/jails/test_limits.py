@@ -16,6 +16,7 @@ from hive.jails.limits import Limits, parse_rules, with_rules
 from hive.jails.limits_file import BUILT_IN, LimitsTable, load_limits, parse_limits
 from hive.jails.starting import start_limited
 from hive.tenants import Tenant, TenantStatus, Tier
+from repo_client.handles import Directory
 from signing.errors import ConflictError, FormatError, HostError, NotFoundError
 from signing.format.names import Pin, parse_tenant_id
 from tests.hive.jails.test_kills import killed
@@ -261,10 +262,10 @@ def test_a_rule_that_somebody_wrote_by_hand_is_not_the_last_word(machine: Bastil
     assert sorted(machine.rules) == sorted(RULES)
 
 
-def test_whoever_is_killed_in_a_stop_leaves_the_jail_limited_and_the_next_start_writes_it_down_again(
+def test_whoever_is_killed_in_a_stop_leaves_the_jail_limited(
     machine: BastilleMachine,
 ) -> None:
-    """The file is empty while Bastille stops a jail, and the kernel is not."""
+    """The file is elsewhere while Bastille stops a jail, and the kernel has the rules."""
     host = limited(machine)
     start_limited(host, tenant(), mark="ours")
     machine.misbehave(stop="kill")
@@ -272,9 +273,29 @@ def test_whoever_is_killed_in_a_stop_leaves_the_jail_limited_and_the_next_start_
     machine.misbehave()
     assert host.is_running(ACME)
     assert machine.rules == RULES
+    assert host.limits_of(ACME) == SMALL
     host.stop(ACME, mark="ours")
-    start_limited(host, tenant(), mark="ours")
+    assert machine.rc[-1] == ["stop acme", *RULES]
+    host.start(ACME, mark="ours")
     assert machine.rules == RULES
+    host.limits(ACME, SMALL)
+    host.stop(ACME, mark="ours")
+    assert len((machine.prefix / "jails/acme/rctl.conf").read_text().splitlines()) == len(RULES)
+
+
+def test_a_tenant_that_filled_the_disk_is_stopped_all_the_same(
+    machine: BastilleMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = limited(machine)
+    start_limited(host, tenant(), mark="ours")
+
+    def full(*_: object, **__: object) -> None:
+        raise HostError("cannot write the file: No space left on device")
+
+    monkeypatch.setattr(Directory, "create_file", full)
+    host.stop(ACME, mark="ours")
+    assert machine.kernel == {}
+    assert machine.rc[-1] == ["stop acme", *RULES]
     assert host.limits_of(ACME) == SMALL
 
 
