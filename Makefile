@@ -49,6 +49,7 @@ bench: $(STAMP)  ## measurements, each against its floor in the same run
 	$(BIN)/python benchmarks/review_speed.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/pkg_repositories.py 3500
+	$(BIN)/python benchmarks/client_scale.py
 
 lock:  ## resolve requirements/*.in again into locked, hashed *.txt
 	./requirements/lock.sh

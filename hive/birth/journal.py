@@ -37,6 +37,10 @@ from signing.package_evidence import VerifiedPackageSet
 BORN: Final = "birth.born"
 
 
+class TakenOverError(ConflictError):
+    """This process is not the one any more that works on the birth; a database that is only busy is another conflict."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """A birth that this process works on: the mark of its jail, and whether another process began it."""
@@ -231,7 +235,7 @@ class Journal:
         """Record the failure where operator and auditor see it.
 
         Raises:
-            ConflictError: another process works on this birth now; then its outcome counts.
+            TakenOverError: another process works on this birth now; then its outcome counts.
         """
         with self._mine() as session:
             row = load_row(session, self._tenant_id)
@@ -250,7 +254,7 @@ class Journal:
         """Return None while this process still is the one that works on the birth.
 
         Raises:
-            ConflictError: it is not.
+            TakenOverError: it is not.
         """
         with self._mine():
             pass
@@ -301,11 +305,11 @@ class Journal:
             _lock(session, tenant)
             row = session.get(BirthRow, self._tenant_id)
             if row is None or row.claim != self._claim or row.finished_at is not None:
-                raise ConflictError(
+                raise TakenOverError(
                     f"another process took over the birth of {self._tenant_id}", hint="hive show-tenant"
                 )
             if tenant.status != standing:
-                raise ConflictError(
+                raise TakenOverError(
                     f"{self._tenant_id} is called {tenant.status} meanwhile", hint="hive show-tenant"
                 )
             yield session

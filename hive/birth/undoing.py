@@ -10,7 +10,7 @@ import contextlib
 import enum
 from collections.abc import Iterator
 
-from hive.birth.journal import Begun, Journal
+from hive.birth.journal import Begun, Journal, TakenOverError
 from hive.birth.mother import Mother
 from hive.vault.provision import Provisioner
 from signing.errors import ConflictError, HostError, RejectedError, SkillRepoError, UsageError
@@ -52,9 +52,9 @@ def wind_up(
         kept = _disarmed(mother, journal.tenant_id, begun.mark) and kept
         with _even_unrecorded(error):
             journal.failed(error, now=mother.clock())
-    except ConflictError:
+    except TakenOverError:
         # Another process works on this birth, and nothing here is ours to undo; or it was ended, and nobody does.
-        if not journal.is_ended():
+        if not _is_ended(journal):
             return
         kept = False
     try:
@@ -75,10 +75,17 @@ def _even_unrecorded(error: SkillRepoError) -> Iterator[None]:
     """Go on when the database fails: the tenant stays `birthing`, to which nothing is routed; its jail is disarmed all the same."""
     try:
         yield
-    except ConflictError:
+    except TakenOverError:
         raise
     except SkillRepoError as unrecorded:
         error.facts["unrecorded"] = str(unrecorded)
+
+
+def _is_ended(journal: Journal) -> bool:
+    try:
+        return journal.is_ended()
+    except SkillRepoError:
+        return False
 
 
 def _disarmed(mother: Mother, tenant_id: TenantId, mark: str) -> bool:

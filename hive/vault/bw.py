@@ -121,7 +121,9 @@ class _Driver:
             KeyAccessError, TransportError, HostError: the login failed.
         """
         status = self._status()
-        if status.state != "unauthenticated" and status.account != self._credentials.account:
+        kept = status.account == self._credentials.account and status.last_sync is not None
+        if status.state != "unauthenticated" and not kept:
+            # Somebody else's, or of a client that was killed before its first sync: 4, that can never be unlocked.
             self._forget_login()
             status = self._status()
         if status.state == "unauthenticated":

@@ -80,7 +80,8 @@ class Keeper:
         self._told = {said: at for said, at in self._told.items() if _kind(said) in map(_kind, look.problems)}
         known = {_kind(said): at for said, at in self._told.items()}
         for said in look.problems:
-            if _kind(said) not in known or now - known[_kind(said)] >= _TOLD_EVERY:
+            # A clock that was ahead said it in a time that has not come yet: that is no silence for a year.
+            if _kind(said) not in known or not timedelta(0) <= now - known[_kind(said)] < _TOLD_EVERY:
                 self._told = {old: at for old, at in self._told.items() if _kind(old) != _kind(said)}
                 self._told[said] = now
                 yield said

@@ -238,12 +238,12 @@ def accept_next_root(
         KeyAccessError: ``online`` is not the key that the new root names.
         ThresholdError, BadSignatureError, FormatError: see `check_next_root`.
     """
-    published = vouched_content(session, ROOT, anchor=repository.anchor)
-    if published == documents.get(ROOT):
+    published = parse(vouched_content(session, ROOT, anchor=repository.anchor), Root, where=ROOT).signed_bytes
+    # Signed bytes: a copy with one more good signature is the same root.
+    if published == Succession.of(documents).following.signed_bytes:
         return None
     succession = check_next_root(documents, now=now)
-    # Signed bytes: a copy with one more good signature is the same root.
-    if succession.previous.signed_bytes != parse(published, Root, where=ROOT).signed_bytes:
+    if succession.previous.signed_bytes != published:
         raise ConflictError(
             "another root was published since this one was drafted", hint="draft it anew: skillrepo root next"
         )

@@ -155,6 +155,23 @@ def test_what_another_has_shows_in_no_answer(api: Api, tokens: dict[str, str]) -
     ]
 
 
+def test_a_claim_goes_through_no_jobs_but_the_tenants_own(api: Api, tokens: dict[str, str]) -> None:
+    """Else how long it takes would tell how many jobs others have."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(*facts: Any) -> None:
+        asked.append((facts[2], facts[3]))
+
+    event.listen(api.hall.engine, "before_cursor_execute", listen)
+    assert api.claim(tokens["mallory"], "mallory", "mail") == (204, None)
+    event.remove(api.hall.engine, "before_cursor_execute", listen)
+    (claim, given), *_ = [(said, given) for said, given in asked if "tenant_turns" in said]
+    with api.hall.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {claim}", given).all()
+    ways = [row[3] for row in plan if " jobs" in row[3]]
+    assert ways == ["SEARCH jobs USING INDEX ix_jobs_tenant_id (tenant_id=?)"]
+
+
 def test_anothers_job_is_never_claimed(api: Api, tokens: dict[str, str]) -> None:
     job = api.hall.submit("mail", tenant="acme", payload={"text": SECRET})
     assert api.claim(tokens["mallory"], "mallory", "mail") == (204, None)

@@ -45,7 +45,7 @@ def check_killed(state: Path, tenant: TenantRow | None, events: list[str]) -> No
         assert list(state.rglob(".env")) == []
 
 
-@pytest.mark.parametrize(("where", "stride"), [("commit", 3), ("disk", 9)])
+@pytest.mark.parametrize(("where", "stride"), [("commit", 5), ("disk", 11)])
 def test_a_proof_killed_anywhere_is_ended_by_the_next(
     world: World, tmp_path: Path, where: str, stride: int
 ) -> None:

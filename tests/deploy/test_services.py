@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from hive.agents.token_file import KEY_NAME as TOKEN_KEY
 from hive.config import HiveConfig
 from hive.gates.required import required_gates
 from hive.policy_file import parse_policy, read_policy
 from hive.sweep.notify import Notifier
+from hive.vault.host_key import KEY_NAME as SECRETS_KEY
+from hive.vault.sealed import KEY_NAME as SEALED_KEY
 from tests.docs.test_docs import ROOT, check_call
 
 DEPLOY = ROOT / "deploy"
@@ -152,6 +155,17 @@ def test_units_start_what_exists_and_are_shut_in(path: Path) -> None:
     assert service["ProtectSystem"] == "strict"
     assert service["UMask"] == "0077"
     assert "CAP_SYS" not in service["CapabilityBoundingSet"]
+
+
+def test_the_api_reaches_what_an_activation_needs_and_no_other_key() -> None:
+    """An agent becomes active in there: gates' documents are compared, and the host's key signs."""
+    text = (DEPLOY / "systemd/hive-serve.service").read_text()
+    state = Path("/var/lib/hive/state")
+    hidden = [Path(line.lstrip("-")) for line in re.findall(r"^InaccessiblePaths=(.*)$", text, re.MULTILINE)]
+    for needed in ("host-key/seed", "host-key/public.json", "documents"):
+        assert not any((state / needed).is_relative_to(path) for path in hidden), needed
+    for key in (TOKEN_KEY, SECRETS_KEY, f"vault/{SEALED_KEY}", "bw"):
+        assert any((state / key).is_relative_to(path) for path in hidden), key
 
 
 def test_a_worker_never_runs_as_root() -> None:

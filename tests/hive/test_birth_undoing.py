@@ -107,12 +107,12 @@ ERRORS = {"refused": DigestMismatchError, "failed": HostError, "away": Transport
 @pytest.mark.parametrize(
     ("moment", "kind"),
     [
-        ("skill", "failed"),
-        ("secrets", "failed"),
+        pytest.param("skill", "failed", marks=pytest.mark.slow),
+        pytest.param("secrets", "failed", marks=pytest.mark.slow),
         ("verify", "refused"),
         ("start", "failed"),
-        ("start", "refused"),
-        ("start", "away"),
+        pytest.param("start", "refused", marks=pytest.mark.slow),
+        pytest.param("start", "away", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_left_holds_no_secret_and_does_not_run(
@@ -179,12 +179,14 @@ def test_a_jail_that_cannot_be_undone_is_on_record(scene: Scene, monkeypatch: py
     scene.born()
 
 
+@pytest.mark.parametrize("problem", [HostError("no space"), ConflictError("no space")], ids=["full", "busy"])
 def test_a_database_that_fails_keeps_no_secret_in_the_jail(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, problem: SkillRepoError
 ) -> None:
     """It cannot be called failed; it is not routable as it is, and what was started is stopped."""
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "failed", lambda *_, **__: (_ for _ in ()).throw(HostError("no space")))
+        for name in ("check_mine", "failed"):
+            patch.setattr(Journal, name, lambda *_, **__: (_ for _ in ()).throw(problem))
         error = failing(scene, monkeypatch, *MOMENTS["start"], HostError("first"))
     assert str(error) == "first"
     assert error.facts["unrecorded"] == "no space"

@@ -1,6 +1,7 @@
 """A proof goes there and back, says what it saw, and leaves nothing but records."""
 
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -110,6 +111,7 @@ def test_the_evidence_holds_digests_and_names_and_no_secret(
         assert value not in log
 
 
+@pytest.mark.slow
 def test_a_second_proof_has_a_tenant_of_its_own(scene: Scene, ground: Ground) -> None:
     assert proving.prove(ground, WANTED)["tenant"] == "proof1"
     assert proving.prove(ground, WANTED)["tenant"] == "proof2"
@@ -261,6 +263,7 @@ def test_a_server_that_lies(scene: Scene, ground: Ground) -> None:
     failed(scene, ground, "birth", RejectedError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
@@ -272,8 +275,13 @@ def test_a_server_that_lies(scene: Scene, ground: Ground) -> None:
         ),
         (lambda path: path.unlink(), HostError),
         (lambda path: path.with_name("twin").hardlink_to(path), RejectedError),
+        pytest.param(
+            lambda path: os.chown(path, 0, 0),
+            HostError,
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away"),
+        ),
     ],
-    ids=["mode", "more", "another value", "gone", "second name"],
+    ids=["mode", "more", "another value", "gone", "second name", "owner"],
 )
 def test_an_environment_file_that_is_not_as_it_has_to_be(
     scene: Scene, ground: Ground, monkeypatch: pytest.MonkeyPatch, spoil: Any, expected: type[SkillRepoError]
@@ -320,6 +328,7 @@ def test_a_service_that_is_not_there(scene: Scene) -> None:
     failed(scene, ground_of(scene.mother, live=f"http://127.0.0.1:{port}"), "agent", TransportError)
 
 
+@pytest.mark.slow
 def test_the_running_service_can_be_asked(scene: Scene) -> None:
     with hearing(ground_of(scene.mother)) as service:
         assert service == Endpoint(host="127.0.0.1", port=service.port)
@@ -330,6 +339,7 @@ def test_the_running_service_can_be_asked(scene: Scene) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_token_that_lives_on(scene: Scene, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proving, "is_refused", lambda *_: False)
     assert "token" in str(failed(scene, ground, "end", HostError))
@@ -390,6 +400,7 @@ def test_a_tenant_that_is_scratch_no_more_is_left_alone(
     assert scene.tenant("proof1").status is TenantStatus.REGISTERED
 
 
+@pytest.mark.slow
 def test_the_same_evidence_is_the_same_bytes(ground: Ground) -> None:
     document = proving.prove(ground, WANTED)
     assert render(document) == canonical(dict(reversed(document.items())))

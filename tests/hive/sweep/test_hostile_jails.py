@@ -1,7 +1,9 @@
 """What a hostile root in one jail can do to sweeps: nothing to other tenants, and little to the log."""
 
 import os
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -140,6 +142,36 @@ def test_a_hostile_jail_is_found_out_and_the_others_are_swept(
     assert (other.findings, other.failed) == ((), ())
     assert scene.tenant("zoo").status is TenantStatus.BORN
     assert len(scene.events()) < 100
+
+
+def _mounted(place: Path, *options: str) -> None:
+    done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.mark.parametrize(
+    "place", [SKILLS, f"{SKILLS}/web-search", f"{SKILLS}/more", "var/db/clawdie", "usr/home/agent"]
+)
+@pytest.mark.parametrize("shown", ["an empty one", "the same once more"])
+def test_a_mount_in_the_way_is_drift_and_not_looked_through(
+    scene: Scene, sweeper: Sweeper, tmp_path: Path, place: str, shown: str
+) -> None:
+    """Even what shows the very same bytes: they are not the jail's, and may be others a moment later."""
+    here = scene.mother.state / "jails/acme/root" / place
+    here.mkdir(exist_ok=True)
+    if shown == "an empty one":
+        _mounted(here, "-t", "tmpfs", "tmpfs")
+    else:
+        shutil.copytree(here, tmp_path / "shown")
+        _mounted(here, "--bind", str(tmp_path / "shown"))
+    try:
+        hostile, other = sweep(sweeper)
+    finally:
+        subprocess.run(["umount", str(here)], check=True)
+    assert {finding.kind for finding in hostile.findings} == {Found.DRIFT}
+    assert scene.tenant().status is TenantStatus.QUARANTINED
+    assert (other.findings, other.failed) == ((), ())
 
 
 def test_what_a_hostile_jail_makes_come_and_go_fills_no_log(scene: Scene, sweeper: Sweeper) -> None:

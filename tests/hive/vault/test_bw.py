@@ -204,6 +204,14 @@ def test_3_and_4_a_login_whose_sync_failed_is_undone_and_the_next_run_heals(bw):
     assert fetch(bw) == {"A": "1"}
 
 
+def test_4_a_login_that_was_killed_before_its_sync_is_done_again_at_once(bw):
+    """As the real client was seen to leave it: it can never be unlocked, and says so to nobody."""
+    bw.add_bucket("acme", {"A": "1"})
+    bw.set_state(synced=None)
+    assert fetch(bw) == {"A": "1"}
+    assert bw.commands()[:5] == ["--version", "status", "logout", "status", "config"]
+
+
 @pytest.mark.parametrize("printed", ["", "\n", "A" * 87, "A" * 89, "B" * 88, "?" * 86 + "=="])
 def test_4_an_unlock_that_prints_no_session_key_is_undone_and_the_next_run_heals(bw, printed):
     bw.add_bucket("acme", {"A": "1"})
