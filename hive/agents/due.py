@@ -15,6 +15,8 @@ from hive.agents.rules import RETRY_MOST
 from hive.agents.states import JobState
 from hive.db.agent_tables import AgentRow, CapabilityRow, JobRow, NeedRow
 from hive.db.instant import Instant
+from hive.db.models import TenantRow
+from hive.tenants import TenantStatus
 
 _SLACK: Final = 60.0  # small steps of a clock take nobody's lease away
 
@@ -41,10 +43,13 @@ def concerned(session: Session, waiting: Collection[AgentId]) -> frozenset[Agent
     Too many is a look for nothing. Whether a job really goes to one of them is `hive.agents.routing`'s to say. The jobs
     are gone through once, however many wait: a thousand that nobody can do are one line of this answer.
     """
+    active = select(TenantRow).where(
+        TenantRow.tenant_id == JobRow.tenant_id, TenantRow.status == TenantStatus.ACTIVE
+    )
     needed = (
         select(JobRow.tenant_id, func.aggregate_strings(NeedRow.capability, " ").label("needs"))
         .join(NeedRow, NeedRow.number == JobRow.number)
-        .where(can_be_given())
+        .where(can_be_given(), or_(JobRow.tenant_id.is_(None), active.exists()))
         .group_by(JobRow.number, JobRow.tenant_id)
         .subquery()
     )

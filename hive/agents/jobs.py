@@ -71,8 +71,7 @@ def submit(session: Session, job: NewJob, *, tenant_id: TenantId | None, by: str
         NotFoundError: no such tenant. NotEntitledError: it is retired, or nobody waits to be born.
         NotNowError: too many jobs of it are open.
     """
-    if tenant_id is not None and load_row(session, tenant_id).status == TenantStatus.RETIRED:
-        raise NotEntitledError(f"tenant {tenant_id} is retired")
+    _check_not_retired(session, tenant_id)
     if job.kind == BIRTH:
         replication.check_unborn(session, replication.parse_birth(job.payload))
     row = _add(session, job, tenant_id, f"operator:{by}"[:80], JobState.READY)
@@ -215,10 +214,11 @@ def retry(session: Session, row: JobRow, *, by: str, now: datetime) -> None:
     """Begin a dead or cancelled job anew; one that was never approved is held again.
 
     Raises:
-        ConflictError: it is open, or done.
+        ConflictError: it is open, or done. NotEntitledError: its tenant is retired.
     """
     if row.state not in {JobState.DEAD, JobState.CANCELLED}:
         raise ConflictError(f"job {row.job_id} is {row.state}; only dead and cancelled jobs are retried")
+    _check_not_retired(session, TenantId(row.tenant_id) if row.tenant_id is not None else None)
     held = replication.is_unapproved(session, row)
     row.state = (JobState.HELD if held else JobState.READY).value
     row.attempts, row.refusals, row.not_before = 0, 0, 0.0
@@ -268,6 +268,11 @@ def _add(session: Session, job: NewJob, tenant_id: TenantId | None, by: str, sta
     session.flush()
     session.add_all(NeedRow(number=row.number, capability=need) for need in sorted(job.needs))
     return row
+
+
+def _check_not_retired(session: Session, tenant_id: TenantId | None) -> None:
+    if tenant_id is not None and load_row(session, tenant_id).status == TenantStatus.RETIRED:
+        raise NotEntitledError(f"tenant {tenant_id} is retired")
 
 
 def _check_room(session: Session, tenant_id: TenantId | None) -> None:

@@ -3,10 +3,12 @@
 They are counted when they are asked for, from the database, so several processes need not agree.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hive.agents.rules import Rules
@@ -15,8 +17,9 @@ from hive.agents.states import JobState
 from hive.db.agent_tables import AgentRow, AttemptRow, JobRow
 from hive.db.instant import Instant
 from hive.db.session import snapshot
-from signing.errors import HostError
+from signing.errors import HostError, SkillRepoError
 
+_log: Final = logging.getLogger(__name__)
 _HOST: Final = ""  # the tenant of the host's own jobs
 
 
@@ -50,9 +53,20 @@ class Collector:
         """Yield the families of numbers as they are now."""
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - an extra
 
-        with snapshot(self._engine) as session:
-            jobs, agents = self._jobs(session), self._agents(session)
-            outcomes, oldest = self._outcomes(session), self._oldest(session)
+        up = GaugeMetricFamily(
+            "hive_database_up", "Whether the database answers; if not, nothing else is told."
+        )
+        try:
+            with snapshot(self._engine) as session:
+                jobs, agents = self._jobs(session), self._agents(session)
+                outcomes, oldest = self._outcomes(session), self._oldest(session)
+        except (SkillRepoError, SQLAlchemyError) as error:
+            _log.warning("cannot count: %s", type(error).__name__)
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
         labels = ["state", "tenant"] if self._names else ["state"]
         family = GaugeMetricFamily("hive_jobs", "Jobs by state.", labels=labels)
         for key, count in jobs.items():

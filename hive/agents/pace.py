@@ -22,8 +22,8 @@ class Pace:
         self._buckets: OrderedDict[AgentId, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, agent_id: AgentId, *, at: float) -> None:
-        """Take one request of the agent, at the moment ``at`` of a clock that only goes forward.
+    def take(self, agent_id: AgentId, *, at: float, cost: int = 1) -> None:
+        """Take a request of the agent, which counts as ``cost``, at the moment ``at`` of a clock that only goes forward.
 
         Raises:
             NotNowError: it asks too often.
@@ -31,10 +31,10 @@ class Pace:
         with self._lock:
             level, since = self._buckets.pop(agent_id, (self._capacity, at))
             level = min(self._capacity, level + max(0.0, at - since) * self._per_second)
-            enough = level >= 1
-            self._buckets[agent_id] = (level - 1 if enough else level, at)
+            enough = level >= cost
+            self._buckets[agent_id] = (level - cost if enough else level, at)
             while len(self._buckets) > _MAX_KEYS:
                 self._buckets.popitem(last=False)
         if not enough:
-            seconds = max(1, math.ceil((1 - level) / self._per_second))
+            seconds = max(1, math.ceil((cost - level) / self._per_second))
             raise NotNowError(f"agent {agent_id} asks too often", seconds=seconds, too_often=True)

@@ -200,6 +200,15 @@ class BastilleHost:
         with self._rules_aside(tenant):
             forced = self.bastille.stop(tenant)
         if forced:
+            self._bare(tenant)
+
+    def _bare(self, tenant: TenantId) -> None:
+        """Have nothing mounted in the jail, which does not run; a link that leads nowhere ours is not in the way of that.
+
+        Raises:
+            UnsafePathError, HostError: see `_unmount`.
+        """
+        if self.bastille.mounted(tenant):
             self._unmount(tenant)
 
     def _unmount(self, tenant: TenantId) -> None:
@@ -312,10 +321,9 @@ class BastilleHost:
                     # Half a jail. Bastille would guess which one is meant, and could take a longer name for it.
                     folder.write_file(JAIL_CONF, self._stub(tenant), mode=0o644)
             self._halt(tenant)
-            if self.bastille.mounted(
+            self._bare(
                 tenant
-            ):  # it would be removed with the jail, file by file, and is the host's
-                self._unmount(tenant)
+            )  # what is mounted would be removed with the jail, file by file, and is the host's
             self.bastille.destroy(tenant)
         with contextlib.suppress(HostError):  # the kernel keeps rules by name, for whoever is called so next
             self.bastille.rules.enforce(tenant, Limits())

@@ -115,11 +115,14 @@ def _ours(expected: Expected) -> list[str]:
 def _tree_differs(root: JailRoot, name: str, digest: Sha256) -> str:
     try:
         with root.enter(SKILLS) as skills:
-            return tree_problem(skills, name, digest)
+            problem = tree_problem(skills, name, digest)
+        # The same bytes, shown from elsewhere, may be others a moment later: no mount on the way, and none inside.
+        inside = root.listing(f"{SKILLS}/{name}") if not problem else ()
     except MissingPathError:
         return "is gone"
     except UnsafePathError as error:
         return f"cannot be trusted: {error.message}"
+    return problem or ("something is mounted in it" if any(item.kind == "other" for item in inside) else "")
 
 
 def _file_differs(root: JailRoot, path: str, digest: Sha256) -> str:

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from hive import audit
 from hive.db.models import TenantRow
 from hive.db.sweep_tables import SweepFindingRow
+from hive.sweep import failures
 from hive.sweep.findings import Finding, Found
 from hive.tenants import STANDING, TenantStatus
-from signing.format.names import TenantId
+from signing.format.names import TenantId, parse_tenant_id
 
 JAIL: Final = "jail"  # the subject of an unknown that is about the jail; all others are about trust
 _OF_JAIL: Final = frozenset({Found.DRIFT, Found.STRANGE, Found.SECRETS})
@@ -53,14 +54,15 @@ def record(
     if tenant.status == TenantStatus.QUARANTINED:  # by another sweep, since the jail was looked at
         found = [finding for finding in found if finding.kind is not Found.STILL]
     earlier = {_key(_finding(row)): row for row in _open(session, tenant_id)}
-    new = [finding for finding in found if _key(finding) not in earlier]
+    new = []
     budget = {kind: _NEWS_A_DAY - _news_of(session, tenant_id, kind, now) for kind in _FLICKERING}
-    for finding in new:
+    for finding in (finding for finding in found if _key(finding) not in earlier):
         if finding.kind in budget:
             if budget[finding.kind] <= 0:
                 continue
             budget[finding.kind] -= 1
         _add(session, tenant_id, finding, now)
+        new.append(finding)
     kept = still_standing(session, tenant_id, found)
     seen = {_key(finding): finding for finding in found}
     for key, row in earlier.items():
@@ -120,7 +122,7 @@ def _add(session: Session, tenant_id: TenantId, finding: Finding, now: datetime)
 
 
 def forget_the_retired(session: Session, *, now: datetime) -> None:
-    """Call everything gone that was found about tenants who have no living jail any more."""
+    """Call everything gone that was found about tenants who have no living jail any more, and settled what failed."""
     statement = (
         select(SweepFindingRow)
         .join(TenantRow, TenantRow.tenant_id == SweepFindingRow.tenant_id)
@@ -132,6 +134,10 @@ def forget_the_retired(session: Session, *, now: datetime) -> None:
     )
     for row in session.scalars(statement).all():
         _gone(session, row, now)
+    for failure in failures.standing(session):
+        tenant_id = parse_tenant_id(failure.tenant_id)
+        if session.get_one(TenantRow, tenant_id).status not in STANDING:
+            failures.settle(session, tenant_id, [failure.action], done=False, now=now)
 
 
 def untold(session: Session, tenant_id: TenantId, kinds: frozenset[Found]) -> dict[int, Finding]:

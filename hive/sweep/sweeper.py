@@ -18,6 +18,7 @@ from hive.tenants import Tenant
 from hive.vault.provision import Provisioner
 from repo_client.client import RepoClient
 from repo_client.updater import locked
+from signing.errors import HostError
 from signing.format.names import TenantId
 
 _LOCK_SECONDS: Final = 60.0
@@ -41,10 +42,16 @@ class Sweeper:
     def alone(self, tenant_id: TenantId) -> Iterator[None]:
         """Let nobody else on this host act on the tenant: another sweep, or whoever releases it.
 
+        A full disk may have no room for the lock; then it is gone without, for a jail that filled the disk is to be stopped.
+
         Raises:
             ConflictError: somebody does, for longer than anything should take.
         """
-        with locked(self.provisioner.state / "sweeps" / tenant_id, seconds=_LOCK_SECONDS):
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(HostError):
+                held.enter_context(
+                    locked(self.provisioner.state / "sweeps" / tenant_id, seconds=_LOCK_SECONDS)
+                )
             yield
 
 

@@ -45,7 +45,8 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
     births, records = _read(sweeper, now)
     number, unwritten = _begin(sweeper, len(births), now)
     trusted = _trust(sweeper, births, records, now)
-    swept = [_one(sweeper, birth.tenant, trusted[birth.tenant.tenant_id]) for birth in births]
+    gates = _shut_gates(sweeper)
+    swept = [_one(sweeper, birth.tenant, [*trusted[birth.tenant.tenant_id], *gates]) for birth in births]
     swept = [_told(sweeper, item) for item in swept]
     if unwritten is not None:
         raise unwritten
@@ -68,7 +69,8 @@ def look(sweeper: Sweeper, tenant_id: TenantId) -> tuple[Tenant, tuple[Finding, 
     birth = next((birth for birth in births if birth.tenant.tenant_id == tenant_id), None)
     if birth is None:
         raise NotFoundError(f"{tenant_id} has no living jail", hint="hive list-tenants")
-    findings = _look(sweeper, birth.tenant, _trust(sweeper, [birth], records, now)[tenant_id])
+    trusted = _trust(sweeper, [birth], records, now)[tenant_id]
+    findings = _look(sweeper, birth.tenant, [*trusted, *_shut_gates(sweeper)])
     with transaction(sweeper.engine) as session:
         standing, _ = record(session, tenant_id, findings, now=sweeper.clock(), at_once=True)
     return birth.tenant, standing
@@ -128,9 +130,9 @@ def _trust_one(sweeper: Sweeper, birth: RecordedBirth, records: _Records, known:
     return [Finding(kind=Found.UNKNOWN, subject="trust", detail=detail)]
 
 
-def _one(sweeper: Sweeper, tenant: Tenant, trusted: list[Finding]) -> Swept:
+def _one(sweeper: Sweeper, tenant: Tenant, known: list[Finding]) -> Swept:
     """Look at one tenant, and cut it off if that is to be done; also when nothing can be recorded of it."""
-    seen = _look(sweeper, tenant, trusted)
+    seen = _look(sweeper, tenant, known)
     try:
         with transaction(sweeper.engine) as session:
             found, new = record(session, tenant.tenant_id, seen, now=sweeper.clock())
@@ -161,22 +163,28 @@ def _told(sweeper: Sweeper, swept: Swept) -> Swept:
 
 
 def _now(sweeper: Sweeper, tenant: Tenant) -> Tenant:
-    with snapshot(sweeper.engine) as session:
-        return Tenant.of(load_row(session, tenant.tenant_id))
+    try:
+        with snapshot(sweeper.engine) as session:
+            return Tenant.of(load_row(session, tenant.tenant_id))
+    except SkillRepoError:
+        return tenant
 
 
-def _look(sweeper: Sweeper, tenant: Tenant, trusted: list[Finding]) -> tuple[Finding, ...]:
-    """Look at the jail, and return everything that is found about the tenant now."""
-    findings = [*trusted, *jail_findings(tenant, sweeper.engine, sweeper.host, sweeper.provisioner)]
-    findings += _gates(sweeper, tenant)
+def _look(sweeper: Sweeper, tenant: Tenant, known: list[Finding]) -> tuple[Finding, ...]:
+    """Look at the jail, and return everything that is found about the tenant now; ``known`` is what was found elsewhere."""
+    paying = tenant.tier is Tier.PAID and not tenant.scratch
+    findings = [finding for finding in known if paying or finding.kind is not Found.GATES]
+    findings += jail_findings(tenant, sweeper.engine, sweeper.host, sweeper.provisioner)
     return tuple(sorted(set(findings)))
 
 
-def _gates(sweeper: Sweeper, tenant: Tenant) -> list[Finding]:
-    if tenant.scratch or tenant.tier is not Tier.PAID:
-        return []
-    with snapshot(sweeper.engine) as session:
-        standings = sweeper.gates.standings(session, sweeper.clock())
+def _shut_gates(sweeper: Sweeper) -> list[Finding]:
+    """Return which gates are shut; a register that cannot be read shuts all of them, and spares nobody the sweep."""
+    try:
+        with snapshot(sweeper.engine) as session:
+            standings = sweeper.gates.standings(session, sweeper.clock())
+    except SkillRepoError as error:
+        return [Finding(kind=Found.GATES, subject="register", detail=f"cannot be read: {error.message}")]
     return [
         Finding(kind=Found.GATES, subject=standing.gate.name, detail=standing.state.value)
         for standing in standings

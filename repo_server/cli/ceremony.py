@@ -18,7 +18,7 @@ import click
 
 from repo_server.cli.ceremony_files import read_folder, read_public, read_signatories, write_folder
 from repo_server.cli.context import clock, confirm, load_signer
-from repo_server.cli.next_root import show_next, sign_next_root
+from repo_server.cli.next_root import KnownRoots, show_next, sign_next_root
 from repo_server.publishing.ceremony import (
     check_draft,
     describe_draft,
@@ -98,7 +98,8 @@ def sign(ctx: click.Context, folder: Path, holder: str, yes: bool, console: Cons
     signer = load_signer(ctx, Path(keys) / f"{parse_holder_name(holder)}{KEY_SUFFIX}")
     drafted = read_folder(folder)
     if is_next(drafted):
-        sign_next_root(folder, drafted, signer, console, yes=yes)
+        known = KnownRoots.of(ctx, Path(keys), signer)
+        sign_next_root(folder, drafted, signer, console, known=known, yes=yes)
         return
     check_draft(drafted, now=clock())
     console.note("\n".join(describe_draft(drafted)))

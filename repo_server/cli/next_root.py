@@ -7,26 +7,38 @@ skillrepo --repo DIR root publish FOLDER [--online online2.key.json]
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import click
 from tuf.api.metadata import Root
 
 from repo_server.cli.ceremony_files import read_folder, read_public, read_signatories, write_folder
-from repo_server.cli.context import ONLINE, clock, confirm, load_signer, open_online_signer, open_repository
+from repo_server.cli.context import (
+    ONLINE,
+    clock,
+    confirm,
+    load_signer,
+    open_online_signer,
+    open_repository,
+    read_anchor,
+)
 from repo_server.publishing.ceremony import Documents
 from repo_server.publishing.next_root import (
     Succession,
     accept_next_root,
     describe_next,
     draft_next,
+    merge_next,
     sign_next,
 )
+from repo_server.repository import ANCHOR_NAME
+from repo_server.storage.durable import write_durably
 from signing.console import Console, console_option
-from signing.errors import ConflictError, KeyAccessError, UsageError
+from signing.errors import ConflictError, HostError, KeyAccessError, UsageError
 from signing.format.moment import render_moment
-from signing.keystore import KEY_SUFFIX, SealedKeySigner
+from signing.keystore import KEY_SUFFIX, PUBLIC_SUFFIX, SealedKeySigner
 from signing.metadata import Signatories, parse
 from signing.roles import ROOT, TIMESTAMP
 
@@ -85,7 +97,6 @@ def publish(ctx: click.Context, folder: Path, online: Path | None, console: Cons
     """
     from repo_server.db.session import transaction
     from repo_server.publishing.projection import project
-    from repo_server.storage.durable import write_durably
 
     repository = open_repository(ctx, console)
     documents = read_folder(folder)
@@ -99,6 +110,7 @@ def publish(ctx: click.Context, folder: Path, online: Path | None, console: Cons
         state = accept_next_root(repository, session, documents, signer, now=clock())
     if online is not None:
         write_durably(repository.keys / f"{ONLINE}{KEY_SUFFIX}", online.read_bytes(), mode=0o600)
+        write_durably(repository.keys / f"{ONLINE}{PUBLIC_SUFFIX}", signer.held.render() + b"\n")
     with transaction(repository.engine) as session:
         project(repository, session)
     version = succession.following.signed.version
@@ -115,22 +127,57 @@ def publish(ctx: click.Context, folder: Path, online: Path | None, console: Cons
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRoots:
+    """The roots on a holder's own side: the anchor that they brought along, and what their key signed last."""
+
+    anchor: Path
+    last: Path
+
+    @classmethod
+    def of(cls, ctx: click.Context, keys: Path, signer: SealedKeySigner) -> Self:
+        """Return where they are: beside the key, but for an anchor that is named by its option."""
+        given = ctx.find_root().obj["trust_anchor"]
+        return cls(
+            anchor=Path(given) if given is not None else keys / ANCHOR_NAME,
+            last=keys / f"{signer.held.holder}.root.json",
+        )
+
+    def read(self) -> list[bytes]:
+        """Return those that are there."""
+        return [read_anchor(path) for path in (self.anchor, self.last) if path.exists()]
+
+
 def sign_next_root(
-    folder: Path, drafted: Documents, signer: SealedKeySigner, console: Console, *, yes: bool
+    folder: Path,
+    drafted: Documents,
+    signer: SealedKeySigner,
+    console: Console,
+    *,
+    known: KnownRoots,
+    yes: bool,
 ) -> None:
     """Show what changes, ask, and sign the next root in ``folder``; what `root sign` does there.
 
     Raises:
         NotEntitledError, BadSignatureError, FormatError: see `repo_server.publishing.next_root.sign_next`.
+        CouldNotVerifyError, RollbackError: see `repo_server.publishing.known_root`.
+        FormatError: the folder holds another draft than the one that was shown.
     """
-    from signing.keys import holder_of
+    from repo_server.publishing.known_root import check_known
 
-    holder = holder_of(signer.public_key)
-    signed = sign_next(
-        drafted, signer, now=clock()
-    )  # in memory: what may not be signed is not shown as if it might
+    holder = signer.held.holder
+    # In memory: what may not be signed is not shown as if it might.
+    signed = sign_next(drafted, signer, now=clock())
+    check_known(drafted, signer.public_key, known=known.read())
     console.note("\n".join(describe_next(drafted)))
     confirm(f"sign this as {holder}?", console, yes=yes)
+    # Somebody else may have signed meanwhile, in the same folder; or exchanged what was shown.
+    signed = merge_next(read_folder(folder), signed)
+    try:
+        write_durably(known.last, signed[ROOT])
+    except HostError as error:
+        console.note(f"warning: the next signature will not know of this one: {error}")
     write_folder(folder, signed)
     console.note(f"{holder} signed the next root")
     show_next(signed, console)

@@ -27,6 +27,21 @@ _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 # The name of the writers' lock in a PostgreSQL database: any number that nobody else there uses.
 _WRITERS: Final = 0x736B696C6C72
+# A host that lost its power holds the writers' lock until the server notices: by the system's own settings, two hours.
+# One that stands still (a debugger, a stopped machine) answers the server's kernel, so it has an hour in a transaction.
+_GONE_WITHOUT_A_WORD: Final = {
+    "tcp_keepalives_idle": 30,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    "idle_in_transaction_session_timeout": 3_600_000,
+}
+# The other way round: whoever waits for a server that is no more, waits for a minute and not for ever.
+_SERVER_IS_GONE: Final = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 # PostgreSQL's names for "somebody else was in the way": nothing is broken, and the same again may succeed.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 
@@ -105,7 +120,12 @@ def _arguments(url: str) -> dict[str, Any]:
         return {"timeout": _BUSY_SECONDS}
     if url.startswith("postgresql"):
         milliseconds = int(_BUSY_SECONDS * 1000)
-        return {"connect_timeout": _CONNECT_SECONDS, "options": f"-c lock_timeout={milliseconds}"}
+        settings = {"lock_timeout": milliseconds, **_GONE_WITHOUT_A_WORD}
+        return {
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+            **_SERVER_IS_GONE,
+        }
     return {}
 
 

@@ -29,12 +29,14 @@ from repo_server.publishing.vouched import vouched_content, vouched_targets
 from repo_server.repository import Repository
 from signing.checkup import Said, bad, ok, warn
 from signing.errors import SkillRepoError
+from signing.format.canonical import parse_json
 from signing.format.digest import Sha256
+from signing.format.fields import Fields
 from signing.format.moment import render_moment
-from signing.format.names import TargetPath
+from signing.format.names import TargetPath, parse_holder_name
 from signing.format.pkg.names import PackageRepo
 from signing.keys import HeldKey, holder_of
-from signing.keystore import KEY_SUFFIX, PUBLIC_SUFFIX
+from signing.keystore import KEY_SUFFIX
 from signing.roles import ROOT, SNAPSHOT, TIMESTAMP, hashed_path
 
 _OTHERS: Final = 0o077
@@ -43,6 +45,7 @@ _ROOM: Final = 2 << 30
 _TOKENS_END_SOON: Final = timedelta(days=14)
 _SHOWN: Final = 3
 _ONLINE: Final = "online"
+_MAX_KEY: Final = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +116,10 @@ def check_online_key(examined: Examined) -> Iterator[Said]:
     with snapshot(repository.engine) as session:
         root = current_root(session)
     named = root.roles[TIMESTAMP].keyids
-    path = repository.keys / f"{_ONLINE}{PUBLIC_SUFFIX}"
-    if not (repository.keys / f"{_ONLINE}{KEY_SUFFIX}").exists():
+    path = repository.keys / f"{_ONLINE}{KEY_SUFFIX}"
+    if not path.exists():
         yield warn("no online key here", "skillrepo publish and refresh run on the machine that has it")
-    elif not path.exists():
-        yield ok(f"an online key is here; root names {named[0][:16]}…")
-    elif HeldKey.parse(path.read_bytes()[:8192], where=path.name).keyid not in named:
+    elif _held(path).keyid not in named:
         yield bad(
             f"the online key here is not the one that root names ({named[0][:16]}…, {holder_of(root.keys[named[0]])})",
             "restore its file; or name this one: skillrepo root next --online-key",
@@ -219,6 +220,14 @@ def check_tokens(examined: Examined) -> Iterator[Said]:
         )
     else:
         yield ok(f"{len(living)} token(s) in use")
+
+
+def _held(path: Path) -> HeldKey:
+    """Return whose key a sealed key file holds, which it says unsealed; the public half beside it may be another's."""
+    data = parse_json(path.read_bytes()[:_MAX_KEY], where=path.name, max_bytes=_MAX_KEY)
+    fields = Fields.of(data, where=path.name)
+    holder = parse_holder_name(fields.take("holder"), where=fields.place("holder"))
+    return HeldKey(holder=holder, public=fields.text("public", max_length=64))
 
 
 def _mode(path: Path) -> int:

@@ -73,9 +73,7 @@ class BlobSettings:
         found = _URL.fullmatch(values["url"])
         if found is None or ".." in found[2]:
             raise FormatError("url is s3://BUCKET or s3://BUCKET/PREFIX", where=where)
-        parts = urlsplit(values["endpoint"])
-        near = parts.scheme == "http" and parts.hostname in _LOOPBACK
-        if not (near or (parts.scheme == "https" and parts.hostname)) or parts.username or parts.query:
+        if not _is_endpoint(values["endpoint"]):
             raise FormatError("endpoint is an https address, or http on this machine", where=where)
         if not _REGION.fullmatch(values["region"]) or not values["credentials"].startswith("/"):
             raise FormatError("region is a name, credentials the absolute path of a file", where=where)
@@ -110,9 +108,20 @@ class BlobSettings:
         return S3Blobs(place.open(), where=self.where)
 
 
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # half an IPv6 address, or a port that is none
+        return False
+    near = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    extra = parts.username or parts.password or parts.query or parts.fragment or port == 0
+    return bool((near or parts.scheme == "https") and parts.hostname and not extra)
+
+
 def _credentials(path: Path) -> tuple[str, str]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
             status = os.fstat(stream.fileno())
             if (

@@ -14,6 +14,7 @@ never waits for a slow client, and no thread stands where workers are forked fro
 
 import multiprocessing
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ from signing.roles import is_bin
 
 _START_SECONDS: Final = 30.0
 _MAX_PORT: Final = 65535
+_PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -51,7 +53,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or host not in {"127.0.0.1", "::1"} or not (port.isascii() and port.isdigit()):
+    if not colon or host not in {"127.0.0.1", "::1"} or not _PORT.fullmatch(port):
         raise UsageError("--metrics takes 127.0.0.1:PORT", hint="a proxy decides who else may read them")
     if not 0 < int(port) <= _MAX_PORT:
         raise UsageError("ports are 1 to 65535")

@@ -15,7 +15,7 @@ from tests.hive.agents.caller import Api
 from tests.hive.agents.hall import Hall
 
 SECRET = "letter-to-the-board"
-VERBS = {
+VERBS: dict[str, dict[str, Any]] = {
     "heartbeat": {"fence": 1},
     "complete": {"fence": 1, "result": {"text": "forged"}},
     "fail": {"fence": 1, "reason": "forged", "retry": False},

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hive.agents.metrics import Collector
 from hive.db.session import open_engine
 from tests.hive.agents.caller import Api
 from tests.hive.agents.hall import Hall
@@ -139,6 +140,38 @@ def test_a_full_disk_refuses_what_writes_and_loses_nothing(
     event.remove(api.hall.engine, "connect", full)
     api.hall.engine.dispose()
     check_goes_on(api, token, job)
+
+
+def test_connections_that_are_all_taken_are_later(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token, job = begun(api)
+    monkeypatch.setattr(api.hall.engine.pool, "_timeout", 0.05)  # it is half a minute
+    taken = [api.hall.engine.connect() for _ in range(15)]
+    check_told_later(api, token, job, caplog)
+    for connection in taken:
+        connection.close()
+    check_goes_on(api, token, job)
+
+
+def test_metrics_tell_that_the_database_is_away_and_show_nothing_of_it(
+    api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("prometheus_client")
+    begun(api)
+    collector = Collector(api.hall.engine, api.hall.rules, names=True)
+
+    def shown() -> dict[str, list[float]]:
+        return {family.name: [one.value for one in family.samples] for family in collector.collect()}
+
+    assert shown()["hive_database_up"] == [1]
+    api.hall.engine.dispose()
+    (tmp_path / "hive.db").rename(tmp_path / "kept.db")
+    assert shown() == {"hive_database_up": [0]}
+    assert str(tmp_path) not in caplog.text
+    assert "SELECT" not in caplog.text
+    (tmp_path / "kept.db").rename(tmp_path / "hive.db")
+    assert shown()["hive_jobs"] == [1]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from hive.agents import jobs, registry, tokens
+from hive.agents.api import MAX_BODY, Service, create_app
 from hive.agents.names import AgentId
 from hive.agents.rules import MAX_OPEN, MAX_PAYLOAD, Rules
 from hive.agents.standing import Standing
@@ -16,6 +17,7 @@ from signing.format.names import TenantId
 from tests.hive.agents.caller import Api
 from tests.hive.agents.hall import Hall, now
 from tests.skills.agent_home import wait_until
+from tests.support.activating import AtOnce
 
 
 @pytest.fixture
@@ -210,6 +212,32 @@ def test_who_asks_too_often_is_429(hall: Hall) -> None:
     assert statuses[:3] == [200] * 3
     assert statuses[3:] == [429] * 2
     assert api.ask("/v1/agents/heartbeat", other, agent="other")[0] == 200
+
+
+def test_a_large_request_counts_as_many(hall: Hall) -> None:
+    """Five megabytes of small lists take a second to read; ten of them in a second, and nobody else is answered."""
+    api = Api(hall, capacity=60)
+    lane, other = hall.lane("lane", "render"), hall.lane("other", "render")
+    lists = b'{"agent": "lane", "capabilities": [], "skills": [' + b"[]," * 1_600_000 + b"1]}"
+    assert api.raw("/v1/agents/register", lists, lane)[0] == 400
+    began = time.process_time()
+    statuses = [api.raw("/v1/agents/register", lists, lane)[0] for _ in range(10)]
+    assert statuses == [429] * 10
+    assert time.process_time() - began < 1  # they were not read
+    assert (
+        api.ask("/v1/agents/heartbeat", lane, agent="lane")[0] == 200
+    )  # what is left is enough for signs of life
+    assert api.ask("/v1/agents/heartbeat", other, agent="other")[0] == 200
+
+
+def test_the_largest_body_is_not_too_large_for_anybodys_pace(hall: Hall) -> None:
+    service = Service(engine=hall.engine, clock=now, activator=AtOnce())  # as hive serve has it
+    api = Api(hall)
+    api.client = create_app(service).test_client()
+    token = hall.lane("lane", "render")
+    head, tail = b'{"agent": "lane", "capabilities": [], "skills": []', b"}"
+    body = head + b" " * (MAX_BODY - len(head) - len(tail)) + tail
+    assert api.raw("/v1/agents/register", body, token)[0] == 200
 
 
 def test_a_claim_waits_and_is_woken_by_a_submission(api: Api, acme: str) -> None:

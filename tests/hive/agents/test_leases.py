@@ -204,3 +204,15 @@ def test_a_banned_agent_says_nothing_more(lanes: Hall) -> None:
     with pytest.raises(NotEntitledError, match="banned"):
         lanes.say("complete", "one", job, fence, "{}")
     assert lanes.given("two", "render").job_id == job
+
+
+def test_nothing_is_begun_anew_for_a_retired_tenant(hall: Hall) -> None:
+    hall.tenant("acme")
+    hall.lane("one", "render")
+    job = hall.submit("render", tenant="acme", max_attempts=1)
+    hall.say("fail", "one", job, hall.given("one", "render").fence, reason="no", retry=True)
+    hall.status("acme", "retired")
+    with pytest.raises(NotEntitledError, match="retired"), transaction(hall.engine) as session:
+        jobs.retry(session, jobs.load(session, JobId(job)), by="olga", now=now())
+    assert hall.job(job).state == "dead"
+    assert "job.retried" not in hall.events()

@@ -210,6 +210,23 @@ def test_a_link_that_is_planted_while_the_jail_runs_stops_the_next_start(
     assert seen(outside) == before
 
 
+def test_a_link_keeps_nobody_from_being_stopped_by_force(machine: BastilleMachine, outside: Path) -> None:
+    """It lets its shutdown fail, and a link stands where something was shown; nothing is mounted any more."""
+    host = machine.host()
+    host.create(ACME, mark="ours")
+    host.open_shelf(ACME).close()
+    (host.shelf(ACME) / SKILLS).mkdir(parents=True)
+    host.mount_read_only(ACME, host.shelf(ACME) / SKILLS, SKILLS)
+    host.start(ACME, mark="ours")
+    root, before = Path(host.describe(ACME)), seen(outside)
+    (root / HOME).rename(root / "aside")
+    (root / HOME).symlink_to(outside)
+    machine.misbehave(stop="nothing")
+    host.stop(ACME, mark="ours")
+    assert machine.kernel == {}
+    assert seen(outside) == before
+
+
 # --- mounts --------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
+from hive.db.session import transaction
 from hive.sweep import sweeping
 from hive.sweep.findings import Found
 from hive.sweep.notify import Notifier
@@ -151,7 +153,15 @@ def _mounted(place: Path, *options: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [SKILLS, f"{SKILLS}/web-search", f"{SKILLS}/more", "var/db/clawdie", "usr/home/agent"]
+    "place",
+    [
+        SKILLS,
+        f"{SKILLS}/web-search",
+        f"{SKILLS}/web-search/scripts",
+        f"{SKILLS}/more",
+        "var/db/clawdie",
+        "usr/home/agent",
+    ],
 )
 @pytest.mark.parametrize("shown", ["an empty one", "the same once more"])
 def test_a_mount_in_the_way_is_drift_and_not_looked_through(
@@ -245,6 +255,9 @@ def test_a_database_that_cannot_be_written_does_not_keep_a_jail_running(
         connection.execute("PRAGMA query_only = ON")
 
     engine.dispose()
+    locks = scene.mother.state / "sweeps"
+    shutil.rmtree(locks)
+    locks.write_text("no room for a folder")
     event.listen(engine, "checkout", full)
     try:
         with pytest.raises(HostError):
@@ -256,3 +269,64 @@ def test_a_database_that_cannot_be_written_does_not_keep_a_jail_running(
         assert not scene.mother.host.is_running(parse_tenant_id(name))
         assert scene.tenant(name).status is TenantStatus.BORN  # which nobody could write
     assert [item.tenant.status for item in sweep(sweeper)] == [TenantStatus.QUARANTINED] * 2
+
+
+def test_a_register_of_gates_that_was_altered_stops_no_sweep(scene: Scene, sweeper: Sweeper) -> None:
+    with transaction(sweeper.engine) as session:
+        session.execute(text("UPDATE gate_entries SET kind = 'blessing'"))
+    (scene.mother.state / "jails/acme/root" / SKILLS / "more").mkdir()
+    hostile, other = sweep(sweeper)
+    assert [finding.kind.value for finding in hostile.findings] == ["drift", "gates"]
+    assert [(item.subject, "cannot be read" in item.detail) for item in other.findings] == [
+        ("register", True)
+    ]
+    assert scene.tenant().status is TenantStatus.QUARANTINED
+    assert scene.tenant("zoo").status is TenantStatus.BORN
+
+
+class _KilledError(BaseException):
+    """Stands for kill −9: nothing in the code catches it."""
+
+
+def test_a_sweep_killed_at_any_commit_is_finished_by_the_next(
+    scene: Scene, sweeper: Sweeper, tmp_path: Path
+) -> None:
+    """Before each commit in turn, from the same beginning; what is left is whole, and nothing is told never."""
+    told = tmp_path / "told"
+    script = f"import sys; open({str(told)!r}, 'a').write(sys.stdin.read() + '\\n')"
+    sweeper = replace(sweeper, notifier=Notifier(command=(sys.executable, "-c", script)))
+    withdraw(scene.world, "web-search")
+    engine, state = sweeper.engine, scene.mother.state
+    engine.dispose()
+    shutil.copytree(state, tmp_path / "before", symlinks=True)
+    killed_at = 0
+    while True:
+        killed_at += 1
+        left = [killed_at]
+
+        def kill(_connection: object, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise _KilledError
+
+        event.listen(engine, "commit", kill)
+        try:
+            sweep(sweeper)
+            break
+        except _KilledError:
+            pass
+        finally:
+            event.remove(engine, "commit", kill)
+        found = sweep(sweeper)
+        assert [item.failed for item in found] == [(), ()]
+        for name in ("acme", "zoo"):
+            assert scene.tenant(name).status is TenantStatus.QUARANTINED
+            assert not scene.mother.host.is_running(parse_tenant_id(name))
+            events = [record.event for record in scene.events(name)]  # of a chain that is whole
+            assert (events.count("sweep.found"), events.count("tenant.quarantined")) == (1, 1)
+            assert f'"tenant": "{name}"' in told.read_text()
+        engine.dispose()
+        shutil.rmtree(state)
+        shutil.copytree(tmp_path / "before", state, symlinks=True)
+        told.unlink()
+    assert killed_at > 10

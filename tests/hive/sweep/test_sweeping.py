@@ -484,12 +484,13 @@ def test_a_tenant_born_while_a_sweep_runs_is_left_to_the_next(
 
 def test_what_was_found_about_a_retired_tenant_stands_no_more(scene: Scene, sweeper: Sweeper) -> None:
     _change(jail(scene))
-    sweep(sweeper)
+    sweep(replace(sweeper, notifier=Notifier(command=("/nowhere/at-all",))))
     with transaction(sweeper.engine) as session:
         load_row(session, ACME).status = TenantStatus.RETIRED.value
     assert sweep(sweeper) == []
     with snapshot(sweeper.engine) as session:
         assert [row.gone_at is None for row in session.scalars(select(SweepFindingRow))] == [False]
+        assert session.scalars(select(SweepFailureRow)).all() == []
 
 
 def test_shut_gates_are_noted_and_the_jail_goes_on(scene: Scene, sweeper: Sweeper) -> None:

@@ -108,7 +108,8 @@ def test_a_role_that_ends_soon_and_one_that_has_ended(world: World) -> None:
 
 
 def test_another_online_key_than_root_names(world: World) -> None:
-    shutil.copy(world.folder / "people/alice.pub.json", world.repository.keys / "online.pub.json")
+    # What the key file holds counts, and not the public half that was left beside it.
+    shutil.copy(world.folder / "people/alice.key.json", world.repository.keys / "online.key.json")
     assert "not the one that root names" in wrong(world)["online-key"]
     assert "root next" in wrong(world)["online-key"]
     (world.repository.keys / "online.key.json").unlink()

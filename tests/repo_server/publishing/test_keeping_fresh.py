@@ -15,11 +15,11 @@ from typing import NoReturn
 
 import pytest
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Timestamp
+from tuf.api.metadata import Metadata, Timestamp
 
 from repo_server.db import log
 from repo_server.db.session import snapshot
-from repo_server.publishing.keeping_fresh import Keeper, tell
+from repo_server.publishing.keeping_fresh import Keeper, Look, tell
 from signing.errors import KeyAccessError
 from signing.metadata import parse
 from tests.support.world import PASSPHRASE, World, now
@@ -118,6 +118,37 @@ def test_what_fails_is_tried_again_sooner_and_said_once_a_day(world: World, cloc
     assert list(keep.news(look)) == []
     keep.online = away  # it returns: it is news
     assert list(keep.news(keep.look())) == said
+
+
+def test_a_clock_that_was_ahead_is_followed_by_a_right_timestamp_at_once(world: World, clock: Clock) -> None:
+    """What it signed lives for half a year; without another one nobody would renew anything until then."""
+    keep, right = keeper(world, clock), clock.at
+    clock.at += timedelta(days=180)
+    assert keep.look().state is not None
+    assert list(keep.news(Look(state=None, problems=("revocations expired",), pause=SIX))) != []
+    clock.at = right + timedelta(minutes=5)
+    look = keep.look()
+    assert look.state is not None
+    assert not look.failed
+    for role in ("timestamp", f"{look.state.snapshot}.snapshot"):
+        data = (world.public / f"metadata/{role}.json").read_bytes()
+        expires = Metadata.from_bytes(data).signed.expires
+        assert expires - clock.at < timedelta(days=31)
+    assert version(world) == 3
+    assert keep.look().state is None  # it is right now
+    # What was said in the time that did not come is said again in this one.
+    assert list(keep.news(Look(state=None, problems=("revocations expired",), pause=SIX))) != []
+
+
+def test_a_host_that_kept_the_old_key_says_so_and_signs_nothing(world: World, clock: Clock) -> None:
+    keep = keeper(world, clock, world.signers["mallory"])
+    before = world.metadata()
+    clock.at += timedelta(hours=7)
+    look = keep.look()
+    assert look.problems == ("cannot renew the timestamp: root appoints another online key than this one",)
+    assert world.metadata() == before
+    keep.online = lambda: world.signers["online"]
+    assert keep.look().state is not None
 
 
 def test_what_expires_soon_is_said_before_it_does(world: World, clock: Clock) -> None:

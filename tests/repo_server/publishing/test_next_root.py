@@ -1,7 +1,6 @@
 """The next root: signed by the old holders and the new ones, by nobody else, and followed by every client."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from signing.keys import HeldKey
 from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key, new_key
 from signing.metadata import Signatories, parse, render
 from signing.roles import ROOT, SNAPSHOT, TIMESTAMP
+from tests.attacks.forge import Forge
 from tests.support.world import CHEAP, PASSPHRASE, World, now
 
 
@@ -145,9 +145,16 @@ def test_an_online_key_that_was_stolen_signs_nothing_more(
         assert state(world) == before
         accept(world, documents, signer)
         assert root_seen(client) == 2
+        # A host of ours that still has the old key signs nothing by it: the tree stays one that clients follow.
+        before = state(world)
+        with pytest.raises(KeyAccessError, match="another online key"):
+            world.refresh()
+        assert state(world) == before
+        assert root_seen(client) == 2
         # The thief signs one more timestamp of what is published: nobody follows.
-        thief = replace(world, signers={**world.signers})
-        thief.refresh()
+        forge = Forge(world)
+        forge.state(by=["online"])
+        forge.answer(server)
         with pytest.raises(BadSignatureError):
             root_seen(client)
 
@@ -186,6 +193,27 @@ def test_published_twice_is_once(world: World) -> None:
     assert accept(world, documents) is not None
     before = state(world)
     assert accept(world, documents) is None
+    assert state(world) == before
+
+
+def test_a_signature_that_came_late_makes_no_other_root(
+    world: World, stranger: Callable[[str], tuple[HeldKey, SealedKeySigner]]
+) -> None:
+    """Killed after the database, and meanwhile one more holder signed the folder: what is published is published."""
+    (rita, rita_signs), (ruth, ruth_signs) = stranger("rita"), stranger("ruth")
+    documents = drafted(world, root=Signatories(keys=(rita, ruth), threshold=1))
+    enough = signed(world, documents, world.signers["root-1"], rita_signs)
+    assert accept(world, enough) is not None
+    before = state(world)
+    assert accept(world, signed(world, enough, ruth_signs)) is None
+    assert state(world) == before
+
+
+def test_under_a_root_that_has_ended_nothing_is_signed(world: World) -> None:
+    """Or the clock is ahead: what it signed would be good for as long, in the hands of whoever freezes clients."""
+    before = state(world)
+    with pytest.raises(ExpiredError, match="root ended"):
+        world.refresh(at=now() + timedelta(days=366))
     assert state(world) == before
 
 
