@@ -62,6 +62,8 @@ def test_another_online_key_takes_the_old_ones_place(desk: WarmDesk) -> None:
     kept = desk.folder / "repo/keys/online.key.json"
     assert kept.read_bytes() == (desk.folder / "new/online.key.json").read_bytes()
     assert kept.stat().st_mode & 0o777 == 0o600
+    public = desk.folder / "repo/keys/online.pub.json"
+    assert public.read_bytes() == (desk.folder / "new/online.pub.json").read_bytes()
     # And everything goes on with it.
     skill = skill_folder(desk.folder / "web-search", "web-search")
     number = desk.json(*REPO, "import", str(skill), "--version", "1.0.0")["candidate"]
@@ -101,3 +103,28 @@ def test_what_is_not_drafted(desk: WarmDesk, words: tuple[str, ...], status: int
     desk.run(*REPO, *words, status=status)
     assert not (desk.folder / "next/root.json").exists()
     assert sorted(path.name for path in (desk.folder / "repo/public/skills/metadata").iterdir()) == before
+
+
+def test_a_holder_signs_what_follows_the_root_that_they_know(desk: WarmDesk) -> None:
+    """Somebody else brings the folder; the key, the anchor and what was signed last are the holder's."""
+    desk.run(*REPO, "root", "next", "next")
+    new = ("--keys", "new", "--passphrase-file", "repo/keys/passphrase", "key", "new", "rita", "--quick")
+    desk.run("skillrepo", *new)
+    holders = ("--root-key", "repo/keys/root-1.pub.json", "--root-key", "new/rita.pub.json")
+    desk.run(*REPO, "root", "next", "other", *holders)
+    # Another repository's anchor: this folder is not about what the holder knows.
+    desk.run("skillrepo", "init", "elsewhere", "--dev")
+    before = (desk.folder / "next/root.json").read_bytes()
+    foreign = (*HOLDER, "--trust-anchor", "elsewhere/trust-anchor.json")
+    refused = desk.json(*foreign, "root", "sign", "next", "--as", "root-1", "--yes", status=11)
+    assert "do not sign" in refused["error"]["hint"]
+    assert (desk.folder / "next/root.json").read_bytes() == before
+    assert not (desk.folder / "repo/keys/root-1.root.json").exists()
+    desk.run(*HOLDER, "root", "sign", "next", "--as", "root-1", "--yes")
+    kept = desk.folder / "repo/keys/root-1.root.json"
+    assert kept.read_bytes() == (desk.folder / "next/root.json").read_bytes()
+    desk.run(*HOLDER, "root", "sign", "next", "--as", "root-1", "--yes")  # the same once more
+    # A second root 2 is another chain for every client that begins at the anchor.
+    other = desk.json(*HOLDER, "root", "sign", "other", "--as", "root-1", "--yes", status=11)
+    assert "knows root 2 already" in other["error"]["message"]
+    assert kept.read_bytes() == (desk.folder / "next/root.json").read_bytes()

@@ -167,3 +167,15 @@ def test_what_is_being_collected_is_not_accepted_at_that_moment(
         records.check(session)
         for row in rows_of(session, PACKAGES):
             assert world.repository.blobs.load(Sha256(row.index_sha256))
+
+
+def test_who_is_gone_without_a_word_does_not_hold_the_writers_lock_for_hours(address: str) -> None:
+    """A host that lost its power sends no end: both sides ask each other, and nobody waits for the system's two hours."""
+    engine = open_engine(address)
+    try:
+        with snapshot(engine) as session:
+            assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1h"
+            over_tcp = session.scalar(text("SELECT inet_server_addr() IS NOT NULL"))
+            assert int(session.scalar(text("SHOW tcp_keepalives_idle")) or 0) == (30 if over_tcp else 0)
+    finally:
+        engine.dispose()

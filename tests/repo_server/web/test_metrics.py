@@ -89,7 +89,7 @@ def test_withdrawals_are_counted_and_nobody_is_named(world: World) -> None:
         "localhost:9100",
         "127.0.0.1:0",
         "127.0.0.1:99999",
-        f"127.0.0.1:{'9' * 5000}",
+        pytest.param(f"127.0.0.1:{'9' * 5000}", id="a-port-of-5000-digits"),
         "[::]:1",
     ],
 )
