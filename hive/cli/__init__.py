@@ -23,6 +23,11 @@ _COMMANDS = {
         _AGENTS,
     ),
     "retire-tenant": ("hive.cli.retire:retire_tenant", "Undo a birth for good; receipts are kept.", _TENANTS),
+    "start-tenant": (
+        "hive.cli.start:start_tenant",
+        "Start jails that stand still, as after a reboot, when a look at them finds nothing.",
+        _TENANTS,
+    ),
     "release-tenant": (
         "hive.cli.release:release_tenant",
         "Take a tenant out of quarantine, when a look at it finds nothing.",

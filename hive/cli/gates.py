@@ -110,7 +110,7 @@ def register(
         expires_at=_day(expires, "--expires"),
     )
     data = read_document(file)
-    with transaction(_database(ctx)) as session:
+    with transaction(_database(ctx, create=True)) as session:
         written = found.add_document(session, entry, data, now=now)
     console.answer(written.to_json(), f"{gate}: valid until {expires}\nsha256 {written.sha256}")
 
@@ -129,7 +129,7 @@ def self_test(ctx: click.Context, approver: str, jail_root_base: str | None, con
     config = settings(ctx, jail_root_base=jail_root_base)
     found = open_gates(config)
     base = Path(config.need("jail_root_base", "--jail-root-base DIR or HIVE_JAIL_ROOT_BASE"))
-    database = _database(ctx)
+    database = _database(ctx, create=True)
     console.note("an attacker swaps folders for links; at most 40 seconds")
     report = attack_containment(base, Duration())
     now = clock()
@@ -197,8 +197,8 @@ def _stand(ctx: click.Context) -> tuple[Gates, tuple[Standing, ...]]:
         return found, found.standings(session, clock())
 
 
-def _database(ctx: click.Context) -> Engine:
-    return open_database(settings(ctx))
+def _database(ctx: click.Context, *, create: bool = False) -> Engine:
+    return open_database(settings(ctx), create=create)
 
 
 def _line(standing: Standing) -> str:

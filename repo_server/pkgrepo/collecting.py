@@ -73,7 +73,7 @@ class Garbage:
 
     @property
     def bytes(self) -> int:
-        """How many bytes the blobs take. Folders and names are links to them."""
+        """How many bytes the blobs take. Folders and names are links to them; copies, where blobs are elsewhere."""
         return sum(size for _, size in self.all_blobs)
 
     def to_json(self) -> dict[str, Any]:

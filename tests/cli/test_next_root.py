@@ -64,6 +64,16 @@ def test_another_online_key_takes_the_old_ones_place(desk: WarmDesk) -> None:
     assert kept.stat().st_mode & 0o777 == 0o600
     public = desk.folder / "repo/keys/online.pub.json"
     assert public.read_bytes() == (desk.folder / "new/online.pub.json").read_bytes()
+    # Killed before the key file was written: nothing is signed by the old key, and the same command ends it.
+    kept.write_bytes(old)
+    (desk.folder / "repo/public/skills/metadata/2.root.json").unlink()
+    before = (desk.folder / "repo/public/skills/metadata/timestamp.json").read_bytes()
+    assert desk.json(*REPO, "refresh", status=7)["error"]["code"] == "key-not-available"
+    assert (desk.folder / "repo/public/skills/metadata/timestamp.json").read_bytes() == before
+    again = desk.json(*REPO, *by_file, "root", "publish", "next", "--online", "new/online.key.json")
+    assert again["already"]
+    assert kept.read_bytes() == (desk.folder / "new/online.key.json").read_bytes()
+    assert (desk.folder / "repo/public/skills/metadata/2.root.json").is_file()
     # And everything goes on with it.
     skill = skill_folder(desk.folder / "web-search", "web-search")
     number = desk.json(*REPO, "import", str(skill), "--version", "1.0.0")["candidate"]

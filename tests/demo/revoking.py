@@ -1,6 +1,7 @@
 """A curator revokes a skill that lives in jails already; the next sweep finds it there and acts."""
 
 import json
+from typing import Any
 
 from rich.markup import escape
 
@@ -34,7 +35,7 @@ def found_by_sweep(stage: Stage) -> None:
         check(not (jails / name / "root" / HOME / ".env").exists(), f"the secrets of {name} are withdrawn")
         check(not (jails / name / "running").exists(), f"the jail of {name} stands still")
     agent = _agent(stage)
-    check(not agent["routable"] and agent["token"] != "", "acme's agent is unroutable")
+    check(not agent["routable"] and agent["tenant_status"] == "quarantined", "acme's agent is unroutable")
     stage.say("no work, no secrets, and the jails stand still; the command of the policy was told:")
     told = [json.loads(line) for line in (stage.folder / "host" / "told").read_text().splitlines()]
     check({"acme", "boat"} == {item["tenant"] for item in told}, "people were told of both")
@@ -43,6 +44,6 @@ def found_by_sweep(stage: Stage) -> None:
     check("acme: revoked" in screen, "the status names it")
 
 
-def _agent(stage: Stage) -> dict[str, object]:
+def _agent(stage: Stage) -> dict[str, Any]:
     found = stage.run("hive", "agents", quiet=True)["agents"]
     return dict(next(agent for agent in found if agent["agent"] == "acme"))

@@ -26,6 +26,7 @@ _MARGIN = 2  # characters that a pattern looks at beyond its match, to see wheth
 _MOST = 3  # sets of needles kept of one pattern
 BEFORE = 200  # characters that a match can begin before its needle, to be looked for around it
 BEHIND = 300  # and end behind it
+FAR = 5_000  # characters between needles beyond which it is not asked how far they stand apart
 
 
 class Needles(NamedTuple):
@@ -39,6 +40,11 @@ class Needles(NamedTuple):
     def is_near(self) -> bool:
         """Whether a match is wholly within `BEFORE` and `BEHIND` of its needle."""
         return self.before <= BEFORE and self.behind <= BEHIND
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is worth asking where its pieces stand: two letters stand in every line."""
+        return _worth(self.needles) > _SHORTEST
 
 
 class Read(NamedTuple):

@@ -14,28 +14,68 @@ and from these, which alternatives can match at all. `searching` does the rest.
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
+from typing import NamedTuple
 
-from repo_server.curation.checks.needles import Needles, read, spaced, split
-from repo_server.curation.checks.vocabulary import Standing, Vocabulary
+from repo_server.curation.checks.blocks import Shifts, shifts
+from repo_server.curation.checks.needles import FAR, Needles, read, spaced, split
+from repo_server.curation.checks.vocabulary import Standing, Vocabulary, standing_in
 
 _UPPER = re.compile(r"(?<!\\)[A-Z]")
+
+
+class Near(NamedTuple):
+    """A set of needles, by its number, and how far a match can begin before it and end behind it."""
+
+    group: int
+    before: Shifts
+    behind: Shifts
 
 
 class Alternative:
     """One alternative, and the sets of its needles, the best first."""
 
-    __slots__ = ("_compiled", "_flags", "_plain", "_source", "narrow", "pieces", "sets", "starts")
+    __slots__ = (
+        "_compiled",
+        "_flags",
+        "_plain",
+        "_source",
+        "first",
+        "groups",
+        "is_far",
+        "narrow",
+        "near",
+        "sets",
+        "start",
+        "starts",
+    )
 
     def __init__(self, source: str, *, prose: bool, flags: int) -> None:
         """Read the needles off ``source``."""
         found = read(source, prose=prose)
-        self.sets: tuple[Needles, ...] = found.sets
+        self.sets: tuple[Needles, ...] = tuple(
+            one for number, one in enumerate(found.sets) if number == 0 or one.tells
+        )
         self.narrow = found.narrow
         """Whether its first set is more than signs, which stand too often to look around them."""
+        self.is_far = found.narrow and not found.sets[0].is_near
+        """Whether a match can be so long that it is not wholly seen around its first set."""
         self.starts = found.starts
         """Texts with one of which every match begins; none, when it can begin with anything."""
-        self.pieces: tuple[frozenset[str], ...] = tuple(_shared(found.needles) for found in self.sets)
+        self.start = _group(self.starts) if self.starts else None
+        """The number of these texts, as a set of needles."""
+        numbers = [_group(frozenset(one.needles)) for one in self.sets]
+        self.groups = frozenset(numbers)
+        """The numbers of its sets."""
+        self.first = numbers[0] if numbers else None
+        """That of the best of them."""
+        self.near = tuple(
+            Near(group, shifts(one.before), shifts(one.behind))
+            for group, one in zip(numbers, self.sets, strict=True)
+            if max(one.before, one.behind) <= FAR
+        )
+        """Those around which a match is wholly seen."""
         self._source, self._flags = spaced(source) if prose else source, flags
         self._compiled: re.Pattern[str] | None = None
         # In a text of lower-case ASCII letters it matters only for speed that letters are equal in both cases.
@@ -82,38 +122,36 @@ class Phrases:
 _KNOWN: list[Phrases] = []  # phrases are made when a module is imported, never for one text
 
 
-@cache
-def _shared(needles: tuple[str, ...]) -> frozenset[str]:
-    """Return ``needles`` as a set, always the same one: what is worked out of it once need not be again."""
-    return frozenset(needles)
+_GROUPS: dict[frozenset[str], int] = {}  # each set of needles once, with its number
+
+
+def _group(needles: frozenset[str]) -> int:
+    return _GROUPS.setdefault(needles, len(_GROUPS))
 
 
 class _Index:
-    """All alternatives, each under the needles of its first set: most are ruled out by not being asked."""
+    """All alternatives, each under the number of its first set: most are ruled out by not being asked."""
 
     def __init__(self, known: Iterable[Phrases]) -> None:
         self._all = [(phrases, alternative) for phrases in known for alternative in phrases.taken_apart]
-        self._rest = [alternative.pieces[1:] for _, alternative in self._all]
         self._always = [number for number, (_, alternative) in enumerate(self._all) if not alternative.sets]
-        self._asked: dict[str, list[int]] = {}
+        self._asked: dict[int, list[int]] = {}
         for number, (_, alternative) in enumerate(self._all):
-            for needle in alternative.pieces[0] if alternative.pieces else ():
-                self._asked.setdefault(needle, []).append(number)
-        self.vocabulary = Vocabulary(
-            {needle for _, one in self._all for set_ in (*one.pieces, one.starts) for needle in set_}
-        )
+            if alternative.first is not None:
+                self._asked.setdefault(alternative.first, []).append(number)
+        self.vocabulary = Vocabulary(list(_GROUPS))
 
-    def possible(self, present: frozenset[str]) -> dict[Phrases, list[Alternative]]:
-        """Return the alternatives that can match where only the needles ``present`` stand."""
-        asked, rest = self._asked, self._rest
-        numbers = set(self._always).union(*[asked[needle] for needle in present & asked.keys()])
+    def possible(self, standing: Mapping[int, int]) -> dict[Phrases, list[Alternative]]:
+        """Return the alternatives of which all sets stand in a text."""
+        asked = self._asked
+        numbers = [
+            *self._always,
+            *chain.from_iterable([asked[group] for group in standing.keys() & asked.keys()]),
+        ]
         found: dict[Phrases, list[Alternative]] = {}
         for number in sorted(numbers):
-            for pieces in rest[number]:
-                if pieces.isdisjoint(present):
-                    break
-            else:
-                phrases, alternative = self._all[number]
+            phrases, alternative = self._all[number]
+            if alternative.groups <= standing.keys():
                 found.setdefault(phrases, []).append(alternative)
         return found
 
@@ -123,11 +161,11 @@ def _index(_known: int) -> _Index:
     return _Index(_KNOWN)
 
 
-def standing_in(lower: str) -> Standing:
-    """Return which needles stand in ``lower``, and where."""
-    return Standing(_index(len(_KNOWN)).vocabulary, lower)
+def needles_in(lower: str) -> Standing:
+    """Return which needles stand in ``lower``, and of each set of needles, by its number, the blocks."""
+    return standing_in(_index(len(_KNOWN)).vocabulary, lower)
 
 
-def possible_with(present: frozenset[str]) -> Mapping[Phrases, list[Alternative]]:
-    """Return the alternatives that can match where only the needles ``present`` stand."""
-    return _index(len(_KNOWN)).possible(present)
+def possible_with(standing: Standing) -> Mapping[Phrases, list[Alternative]]:
+    """Return the alternatives of which all sets stand in a text."""
+    return _index(len(_KNOWN)).possible(standing.blocks)

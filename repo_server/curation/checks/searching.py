@@ -1,26 +1,30 @@
 """A text in the shapes in which it is searched, and what is found in it, each thing once.
 
-`Haystack.matches` looks for `Phrases` where their needles stand: around those of the set that comes least often, as
-far as a match can reach, where something of every other set stands too. `Haystack.in_lines` looks for a pattern
-in the lines that hold one of some needles. What was cut off at `MAX_PLACES` makes the text `crowded`.
+`Haystack.matches` looks for `Phrases` where they can begin: as far before a needle of every set as a match can reach.
+That is worked out with `blocks`, for the whole text at once, so that a pattern is seldom tried in vain. Only what can be
+longer than that is looked for line by line. `Haystack.in_lines` looks for a pattern in the lines that hold one of some
+needles. What was cut off at `MAX_PLACES` makes the text `crowded`.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
+from repo_server.curation.checks import blocks
 from repo_server.curation.checks.needles import BEFORE, BEHIND, Needles
-from repo_server.curation.checks.phrases import Alternative, Phrases, possible_with, standing_in
-from repo_server.curation.checks.vocabulary import Standing
+from repo_server.curation.checks.phrases import Alternative, Phrases, needles_in, possible_with
+from repo_server.curation.checks.vocabulary import Standing, places
 
 MAX_PLACES = 5_000  # of one pattern in one text
 _CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
+_CONTINUES = ("\\\n", "\\\r\n", " `\n", " `\r\n", "|", "&&")  # one of which is in all that it finds
 # The end of a line within a paragraph: the next line is no list item, heading, quotation, table row, fence or blank.
 _WRAPPED = re.compile(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
 
 Region = tuple[int, int]
+T = TypeVar("T")
 
 
 class Haystack:
@@ -31,8 +35,6 @@ class Haystack:
         self.crowded = False
         self._flows = flows
         self._needles: dict[str, list[int]] = {}
-        self._counts: dict[frozenset[str], tuple[int, list[str]]] = {}
-        self._starts: dict[frozenset[str], list[int]] = {}
         self._lines: dict[tuple[str, ...], list[Region]] = {}
         self._matches: dict[Phrases, list[re.Match[str]]] = {}
 
@@ -46,7 +48,8 @@ class Haystack:
     @cached_property
     def joined(self) -> str:
         """The text with continued lines made one, offset for offset."""
-        return _CONTINUED.sub(_blanked, self.text) if "\n" in self.text else self.text
+        text = self.text
+        return _CONTINUED.sub(_blanked, text) if any(sign in text for sign in _CONTINUES) else text
 
     @cached_property
     def flowing(self) -> str:
@@ -55,11 +58,11 @@ class Haystack:
 
     @cached_property
     def _standing(self) -> Standing:
-        return standing_in(self.lower)
+        return needles_in(self.lower)
 
     @cached_property
     def _possible(self) -> Mapping[Phrases, list[Alternative]]:
-        return possible_with(self._standing.pieces)
+        return possible_with(self._standing)
 
     @cached_property
     def _is_ascii(self) -> bool:
@@ -90,9 +93,9 @@ class Haystack:
         joined = self.joined
         return self._first(match for begin, end in regions for match in pattern.finditer(joined, begin, end))
 
-    def _first(self, matches: Iterable[re.Match[str]]) -> list[re.Match[str]]:
+    def _first(self, places: Iterable[T]) -> list[T]:
         """Return the first `MAX_PLACES`, and remember when there are more."""
-        found = list(islice(matches, MAX_PLACES + 1))
+        found = list(islice(places, MAX_PLACES + 1))
         if len(found) > MAX_PLACES:
             self.crowded = True
             found.pop()
@@ -100,84 +103,83 @@ class Haystack:
 
     def _search(self, alternative: Alternative, *, prose: bool) -> list[re.Match[str]]:
         text = self.flowing if prose else self.joined
-        regions = self._regions(alternative, prose=prose) if alternative.narrow else [(0, len(text))]
-        if not regions:
-            return []
+        size = len(text)
         pattern = alternative.pattern_for_ascii if self._is_ascii else alternative.pattern
-        if alternative.starts and self._is_ascii:
-            return self._first(self._from_starts(pattern, alternative.starts, text, regions))
+        if alternative.is_far:
+            lines = self._lines_around(alternative, prose=prose)
+            return self._first(match for begin, end in lines for match in pattern.finditer(text, begin, end))
+        if alternative.start is not None and self._is_ascii:
+            return self._from_starts(alternative, alternative.start, pattern, text)
+        within = -1  # everywhere
+        for group, before, behind in alternative.near:
+            within &= blocks.behind(blocks.before(self._standing.blocks[group], before), behind)
+        regions = blocks.runs(within) if within >= 0 else [(0, size)]
         return self._first(match for begin, end in regions for match in pattern.finditer(text, begin, end))
 
     def _from_starts(
-        self, pattern: re.Pattern[str], starts: frozenset[str], text: str, regions: list[Region]
-    ) -> Iterator[re.Match[str]]:
-        """Yield the matches of ``pattern``, which begins with one of ``starts``: only there it is tried."""
-        places = self._begun(starts)
-        match_at = pattern.match
-        for begin, end in regions:
-            number, behind = bisect_left(places, begin), begin
-            while number < len(places) and (at := places[number]) < end:
-                number += 1
-                if at >= behind and (match := match_at(text, at, end)):
-                    yield match
-                    behind = match.end()
+        self, alternative: Alternative, start: int, pattern: re.Pattern[str], text: str
+    ) -> list[re.Match[str]]:
+        """Return the matches of ``pattern``, which is tried only where a match can begin."""
+        standing = self._standing.blocks
+        begins = standing.get(start, 0)
+        for group, before, _ in alternative.near:
+            begins &= blocks.before(standing[group], before)
+            if not begins:
+                return []
+        found: list[re.Match[str]] = []
+        behind = 0
+        for tried, at in enumerate(self._begun(alternative.starts, begins)):
+            if tried == MAX_PLACES and alternative.narrow and self._is_common(alternative):
+                self.crowded = True
+                break
+            if at >= behind and (match := pattern.match(text, at)):
+                found.append(match)
+                behind = match.end()
+        return found
 
-    def _begun(self, starts: frozenset[str]) -> list[int]:
-        """Return every place of ``starts``, in order."""
-        known = self._starts.get(starts)
-        if known is None:
-            found: set[int] = set()
-            for start in starts & self._standing.pieces:
-                found.update(self._standing.places(start, overlapping=True))
-            known = self._starts[starts] = sorted(found)
-        return known
-
-    def _regions(self, alternative: Alternative, *, prose: bool) -> list[Region]:
-        """Return where a match can be: around each needle of the rarest set, where the other sets are too."""
-        there = [self._there(pieces) for pieces in alternative.pieces]
-        base = self._rarest(alternative, there)
-        regions = self._windows(alternative.sets[base], there[base][1], prose=prose)
-        find = self.lower.find
-        for number, (_, needles) in enumerate(there):
-            if number != base:
-                regions = [
-                    (begin, end)
-                    for begin, end in regions
-                    if any(find(needle, begin, end) >= 0 for needle in needles)
-                ]
-        return regions
-
-    def _there(self, pieces: frozenset[str]) -> tuple[int, list[str]]:
-        """Return which of ``pieces`` stand in the text, and how often all of them together."""
-        known = self._counts.get(pieces)
-        if known is None:
-            there = sorted(pieces & self._standing.pieces)
-            known = self._counts[pieces] = sum(map(self._standing.count, there)), there
-        return known
-
-    def _rarest(self, alternative: Alternative, there: list[tuple[int, list[str]]]) -> int:
-        """Return the number of the set that comes least often, of those around which a match is wholly seen."""
-        sets = alternative.sets
-        if not sets[0].is_near:
-            return 0
-        return min(
-            (number for number in range(len(sets)) if sets[number].is_near),
-            key=lambda number: there[number][0],
+    def _is_common(self, alternative: Alternative) -> bool:
+        """Whether no set of needles bounds how often it is tried: each has one that stands too often."""
+        count = self.lower.count
+        return all(
+            any(count(needle) > MAX_PLACES for needle in found.needles)
+            for found in alternative.sets
+            if found.is_near
         )
 
+    def _begun(self, starts: frozenset[str], begins: int) -> list[int]:
+        """Return where one of ``starts`` begins in the blocks ``begins``, in order."""
+        lower = self.lower
+        there = starts & self._standing.pieces
+        regions = blocks.runs(begins) if begins >= 0 else [(0, len(lower))]
+        found = [
+            at
+            for begin, end in regions
+            for start in there
+            for at in places(lower, start, begin, end + len(start) - 1)
+        ]
+        return sorted(set(found)) if len(found) > 1 else found
+
+    def _lines_around(self, alternative: Alternative, *, prose: bool) -> list[Region]:
+        """Return where a match of any length can be: around its first needles, as far as their line goes."""
+        lower = self.lower
+        base, *others = [
+            [needle for needle in found.needles if needle in lower] for found in alternative.sets
+        ]
+        return [
+            (begin, end)
+            for begin, end in self._windows(alternative.sets[0], base, prose=prose)
+            if all(any(lower.find(needle, begin, end) >= 0 for needle in needles) for needles in others)
+        ]
+
     def _windows(self, found: Needles, needles: list[str], *, prose: bool) -> list[Region]:
-        """Return what stands close enough to a needle to be of a match; a very long one is looked for in its line."""
-        places = self._all_found(needles)
+        """Return what stands close to a needle; in code, what reaches farther is looked for in its line."""
         size, joined = len(self.text), self.joined
-        before, behind = min(found.before, BEFORE), min(found.behind, BEHIND)
-        if prose or found.is_near:
-            return _merged([(at - before if at > before else 0, min(size, at + behind)) for at in places])
         windows: list[Region] = []
-        for at in places:
-            begin, end = max(0, at - before), min(size, at + behind)
-            if found.before > BEFORE:
+        for at in self._all_found(needles):
+            begin, end = max(0, at - min(found.before, BEFORE)), min(size, at + min(found.behind, BEHIND))
+            if found.before > BEFORE and not prose:
                 begin = min(begin, joined.rfind("\n", 0, at) + 1)
-            if found.behind > BEHIND:
+            if found.behind > BEHIND and not prose:
                 line_end = joined.find("\n", end)
                 end = line_end if line_end >= 0 else size
             windows.append((begin, end))
@@ -187,7 +189,7 @@ class Haystack:
         """Return the lines that hold a needle, and `BEHIND` characters after them."""
         found: list[Region] = []
         size, last = len(self.text), -1
-        for at in self._all_found(needles):
+        for at in self._all_found([needle for needle in needles if needle in self.lower]):
             if at >= last:
                 begin = self.joined.rfind("\n", 0, at) + 1
                 end = self.joined.find("\n", at + BEHIND)
@@ -200,11 +202,7 @@ class Haystack:
         """Return where ``needle`` stands, at most `MAX_PLACES` times; several patterns look for the same."""
         known = self._needles.get(needle)
         if known is None:
-            known = self._standing.places(needle)
-            if len(known) > MAX_PLACES:
-                self.crowded = True
-                known = known[:MAX_PLACES]
-            self._needles[needle] = known
+            known = self._needles[needle] = self._first(places(self.lower, needle, step=len(needle)))
         return known
 
     def _all_found(self, needles: Sequence[str]) -> list[int]:

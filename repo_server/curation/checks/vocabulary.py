@@ -1,101 +1,123 @@
 """Where many pieces of text stand in a text: asked of its words, and of each word once.
 
-Most words of a skill were in the skill before it. So a text is taken apart into its words, and of each word is kept
-which pieces it holds. A piece that is more than one word is asked for by its longest, and then looked for in the text.
+The pieces come in groups, and the answer is one number a group: the `blocks` in which one of its pieces can begin. Most
+words of a skill were in the skill before it, so a text is taken apart into its words, and of each word is kept which
+groups have a piece in it. A piece that is no word, or more than one, is looked for in the text.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection
-from itertools import accumulate, islice, pairwise
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple
+
+from repo_server.curation.checks.blocks import BITS, SIZE, behind, in_blocks, shifts
 
 _RUN = re.compile(r"(\w{2,})")
 _LONGEST = 32  # characters of a word that is kept; longer ones are code, or a language that writes no blanks
 _MOST = 60_000  # words kept
+_AT_ONCE = 8_000  # words whose blocks are added up as small numbers
+
+
+class _Held(NamedTuple):
+    """What a word holds: pieces, their groups, and pieces of more than one word of which it holds the longest."""
+
+    pieces: tuple[str, ...]
+    groups: tuple[int, ...]
+    others: tuple[str, ...]
+
+
+class Standing(NamedTuple):
+    """What stands in a text: pieces, and for each of their groups the blocks in which one can begin."""
+
+    pieces: set[str]
+    blocks: dict[int, int]
 
 
 class Vocabulary:
-    """Pieces of lower-case text, and the words in which they were found."""
+    """Groups of pieces of lower-case text, and the words in which they were found."""
 
-    def __init__(self, pieces: Collection[str]) -> None:
-        """Put each of ``pieces`` under the one of its threes that the fewest others have."""
-        self._runs = {piece: max(_RUN.findall(piece), key=len, default="") for piece in pieces}
-        self.no_words = frozenset(piece for piece, run in self._runs.items() if run != piece)
-        """Those that are more than one word, or none."""
+    def __init__(self, groups: Sequence[frozenset[str]]) -> None:
+        """Put each piece under the one of its threes that the fewest others have."""
+        self.groups_of: dict[str, list[int]] = {}
+        for number, pieces in enumerate(groups):
+            for piece in pieces:
+                self.groups_of.setdefault(piece, []).append(number)
+        self._runs = {piece: max(_RUN.findall(piece), key=len, default="") for piece in self.groups_of}
         self.wordless = tuple(piece for piece, run in self._runs.items() if not run)
+        self.ascii_wordless = tuple(filter(str.isascii, self.wordless))
         common = Counter(three for run in self._runs.values() for three in _threes(run))
         self._by_sign: dict[str, list[str]] = {}
         for piece, run in self._runs.items():
             if run:
                 sign = min(_threes(run), key=common.__getitem__, default=run)
                 self._by_sign.setdefault(sign, []).append(piece)
-        self._known: dict[str, tuple[str, ...]] = {}
+        self.known: dict[str, _Held] = {}
 
-    def held_by(self, word: str) -> tuple[str, ...]:
-        """Return the pieces that ``word`` holds, or of which it holds the longest word."""
-        known = self._known.get(word)
-        if known is None:
-            runs, signs = self._runs, self._by_sign
-            found = signs.keys() & {*_threes(word), *map("".join, pairwise(word))}
-            known = tuple(piece for sign in found for piece in signs[sign] if runs[piece] in word)
-            if len(word) <= _LONGEST:
-                if len(self._known) >= _MOST:
-                    self._known.clear()
-                self._known[word] = known
-        return known
-
-
-class Standing:
-    """Where the pieces of a vocabulary stand in one text."""
-
-    def __init__(self, vocabulary: Vocabulary, lower: str) -> None:
-        """Look at each word of ``lower``."""
-        self._lower = lower
-        between = _RUN.split(lower)
-        words = between[1::2]
-        self._at: dict[str, list[int]] = {}
-        self._holders: dict[str, list[str]] = {}
-        for word in set(words):
-            if held := vocabulary.held_by(word):
-                self._at[word] = []
-                for piece in held:
-                    self._holders.setdefault(piece, []).append(word)
-        offsets = islice(accumulate(map(len, between)), 0, None, 2)
-        for word, offset in zip(words, offsets, strict=False):
-            if word in self._at:
-                self._at[word].append(offset)
-        self._others: dict[str, int] = {}
-        for piece in (*(self._holders.keys() & vocabulary.no_words), *vocabulary.wordless):
-            self._holders.pop(piece, None)
-            if count := lower.count(piece):
-                self._others[piece] = count
-        self.pieces = frozenset([*self._holders, *self._others])
-        """Those that stand in it."""
-
-    def count(self, piece: str) -> int:
-        """Return how often ``piece``, one of `pieces`, stands in the text."""
-        if piece in self._others:
-            return self._others[piece]
-        return sum(len(self._at[word]) * word.count(piece) for word in self._holders[piece])
-
-    def places(self, piece: str, *, overlapping: bool = False) -> list[int]:
-        """Return where ``piece`` stands, in order; it may be any text."""
-        step = 1 if overlapping else len(piece)
-        holders = self._holders.get(piece)
-        if holders is None:
-            return _begins(self._lower, piece, step)
-        at = self._at
-        return sorted(
-            [place + begin for word in holders for begin in _begins(word, piece, step) for place in at[word]]
-        )
+    def held_by(self, word: str) -> _Held:
+        """Return what ``word`` holds, and keep it in `known`."""
+        runs, signs = self._runs, self._by_sign
+        found = signs.keys() & {*_threes(word), *map("".join, pairwise(word))}
+        asked = [piece for sign in found for piece in signs[sign] if runs[piece] in word]
+        pieces = tuple(piece for piece in asked if runs[piece] == piece)
+        groups = {number for piece in pieces for number in self.groups_of[piece]}
+        held = _Held(pieces, tuple(groups), tuple(piece for piece in asked if runs[piece] != piece))
+        if len(word) <= _LONGEST:
+            if len(self.known) >= _MOST:
+                self.known.clear()
+            self.known[word] = held
+        return held
 
 
-def _begins(text: str, piece: str, step: int) -> list[int]:
-    """Return where ``piece`` stands in ``text``, each time at least ``step`` behind the time before."""
-    found, at = [], text.find(piece)
+def standing_in(vocabulary: Vocabulary, lower: str) -> Standing:
+    """Return what of ``vocabulary`` stands in ``lower``."""
+    between = _RUN.split(lower)
+    words, offsets = between[1::2], list(accumulate(map(len, between)))[::2]
+    pieces, others, blocks = _in_words(vocabulary, words[:_AT_ONCE], offsets)
+    for first in range(_AT_ONCE, len(words), _AT_ONCE):
+        last = first + _AT_ONCE
+        base = offsets[first] >> BITS
+        more = _in_words(vocabulary, words[first:last], [at - (base << BITS) for at in offsets[first:last]])
+        pieces |= more[0]
+        others |= more[1]
+        for group, touched in more[2].items():
+            blocks[group] = blocks.get(group, 0) | touched << base
+    others.update(vocabulary.ascii_wordless if lower.isascii() else vocabulary.wordless)
+    for piece in [piece for piece in others if piece in lower]:
+        pieces.add(piece)
+        # One sign stands so often that it tells nothing where it stands.
+        touched = in_blocks(places(lower, piece)) if len(piece) > 1 else -1
+        for group in vocabulary.groups_of[piece]:
+            blocks[group] = blocks.get(group, 0) | touched
+    return Standing(pieces, blocks)
+
+
+def _in_words(
+    vocabulary: Vocabulary, words: list[str], offsets: list[int]
+) -> tuple[set[str], set[str], dict[int, int]]:
+    """Return the pieces in ``words``, those that may be around them, and the blocks of the groups of the first."""
+    known = vocabulary.known
+    held = {word: known.get(word) or vocabulary.held_by(word) for word in set(words)}
+    begun = dict.fromkeys(held, 0)
+    for word, at in zip(words, offsets, strict=False):
+        begun[word] |= 1 << (at >> BITS)
+    blocks = dict.fromkeys(chain.from_iterable([one.groups for one in held.values()]), 0)
+    for word, (_, groups, _) in held.items():
+        touched = begun[word]
+        touched |= touched << 1 if len(word) <= SIZE else behind(touched, shifts(len(word)))
+        for group in groups:
+            blocks[group] |= touched
+    pieces = {piece for one in held.values() for piece in one.pieces}
+    return pieces, {piece for one in held.values() for piece in one.others}, blocks
+
+
+def places(text: str, piece: str, begin: int = 0, end: int | None = None, *, step: int = 1) -> list[int]:
+    """Return where ``piece`` stands in ``text[begin:end]``, each time at least ``step`` behind the time before."""
+    found = []
+    at = text.find(piece, begin, end)
     while at >= 0:
         found.append(at)
-        at = text.find(piece, at + step)
+        at = text.find(piece, at + step, end)
     return found
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import repo_server.curation.checks
-from repo_server.curation.checks.document import Document, Language
+from repo_server.curation.checks import blocks
+from repo_server.curation.checks.document import MAX_PLACES, Document, Language
 from repo_server.curation.checks.phrases import Phrases
-from repo_server.curation.checks.vocabulary import Standing, Vocabulary
+from repo_server.curation.checks.vocabulary import Vocabulary, places, standing_in
 from signing.format.manifest import MemberPath
 
 DEV = Path(__file__).parents[3] / "data" / "corpus" / "dev"
@@ -104,14 +107,55 @@ def test_the_rarest_needles_decide_where_a_pattern_is_tried() -> None:
 
 
 def test_a_word_is_asked_for_its_pieces_once_and_answers_the_same() -> None:
-    pieces = {"needle", "dle", "eed", "hay stack", "-x", "ed"}
-    vocabulary = Vocabulary(pieces)
+    pieces = ["needle", "dle", "eed", "hay stack", "-x", "ed", "|"]
+    groups = [*({piece} for piece in pieces), {"needle", "-x"}, {"straw"}]
+    vocabulary = Vocabulary([frozenset(group) for group in groups])
     long = "a" * 40 + "needles"
-    for text in ("needles, needed; hay  stack", f"{long} hay stack -x", "haystack", "", "needles -X"):
+    many = "word " * 9_000 + "needle -x"
+    for text in ("needles, needed; hay  stack", f"{long} hay stack -x", "haystack", "", "needles -X |", many):
         for _ in range(2):
-            standing = Standing(vocabulary, text)
+            standing = standing_in(vocabulary, text)
             assert standing.pieces == {piece for piece in pieces if piece in text}
-            assert all(standing.count(piece) == text.count(piece) for piece in standing.pieces)
-            assert all(
-                text.startswith(piece, at) for piece in standing.pieces for at in standing.places(piece)
-            )
+            assert standing.blocks.keys() == {
+                number for number, group in enumerate(groups) if group & standing.pieces
+            }
+            for number, touched in standing.blocks.items():
+                there = {at for piece in groups[number] for at in places(text, piece)}
+                assert there <= {at for at in range(len(text)) if touched >> (at // blocks.SIZE) & 1}
+
+
+def test_a_word_far_away_is_in_no_block_near_by() -> None:
+    vocabulary = Vocabulary([frozenset({"needle"}), frozenset({"straw"})])
+    for filler in ("word " * 40, "word " * 30_000):
+        standing = standing_in(vocabulary, f"needle {filler}straw").blocks
+        reach = blocks.shifts(100)
+        assert not blocks.behind(standing[0], reach) & standing[1]
+        assert not blocks.before(standing[1], reach) & standing[0]
+
+
+@given(
+    st.lists(st.integers(0, 5_000), min_size=1, max_size=100, unique=True).map(sorted),
+    st.integers(0, 600),
+)
+def test_whatever_is_within_reach_is_in_a_block_of_it(spots: list[int], distance: int) -> None:
+    standing, reach = blocks.in_blocks(spots), blocks.shifts(distance)
+    covered = [at for begin, end in blocks.runs(blocks.before(standing, reach)) for at in range(begin, end)]
+    assert {max(0, at - distance) for at in spots} | set(spots) <= set(covered)
+    covered = [at for begin, end in blocks.runs(blocks.behind(standing, reach)) for at in range(begin, end)]
+    assert {at + distance for at in spots} | set(spots) <= set(covered)
+    assert all(
+        any(at - blocks.SIZE < there < at + distance + 2 * blocks.SIZE for at in spots) for there in covered
+    )
+
+
+def test_a_text_in_which_all_needles_stand_too_often_is_crowded() -> None:
+    read = document("do not tell " * (MAX_PLACES + 10))
+    assert len(spans(read, Phrases(r"\bnot (?:tell|say)\b"))) == MAX_PLACES
+    assert read.crowded
+
+
+def test_a_start_that_stands_often_is_tried_as_often_as_other_needles_allow() -> None:
+    size = MAX_PLACES // 2
+    read = document("send send send it off. " * size)
+    assert len(spans(read, Phrases(r"\bsend it off\b|\bsend (?:send )?it away\b|\bsend (?:it )?off"))) == size
+    assert not read.crowded
