@@ -1,6 +1,7 @@
 """Scripts and units start what exists: they are read by shells and systemd, and their commands by our own parsers."""
 
 import configparser
+import json
 import re
 import shlex
 import shutil
@@ -204,3 +205,45 @@ def test_every_setting_is_shown_in_the_example_and_loads_when_it_is_uncommented(
     config = HiveConfig.load(whole, {})
     unset = {name for name in HiveConfig.__dataclass_fields__ if getattr(config, name) is None}
     assert unset == set()
+
+
+AGENT = DEPLOY / "poudriere/clawdie-agent/files"
+
+
+@pytest.mark.parametrize("name", ["clawdie_agent.in", "work"])
+def test_the_agents_package_is_shell(name: str) -> None:
+    done = subprocess.run(["sh", "-n", AGENT / name], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    if shutil.which("shellcheck") is not None:
+        words = ["shellcheck", "-s", "sh", "-e", "SC2034,SC1091", AGENT / name]
+        assert subprocess.run(words, capture_output=True, text=True, check=False).stdout == ""
+
+
+def agent_started(tmp_path: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    (tmp_path / "rc.subr").write_text(SUBR)
+    script = tmp_path / "clawdie_agent"
+    text = (AGENT / "clawdie_agent.in").read_text().replace("%%PREFIX%%", "/usr/local")
+    script.write_text(text.replace(". /etc/rc.subr", f". {tmp_path}/rc.subr"))
+    environment = {"PATH": "/bin:/usr/bin", **variables}
+    return subprocess.run(
+        ["sh", script, "start"], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_the_agents_service_runs_mother_as_its_user_and_never_as_root(tmp_path: Path) -> None:
+    command = {"clawdie_agent_command": "/usr/local/libexec/clawdie-agent/work"}
+    done = agent_started(tmp_path, **command)
+    words = shlex.split(done.stdout)
+    assert words[words.index("-u") + 1] == "agent"
+    mother = words.index("/usr/home/agent/skills/mother/scripts/mother.sh")
+    assert words[mother - 1 :][:1] == ["/bin/sh"]
+    assert words[mother + 1 :] == ["run", "--", "/usr/local/libexec/clawdie-agent/work"]
+    assert agent_started(tmp_path).returncode == 1
+    assert agent_started(tmp_path, **command, clawdie_agent_runas="root").returncode == 1
+    brought = (AGENT / "rc.conf.d").read_text()
+    assert 'clawdie_agent_command="/usr/local/libexec/clawdie-agent/work"' in brought
+
+
+def test_the_agents_example_answers_a_job_as_mother_wants_it() -> None:
+    done = subprocess.run([AGENT / "work"], input=b'{"id": "1"}', capture_output=True, check=False)
+    assert json.loads(done.stdout) == {"bytes": 11}
