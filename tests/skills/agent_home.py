@@ -117,8 +117,10 @@ class AgentHome:
         began = time.monotonic()
         try:
             stdout, stderr = process.communicate(timeout=60)
-        finally:
+        except subprocess.TimeoutExpired:
             process.kill()
+            process.communicate()  # else its pipes are the next test's trouble
+            raise
         return self.checked(process.returncode, stdout, stderr, time.monotonic() - began)
 
     @staticmethod

@@ -342,7 +342,13 @@ def test_being_told_to_stop_is_not_held_up_by_a_hive_that_hangs(agent: AgentHome
 def test_a_terminal_that_goes_away_leaves_no_command_behind(agent: AgentHome, hive: Hive):
     hive.jobs.append(JOB)
     file = agent.folder / "pids"
-    process = agent.start("run", command=["sh", "-c", SLEEPER, str(file)])
+    ours = signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # else who runs the tests by nohup lets mother ignore it
+    try:
+        process = agent.start("run", command=["sh", "-c", SLEEPER, str(file)])
+    finally:
+        signal.signal(signal.SIGHUP, ours)
     wait_until(lambda: len(noted(file)) == 2)
     process.send_signal(signal.SIGHUP)
     assert agent.finish(process).status == 0
