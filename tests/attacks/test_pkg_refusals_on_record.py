@@ -12,7 +12,6 @@ from hive.policy import POLICY
 from signing.errors import (
     DigestMismatchError,
     FormatError,
-    NotEntitledError,
     NotFoundError,
     RejectedError,
     RevokedError,
@@ -25,7 +24,7 @@ from signing.format.withdrawal import Withdrawn
 from tests.support.harbour import Harbour, open_harbour
 from tests.support.packages import AGENT, BASE, HARMLESS, OLD_AGENT, VULNERABLE, index_of, listed, waiver
 from tests.support.pkg_archives import compact, member, package
-from tests.support.world import World
+from tests.support.world import PACKAGES, World
 
 ROLE = "pkg-FreeBSD_14_amd64-latest"
 
@@ -168,12 +167,17 @@ def test_pins_of_one_abi_with_packages_of_another(harbour: Harbour) -> None:
 
 
 def test_bytes_of_two_names(harbour: Harbour) -> None:
-    """An index that lists one package under two names: the package itself is one of them only."""
-    twice = [listed(BASE), listed(BASE, name="demo-twin", path="All/demo-twin-1.0.0.pkg")]
+    """An index that lists one package under two names, signed by its builder: what is revoked by one has another."""
+    other = listed(BASE, name="demo-twin", path="All/demo-twin-1.0.0.pkg", sha256=sha256_of(b"a twin"))
+    index = index_of([listed(BASE), other], serial=2)
     harbour.shelf.stock(BASE)
-    harbour.shelf.publish_index(index_of(twice, serial=2))
+    harbour.shelf.publish_index(index)
     harbour.pinned("base==3", [BASE])
-    harbour.refused(NotEntitledError)
+    forged = index.render().replace(sha256_of(b"a twin").encode(), sha256_of(BASE).encode())
+    harbour.shelf.sign_alone(PACKAGES.role, PACKAGES.index_path, forged, by=["builder"])
+    refusal = harbour.refused(FormatError)
+    assert "the same file as" in str(refusal.error)
+    assert harbour.scene.server.asked_for("by-sha256") == 0
 
 
 # --- lists of vulnerabilities -----------------------------------------------------------------------
