@@ -10,35 +10,43 @@ if TYPE_CHECKING:  # xdist's first process loads this file too, and needs no rep
     from tests.support.world import World
 
 
-# Stories by real commands, services and recorded marketplaces: half of the time, so they run in the slow tier.
-# What breaks a promise breaks a test of the fast tier too; these say that the parts are put together.
+# Stories by real commands, services and recorded marketplaces, and packages, which are slow to make: more than half of the time,
+# so they run in the slow tier. What breaks a promise breaks a test of the fast tier too; these say that the parts are put together.
 STORIES = (
-    "agents",
-    "cli",
-    "deploy",
-    "hive/agents",
-    "hive/doctor",
-    "hive/jails",
-    "hive/packages",
-    "hive/sweep",
-    "hive/vault",
-    "repo_server/attesting",
-    "repo_server/curation/engines",
-    "repo_server/curation/rendering",
-    "repo_server/curation/sources",
+    "agents/",
+    "attacks/test_pkg_",
+    "attacks/test_vault_leaks.py",
+    "cli/",
+    "deploy/",
+    "hive/agents/",
+    "hive/doctor/",
+    "hive/gates/",
+    "hive/jails/",
+    "hive/packages/",
+    "hive/proof/",
+    "hive/sweep/",
+    "hive/test_birth_faults.py",
+    "hive/test_birth_undoing.py",
+    "hive/test_retire_command.py",
+    "hive/vault/",
+    "repo_server/attesting/",
+    "repo_server/curation/engines/",
+    "repo_server/curation/rendering/",
+    "repo_server/curation/sources/",
     "repo_server/curation/test_seconding.py",
     "repo_server/curation/test_source_faults.py",
-    "repo_server/desk",
-    "repo_server/web",
-    "skills",
+    "repo_server/desk/",
+    "repo_server/pkgrepo/",
+    "repo_server/web/",
+    "skills/",
 )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    folders = tuple(Path(__file__).parent / story for story in STORIES)
+    here = Path(__file__).parent
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in folders):
+        if item.path.relative_to(here).as_posix().startswith(STORIES):
             item.add_marker(pytest.mark.slow)
 
 
