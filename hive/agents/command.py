@@ -16,6 +16,7 @@ from typing import Any, Final
 from signing.errors import HostError
 
 _GRACE: Final = 2.0  # seconds between SIGTERM and SIGKILL
+_PATIENCE: Final = 10.0  # seconds after SIGKILL
 _TICK: Final = 0.02
 _PRIVATE: Final = "HIVE_"  # our variables; one of them may be the token
 
@@ -71,7 +72,12 @@ class Command:
             while not self.has_ended() and time.monotonic() < until:
                 time.sleep(_TICK)
         self._signal(signal.SIGKILL)
-        self._status = self._process.wait()
+        try:
+            self._status = self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            # It took on another user's rights, or hangs in the kernel. The lease is not held for its sake.
+            _pass_on(f"process {self._process.pid} cannot be ended; it runs on\n".encode())
+            self._status = -signal.SIGKILL
         for thread in self._threads:
             thread.join(1.0)  # a descendant that left the session may hold a pipe; it is not waited for
         return self._status

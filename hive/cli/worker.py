@@ -80,6 +80,8 @@ def worker(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    # Whoever started us may have ignored it; then the system forgets how CMD ended, and a failure would count as success.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     lane = Lane(
         agent_id=parse_agent_id(agent_id, where="--agent"),
         capabilities=frozenset(parse_capability(one, "--capability") for one in capabilities),

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -213,6 +214,22 @@ def test_a_lost_lease_kills_the_command_and_what_it_started(
 def _runs(pid: int) -> bool:
     done = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip()[:1] not in {"", "Z"}
+
+
+@pytest.mark.slow
+def test_a_failure_is_seen_also_where_children_are_ignored(db: Path, hall: Hall, token: Path) -> None:
+    """A supervisor that ignores SIGCHLD hands that on; the system would forget how the command ended."""
+    with serving(db) as url:
+        job = hall.submit("image-render")
+        ours = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            process = work(url, token, "--once", command=["sh", "-c", "exit 3"])
+        finally:
+            signal.signal(signal.SIGCHLD, ours)
+        out, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors, errors
+    assert [json.loads(line).get("outcome") for line in out.splitlines()][-1] == "fail"
+    assert hall.outcomes(job) == ["failed"]
 
 
 @pytest.mark.slow
