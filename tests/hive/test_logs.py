@@ -103,9 +103,27 @@ def test_everything_that_a_process_logs_is_json() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     events = [json.loads(text) for text in done.stderr.splitlines()]
-    assert [event["event"] for event in events] == ["sweep", "Exception %s"]
+    assert [event["event"] for event in events] == ["sweep", "<string>.<module>:1"]
+    assert "acme" not in done.stderr
     assert events[0]["tenants"] == 2
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("names", [False, True], ids=["without-names", "with-names"])
+def test_what_a_library_says_is_kept_back_unless_names_are_wanted(names: bool) -> None:
+    # Waitress formats the path of a request into the message itself when a client goes away.
+    record = logging.getLogger("waitress").makeRecord(
+        "waitress",
+        logging.INFO,
+        "channel.py",
+        434,
+        f"Client disconnected while serving /{SECRET}",
+        (),
+        None,
+        "service",
+    )
+    event = json.loads(JsonLines(names=names).format(record))["event"]
+    assert event == (f"Client disconnected while serving /{SECRET}" if names else "channel.service:434")
 
 
 def swept() -> Swept:
