@@ -1,20 +1,22 @@
-"""Publishing a repository of 35,000 packages: how long it takes and how much memory, as ratios to a floor of the same run.
+"""Publishing a repository of packages, up to 35,000: processor's time and memory, as ratios to a floor of the same run.
 
-The floor hashes the bytes of every package once (sha256 and BLAKE2b, as our digests are), and parses the catalogue with
-the standard library. Packages are made here: small ones, so that what is measured is our work for each package and not
-the disk. Each step runs in a process of its own, so that its peak memory is its own.
+    python benchmarks/pkg_repositories.py [--json FILE] [--full]
+
+The floor hashes the bytes of every package once (sha256 and BLAKE2b, as pkg's sums need both), and parses the catalogue
+with the standard library. Packages are made here, of two kinds: small ones of 4 kB, so that what is measured is our work
+for each package and how it grows with their number; and 700 of 1 MiB, which is below the mean of a real repository, so
+that the ratio to hashing is worse than there. Each step runs in a process of its own, so that its peak memory is its own.
 
     first       read and check every file, write, sign, copy into the repository, accept, publish, look at it again
     unchanged   the same once more: no package is read and nothing is sent; it has to take seconds
     one-more    one package of all is new
     verify      `skillrepo pkg verify` of what is served, every package file read
 
-Both the time and the processor's time are told. A first publication waits for the disk, once for each file; on a
-machine that does something else too, the processor's time is what can be compared.
-
-    python benchmarks/pkg_repositories.py [COUNT]
+What is told is the processor's time: a first publication waits for the disk, once for each file. With ``--full``
+there are 35,000 small packages too, which takes some minutes.
 """
 
+import argparse
 import hashlib
 import json
 import resource
@@ -23,23 +25,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(FOLDER))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-COUNT = 35_000
-PADDING = 2_000
+from growth import growth
+from table import Row, main
+
+COUNTS, FULL_COUNT = (700, 3_500), 35_000
+LARGE_COUNT, LARGE_BYTES = 700, 1 << 20
+SMALL_BYTES = 2_000
 ABI, CHANNEL = "FreeBSD:14:amd64", "latest"
-UNCHANGED_SECONDS = 15.0  # of the processor
-MEMORY_MIB = 1_000
+HASHED_AIM = "ratio <= 1.3"  # of large packages; of small ones nearly all of the time is the catalogue's
+UNCHANGED_AIM = "figure <= 15"  # seconds, also of 35,000
+MEMORY_AIM = "figure <= 1000"  # MiB, the same
 STEPS = ("floor", "first", "unchanged", "one-more", "verify")
 
 
-def make_packages(folder: Path, count: int, *, mark: str = "") -> None:
-    """Write ``count`` packages, each asking for some of those before it."""
+def make_packages(folder: Path, count: int, size: int, *, mark: str = "") -> None:
+    """Write ``count`` packages of about ``size`` bytes, each asking for some of those before it."""
     from repo_server.pkgrepo.writing import pack
 
     (folder / "All").mkdir(parents=True, exist_ok=True)
@@ -51,7 +57,7 @@ def make_packages(folder: Path, count: int, *, mark: str = "") -> None:
             for other in {number // 2, number // 3, number // 5, number - 1}
             if 0 <= other < number
         }
-        payload = hashlib.sha256(name.encode()).digest() * (PADDING // 32)
+        payload = hashlib.sha256(name.encode()).digest() * (size // 32)
         manifest: dict[str, Any] = {
             "name": name, "origin": f"bench/{name}", "version": version, "comment": f"package {number}",
             "maintainer": "ports@bench.example", "www": "https://bench.example", "abi": "FreeBSD:14:*",
@@ -139,59 +145,92 @@ def verify(folder: Path) -> None:
     print(f"  {verdict.facts['packages_good']} packages good", file=sys.stderr)
 
 
-def main(count: int) -> int:
-    """Measure each step; say no when an unchanged publish is slow or memory grows."""
+def steps(count: int, size: int) -> dict[str, tuple[float, float]]:
+    """Return the processor's seconds and the peak memory (MiB) of each step."""
     from tests.support.world import World
 
     folder = Path(tempfile.mkdtemp(prefix="pkg-repositories-"))
     try:
         World.build(folder / "world").close()
-        begun = time.perf_counter()
-        make_packages(folder / "build", count)
-        print(f"{count} packages made in {time.perf_counter() - begun:.1f} s")
+        make_packages(folder / "build", count, size)
         time.sleep(2.5)  # what changed just now is read each time
         measured = {}
         for step in STEPS:
             if step == "one-more":
-                make_packages(folder / "build", count, mark="_1")
+                make_packages(folder / "build", count, size, mark="_1")
             measured[step] = run(step, folder)
-            seconds, busy, memory = measured[step]
-            print(
-                f"{step:10} {seconds:7.2f} s  {busy:7.2f} s of the processor  "
-                f"{busy / measured['floor'][1]:6.1f} x floor  {memory:6.0f} MiB",
-                flush=True,
-            )
-        slow = measured["unchanged"][1] > UNCHANGED_SECONDS
-        large = max(memory for *_, memory in measured.values()) > MEMORY_MIB
-        return int(slow or large)
+        return measured
     finally:
         shutil.rmtree(folder)
 
 
-def run(step: str, folder: Path) -> tuple[float, float, float]:
-    """Return the seconds, those of the processor, and the peak memory (MiB) of a step, imports not counted."""
+def measure(*, full: bool = False) -> Iterator[Row]:
+    """What publishing and verifying repositories of packages cost."""
+    large = steps(LARGE_COUNT, LARGE_BYTES)
+    for step in ("verify", "unchanged", "first"):
+        yield Row(
+            work=f"packages, {LARGE_COUNT} × {LARGE_BYTES >> 20} MiB: {step}",
+            figure=large[step][0],
+            unit="s",
+            against="hashing their bytes",
+            floor=large["floor"][0],
+            aim="" if step == "first" else HASHED_AIM,
+        )
+    counts = (*COUNTS, FULL_COUNT) if full else COUNTS
+    small = {count: steps(count, SMALL_BYTES) for count in counts}
+    most = counts[-1]
+    for step in STEPS[1:]:
+        yield Row(
+            work=f"packages, {most:,} × 4 kB: {step}",
+            figure=small[most][step][0],
+            unit="s",
+            against="hashing their bytes",
+            floor=small[most]["floor"][0],
+            aim=UNCHANGED_AIM if step == "unchanged" else "",
+        )
+    yield Row(
+        work=f"packages, {most:,} × 4 kB: memory, most of all steps",
+        figure=max(memory for _, memory in small[most].values()),
+        unit="MiB",
+        aim=MEMORY_AIM,
+    )
+    for step in ("unchanged", "verify"):
+        yield growth(f"packages × 4 kB: {step}", {count: found[step][0] for count, found in small.items()})
+
+
+def run(step: str, folder: Path) -> tuple[float, float]:
+    """Return the processor's seconds and the peak memory (MiB) of a step, imports not counted."""
     done = subprocess.run(
         [sys.executable, __file__, "--step", step, str(folder)], stdout=subprocess.PIPE, check=True, text=True
     )
-    seconds, busy, memory = map(float, done.stdout.split())
-    return seconds, busy, memory
+    busy, memory = map(float, done.stdout.split())
+    return busy, memory
 
 
-def measure(work: Callable[[Path], None], folder: Path) -> None:
-    """Run one step and print what it took."""
+def carry_out(work: Callable[[Path], None], folder: Path) -> None:
+    """Carry out one step and print what it took."""
     import tests.support.publishing  # noqa: F401 - imported before the clock runs
 
-    begun, busy = time.perf_counter(), time.process_time()
+    busy = time.process_time()
     work(folder)
-    print(
-        time.perf_counter() - begun,
-        time.process_time() - busy,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    )
+    print(time.process_time() - busy, peak() / 1024)
+
+
+def peak() -> float:
+    """Return the most memory that this process had, in kB."""
+    # Not ru_maxrss: of a child it begins with its parent's, which made the packages.
+    for line in Path("/proc/self/status").read_text().splitlines() if sys.platform == "linux" else ():
+        if line.startswith("VmHWM"):
+            return float(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--full", action="store_true", help=f"also {FULL_COUNT:,} packages")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--step"]:
-        measure({"floor": floor, "verify": verify}.get(sys.argv[2], publish), Path(sys.argv[3]))
+        carry_out({"floor": floor, "verify": verify}.get(sys.argv[2], publish), Path(sys.argv[3]))
         sys.exit(0)
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT))
+    sys.exit(main(measure, add_arguments))

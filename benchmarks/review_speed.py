@@ -1,33 +1,36 @@
 """How long the checks take for one skill, beside reading, hashing and decoding the same files in the same run.
 
-    python benchmarks/review_speed.py            the labelled corpus, what was recorded, and sizes up to 300 kB
-    python benchmarks/review_speed.py DIR …      also every folder with a SKILL.md below DIR
+    python benchmarks/review_speed.py [--json FILE]   the labelled corpus, what was recorded, and sizes up to 300 kB
+    python benchmarks/review_speed.py DIR …           also every folder with a SKILL.md below DIR
 
 A skill's time is the processor's time for findings and surface together (`ParsedSkill.of`, `report_on`, `surface_on`),
 in one process, files in memory already: what one skill of a `skillrepo review --path-list` costs. Its floor opens,
 reads, hashes and decodes every file of the skill. Of each skill the fastest round counts, because on a shared machine
-the rest is noise; the ceiling is judged on the median skill of every row but the large ones.
+the rest is noise; the aims are judged on every row but those of large skills.
 
 *made* are skills put together from the corpus' honest texts up to a size: their row shows whether time grows with the
 text, or faster.
 """
 
+import argparse
 import hashlib
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from growth import growth
 from material import folder_tree, labelled, recorded
+from table import Row, main
 
 from repo_server.curation.checks import ParsedSkill, report_on, surface_on
 from repo_server.curation.tree import SourceTree
 from signing.errors import FormatError
 
 ROUNDS = 3
-CEILING_SECONDS = 0.010
+MEDIAN_AIM, MANY_AIM = "figure <= 10", "figure >= 60"  # milliseconds; skills a second
 SMALL, MEDIUM = 2_000, 10_000  # bytes of all files
 MADE = (2_000, 10_000, 30_000, 100_000, 300_000)
 
@@ -79,8 +82,8 @@ def made(texts: list[str], size: int) -> SourceTree:
     return SourceTree.of([("SKILL.md", head + files[0], False), *entries])
 
 
-def rows(folders: list[Path]) -> Iterator[tuple[str, list[SourceTree], bool]]:
-    """Yield a label, skills, and whether the ceiling holds for their median."""
+def rows(folders: Sequence[Path]) -> Iterator[tuple[str, list[SourceTree], bool]]:
+    """Yield a label, skills, and whether the aims hold for them."""
     dev = list(labelled("dev"))
     yield "corpus, dev half", [tree for _, tree in dev], True
     yield "recorded of marketplaces", recorded(), True
@@ -95,7 +98,7 @@ def rows(folders: list[Path]) -> Iterator[tuple[str, list[SourceTree], bool]]:
         yield f"made, {size // 1_000} kB", [made(texts[begin:], size) for begin in (0, 40, 80)], size <= SMALL
 
 
-def skills_below(folders: list[Path]) -> Iterator[SourceTree]:
+def skills_below(folders: Sequence[Path]) -> Iterator[SourceTree]:
     for folder in folders:
         for path in sorted(folder.rglob("SKILL.md")):
             try:
@@ -104,8 +107,8 @@ def skills_below(folders: list[Path]) -> Iterator[SourceTree]:
                 print(f"left out: {path.parent}: {error}", file=sys.stderr)
 
 
-def measure(label: str, trees: list[SourceTree]) -> float:
-    """Print one line, and return the median time of a skill."""
+def timed(trees: list[SourceTree]) -> tuple[list[float], list[float]]:
+    """Return the best seconds of each skill's review, and of its floor."""
     reviews, floors = [float("inf")] * len(trees), [float("inf")] * len(trees)
     with tempfile.TemporaryDirectory() as name:
         folders = [written(tree, Path(name) / str(number)) for number, tree in enumerate(trees)]
@@ -115,31 +118,46 @@ def measure(label: str, trees: list[SourceTree]) -> float:
                 floors[number] = min(
                     floors[number], seconds(lambda folder=folders[number]: read_hash_decode(folder))
                 )
-    size = sum(map(size_of, trees)) / len(trees)
-    median = statistics.median(reviews)
-    last = statistics.quantiles(reviews, n=20)[-1] if len(reviews) > 1 else median
-    print(
-        f"{label:26s}{len(trees):7d}{size / 1e3:8.1f}{median * 1e3:10.1f}{last * 1e3:9.1f}"
-        f"{statistics.median(floors) * 1e3:10.2f}{sum(reviews) / sum(floors):8.0f}"
-        f"{len(trees) / sum(reviews):10.0f}{sum(map(size_of, trees)) / sum(reviews) / 1e6:7.2f}",
-        flush=True,
-    )
-    return median
+    return reviews, floors
 
 
-def main() -> int:
-    print(
-        f"{'milliseconds of processor':26s}{'skills':>7s}{'kB':>8s}{'median':>10s}{'p95':>9s}"
-        f"{'floor':>10s}{'x floor':>8s}{'skills/s':>10s}{'MB/s':>7s}"
+def measure(folders: Sequence[Path] = ()) -> Iterator[Row]:
+    """How long the checks take for one skill, and how many a core checks in a second."""
+    grown: dict[float, float] = {}
+    for label, trees, judged in rows(folders):
+        if not trees:
+            continue
+        reviews, floors = timed(trees)
+        size = statistics.mean(map(size_of, trees))
+        if label.startswith("made"):
+            grown[size] = statistics.median(reviews)
+        yield Row(
+            work=f"review of a skill, {label}: median",
+            figure=statistics.median(reviews) * 1e3,
+            unit="ms",
+            against=f"read, hash, decode {len(trees)} × {size / 1e3:.1f} kB",
+            floor=statistics.median(floors) * 1e3,
+            aim=MEDIAN_AIM if judged else "",
+        )
+        if len(trees) > 20:
+            last = statistics.quantiles(reviews, n=20)[-1]
+            yield Row(work=f"review of a skill, {label}: 95 %", figure=last * 1e3, unit="ms")
+            yield Row(
+                work=f"review of many, {label}: skills per second of a core",
+                figure=len(trees) / sum(reviews),
+                unit="/s",
+                against=f"read, hash, decode {len(trees)} skills",
+                floor=len(trees) / sum(floors),
+                aim=MANY_AIM if judged else "",
+            )
+    yield growth("review of a skill with its bytes", grown)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="DIR", help="also every skill below these folders"
     )
-    slow = []
-    for label, trees, judged in rows([Path(argument) for argument in sys.argv[1:]]):
-        if trees and measure(label, trees) > CEILING_SECONDS and judged:
-            slow.append(label)
-    if slow:
-        print(f"median over {CEILING_SECONDS} s: {', '.join(slow)}")
-    return bool(slow)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(measure, add_arguments))

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
+from hive.db.base import Base
 from hive.db.models import AuditRow
 from signing.errors import CouldNotVerifyError
 from signing.format.chain import BrokenChainError, Head, Record, check_chain, next_record
@@ -14,6 +15,12 @@ from signing.format.digest import Sha256, sha256_of
 RESUMED: Final = "audit.resumed"
 CLOCK_SLACK: Final = timedelta(minutes=5)
 _COMPARE: Final = "a record was changed, dropped or inserted; compare with a backup"
+# Whoever appends keeps all others waiting meanwhile: these are made once, and no objects of rows between.
+_NEWEST: Final = (
+    select(AuditRow.sequence, AuditRow.record, AuditRow.digest).order_by(AuditRow.sequence.desc()).limit(1)
+)
+_ADD: Final = insert(Base.metadata.tables[AuditRow.__tablename__])
+_QUEUE: Final = text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE")
 
 
 def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
@@ -40,7 +47,7 @@ def _last(session: Session) -> Record | None:
         BrokenChainError: its row was altered: nothing is chained to that.
     """
     _queue(session)
-    row = session.scalars(select(AuditRow).order_by(AuditRow.sequence.desc()).limit(1)).first()
+    row = session.execute(_NEWEST).first()
     if row is None:
         return None
     record = Record.parse(row.record)
@@ -53,8 +60,8 @@ def _add(
     session: Session, last: Record | None, *, event: str, facts: dict[str, Any], time: datetime
 ) -> Record:
     record = next_record(last.head if last is not None else Head(), time=time, event=event, facts=facts)
-    session.add(AuditRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
-    session.flush()
+    rendered = record.render()
+    session.execute(_ADD, {"sequence": record.sequence, "record": rendered, "digest": sha256_of(rendered)})
     return record
 
 
@@ -65,7 +72,7 @@ def _queue(session: Session) -> None:
     an empty log has no row to wait for. A lock on the table does, and readers pass it.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"))
+        session.execute(_QUEUE)
 
 
 def head(session: Session) -> Head:

@@ -3,10 +3,13 @@
     db = "sqlite:////var/db/hive/hive.db"
     trust_anchor = "/usr/local/etc/hive/trust-anchor.json"
     server = "https://skills.clawdie.si"
+    mirrors = "https://mirror.example/skills https://other.example/skills"
     jail_root_base = "/usr/local/bastille/jails"
     state = "/var/db/hive/state"
     abi = "FreeBSD:14:amd64"
+    host = "womb1"
     pkg_server = "https://pkg.clawdie.si"
+    pkg_mirrors = "https://mirror.example/pkg"
     pkg_token_file = "/usr/local/etc/hive/pkg.token"
     package_store_bytes = "21474836480"
     hive_url = "https://hive.internal:8443"
@@ -28,6 +31,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
+from hive.agents.names import AgentId, parse_agent_id
 from signing.errors import FormatError, NotFoundError, UsageError
 from signing.format.pkg.names import Abi, parse_abi
 
@@ -46,10 +50,13 @@ class HiveConfig:
     db: str | None = None
     trust_anchor: str | None = None
     server: str | None = None
+    mirrors: str | None = None
     jail_root_base: str | None = None
     state: str | None = None
     abi: str | None = None
+    host: str | None = None
     pkg_server: str | None = None
+    pkg_mirrors: str | None = None
     pkg_token_file: str | None = None
     package_store_bytes: str | None = None
     hive_url: str | None = None
@@ -115,6 +122,15 @@ class HiveConfig:
         if self.abi is not None:
             return parse_abi(self.abi, where="abi")
         return abi_of(platform.system(), platform.release(), platform.machine())
+
+    @property
+    def host_name(self) -> AgentId | None:
+        """What this machine is called among those that share its database. Only the settings file names it.
+
+        Raises:
+            FormatError: not in the one spelling.
+        """
+        return parse_agent_id(self.host, where="host") if self.host is not None else None
 
     @property
     def policy_path(self) -> Path | None:

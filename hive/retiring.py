@@ -20,6 +20,7 @@ from hive.agents.names import AgentId
 from hive.db.agent_tables import AgentRow
 from hive.db.models import BirthRow, TenantRow
 from hive.db.session import transaction
+from hive.here import check_own
 from hive.jails.host import JailHost
 from hive.tenants import Tenant, TenantStatus, load_row
 from hive.vault.provision import Provisioner
@@ -39,19 +40,23 @@ class Retirer:
     host: JailHost
     state: Path
     clock: Callable[[], datetime]
+    here: AgentId | None = None
 
     def retire(self, tenant_id: TenantId, *, reason: str) -> bool:
         """Retire the tenant, or continue that; return False when it is retired already.
 
         Raises:
-            NotFoundError: no such tenant.
+            NotFoundError: no such tenant. ElsewhereError: its jail is another host's.
             ConflictError: a birth of it runs, its jail is elsewhere, or what stands there is not the jail it was born in.
             UnsafePathError, HostError: the jail cannot be undone; the agent is cut off, and the same command continues.
         """
         with locked(self.state / "births" / tenant_id, seconds=0):
             with transaction(self.engine) as session:
-                if Tenant.of(load_row(session, tenant_id)).status is TenantStatus.RETIRED:
+                tenant = Tenant.of(load_row(session, tenant_id))
+                if tenant.status is TenantStatus.RETIRED:
                     return False
+                if tenant.host is not None:  # without a jail anywhere, anybody may end it
+                    check_own(tenant, self.here)
                 born = session.get(BirthRow, tenant_id)
                 jail_root, mark = (born.jail_root, born.mark) if born is not None else (None, None)
             if jail_root is not None and jail_root != self.host.describe(tenant_id):
@@ -77,6 +82,11 @@ class Retirer:
             )
             if row.status == TenantStatus.RETIRED:
                 return False
+            if (
+                row.host is not None
+            ):  # asked again, under the lock: its birth may have gone on elsewhere meanwhile
+                check_own(Tenant.of(row), self.here)
+            row.host = self.here
             row.status, row.reason = TenantStatus.QUARANTINED.value, why
             if session.get(AgentRow, tenant_id) is not None:
                 registry.retire(session, AgentId(tenant_id), reason=why, now=now)
@@ -99,7 +109,12 @@ class Retirer:
                 hint="look at it; what was spawned goes with hive spawn-agent --remove",
             )
         secrets = Provisioner(
-            engine=self.engine, host=self.host, state=self.state, owner=None, clock=self.clock
+            engine=self.engine,
+            host=self.host,
+            state=self.state,
+            owner=None,
+            clock=self.clock,
+            here=self.here,
         )
         if mark is None:
             secrets.withdraw(tenant_id)

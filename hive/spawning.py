@@ -16,8 +16,10 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from hive import audit
-from hive.db.models import BirthRow
+from hive.agents.names import AgentId
+from hive.db.models import BirthRow, TenantRow
 from hive.db.session import transaction
+from hive.here import check_own
 from hive.jails.host import SPAWNED, JailHost
 from hive.jails.starting import create_limited, start_limited
 from hive.tenants import Tenant, TenantStatus, load_row
@@ -48,11 +50,20 @@ class Spawned:
         }
 
 
-def spawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, now: datetime) -> Spawned:
+def spawn(
+    engine: Engine,
+    host: JailHost,
+    state: Path,
+    tenant_id: TenantId,
+    *,
+    now: datetime,
+    here: AgentId | None = None,
+) -> Spawned:
     """Make and start the tenant's jail; one that was spawned before and runs is left alone.
 
     Raises:
         NotFoundError: no such tenant.
+        ElsewhereError: another host has its jail.
         ConflictError: the tenant was born, or is retired; something else has the jail's name; a birth runs.
         HostError: cannot be made or started; the same command continues.
     """
@@ -60,6 +71,9 @@ def spawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, n
         where = host.describe(tenant_id)
         with transaction(engine) as session:
             tenant = _check_unborn(session, tenant_id)
+            if tenant.host is not None:
+                check_own(tenant, here)
+            session.get_one(TenantRow, tenant_id).host = here
             mark = _noted(session, tenant_id)
             if mark is None:
                 mark = SPAWNED + secrets.token_hex(13)
@@ -78,7 +92,15 @@ def spawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, n
         return Spawned(tenant_id=tenant_id, jail_root=where, created=created, started=started)
 
 
-def unspawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *, now: datetime) -> bool:
+def unspawn(
+    engine: Engine,
+    host: JailHost,
+    state: Path,
+    tenant_id: TenantId,
+    *,
+    now: datetime,
+    here: AgentId | None = None,
+) -> bool:
     """Destroy the tenant's spawned jail, and return whether there was one.
 
     Raises:
@@ -88,7 +110,9 @@ def unspawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *,
     """
     with locked(state / "births" / tenant_id, seconds=0):
         with transaction(engine) as session:
-            load_row(session, tenant_id)
+            tenant = Tenant.of(load_row(session, tenant_id))
+            if tenant.host is not None:
+                check_own(tenant, here)
             mark = _noted(session, tenant_id)
         if mark is None:
             if host.mark_of(tenant_id) is not None or host.exists(tenant_id):
@@ -98,6 +122,8 @@ def unspawn(engine: Engine, host: JailHost, state: Path, tenant_id: TenantId, *,
             return False
         host.destroy(tenant_id, mark=mark)
         with transaction(engine) as session:
+            if session.get(BirthRow, tenant_id) is None:
+                session.get_one(TenantRow, tenant_id).host = None
             facts = {"tenant": tenant_id, "jail_root": host.describe(tenant_id)}
             audit.append(session, event=_UNSPAWNED, facts=facts, now=now)
         return True
@@ -110,7 +136,11 @@ def _check_unborn(session: Session, tenant_id: TenantId) -> Tenant:
         NotFoundError: no such tenant.
         ConflictError: a birth has made it, or may have, or the tenant is closed.
     """
-    tenant = Tenant.of(load_row(session, tenant_id))
+    row = load_row(session, tenant_id)
+    session.refresh(
+        row, with_for_update={"key_share": True}
+    )  # two hosts that spawn it at once are one after the other
+    tenant = Tenant.of(row)
     unborn = {TenantStatus.REGISTERED, TenantStatus.FAILED}
     if session.get(BirthRow, tenant_id) is not None or tenant.status not in unborn:
         raise ConflictError(

@@ -47,7 +47,7 @@ STANDING: Final = frozenset({TenantStatus.BORN, TenantStatus.ACTIVE, TenantStatu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """A row of the registry."""
+    """A row of the registry. ``host`` has the jail; see `hive.here`."""
 
     tenant_id: TenantId
     tier: Tier
@@ -57,6 +57,7 @@ class Tenant:
     status: TenantStatus
     reason: str
     created_at: datetime
+    host: str | None = None
 
     @property
     def jail(self) -> TenantId:
@@ -75,6 +76,7 @@ class Tenant:
             status=_status(row.status),
             reason=row.reason,
             created_at=row.created_at,
+            host=parse_tenant_id(row.host, where="tenant.host") if row.host is not None else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class Tenant:
             "status": self.status.value,
             "reason": self.reason,
             "created_at": render_moment(self.created_at),
+            "host": self.host,
         }
 
 

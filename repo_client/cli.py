@@ -5,11 +5,15 @@
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from signing.console import Console, LazyGroup, console_option, run
 from signing.errors import UsageError
+
+if TYPE_CHECKING:
+    from repo_client.commands import Places
 
 _COMMANDS = {
     "init": ("repo_client.cli:init", "Take the first root as trust anchor; makes no request.", "Trust"),
@@ -32,6 +36,13 @@ _COMMANDS = {
     help="Where trusted metadata is kept (one per host; it is the memory that stops rollback).",
 )
 @click.option("--server", envvar="SKILLREPO_SERVER", help="Address of the repository, for get and refresh.")
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    envvar="SKILLREPO_MIRRORS",
+    help="Another address that serves the same repository; repeatable. Not trusted, and asked when one fails.",
+)
 @click.option("--metadata-url", help="Where metadata is served, when it is not SERVER/metadata/.")
 @click.option(
     "--target-name", "target_names", multiple=True, help="A target path to download; may be repeated."
@@ -75,7 +86,7 @@ def refresh(ctx: click.Context, console: Console) -> None:
     """Bring trusted metadata up to date."""
     from repo_client.commands import refresh_trust
 
-    versions = refresh_trust(_metadata_dir(ctx), metadata_url=_url(ctx, "metadata"))
+    versions = refresh_trust(_metadata_dir(ctx), _places(ctx, targets=False))
     console.answer({"versions": versions}, "\n".join(f"{role} version {n}" for role, n in versions.items()))
 
 
@@ -126,13 +137,7 @@ def download(ctx: click.Context, console: Console) -> None:
     names, folder = ctx.obj["target_names"], ctx.obj["target_dir"]
     if not names or folder is None:
         raise UsageError("nothing to download", hint="give --target-name PATH and --target-dir DIR")
-    written = download_targets(
-        _metadata_dir(ctx),
-        names,
-        folder,
-        metadata_url=_url(ctx, "metadata"),
-        target_url=ctx.obj["target_base_url"] or _url(ctx, "targets"),
-    )
+    written = download_targets(_metadata_dir(ctx), names, folder, _places(ctx))
     console.answer({"files": [str(path) for path in written]}, "\n".join(str(path) for path in written))
 
 
@@ -146,11 +151,13 @@ def download(ctx: click.Context, console: Console) -> None:
 def get(ctx: click.Context, pin: str, dest: Path, console: Console) -> None:
     """Fetch NAME==VERSION, verify bundle, review and revocations, and unpack it to DEST/NAME."""
     from repo_client.commands import get_release
+    from repo_client.updater import Server
 
     server = ctx.obj["server"]
     if not server:
         raise UsageError("no server", hint="give --server URL or set SKILLREPO_SERVER")
-    document = get_release(_metadata_dir(ctx), server=server, pin=pin, dest=dest)
+    places = Server.parse(server, mirrors=ctx.obj["mirrors"])
+    document = get_release(_metadata_dir(ctx), server=places, pin=pin, dest=dest)
     for warning in document["warnings"]:
         console.note(f"WARNING: {warning}")
     console.answer(
@@ -160,13 +167,18 @@ def get(ctx: click.Context, pin: str, dest: Path, console: Console) -> None:
     )
 
 
-def _url(ctx: click.Context, kind: str) -> str:
-    given, server = ctx.obj.get(f"{kind}_url"), ctx.obj["server"]
-    if given:
-        return str(given)
-    if not server:
-        raise UsageError("no server", hint="give --server URL (or --metadata-url and --target-base-url)")
-    return f"{str(server).rstrip('/')}/{kind}/"
+def _places(ctx: click.Context, *, targets: bool = True) -> "list[Places]":
+    """Return where to ask; without ``targets``, metadata is all that is asked for."""
+    from repo_client.commands import places_of
+
+    options = ctx.obj
+    metadata_url = options["metadata_url"]
+    return places_of(
+        server=options["server"],
+        metadata_url=metadata_url,
+        targets_url=options["target_base_url"] if targets else options["target_base_url"] or metadata_url,
+        mirrors=options["mirrors"],
+    )
 
 
 def main() -> None:

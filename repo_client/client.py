@@ -17,6 +17,7 @@ from pathlib import Path
 from repo_client.access_token import AccessToken
 from repo_client.fetcher import FetchLimits
 from repo_client.memory import remember_serial, remember_withdrawals
+from repo_client.mirrors import try_each
 from repo_client.packages import PackageSource, PackageStore, Progress, package_server
 from repo_client.store import TreeStore
 from repo_client.updater import Server, Update, refreshed
@@ -70,7 +71,6 @@ class Session:
         self._store = store
         self._now = now
         self._memory = memory
-        self._trusted: TrustedMetadata | None = None
         self._revocations: VerifiedRevocations | None = None
 
     def standing(self) -> Standing:
@@ -96,11 +96,9 @@ class Session:
         return self._update.evidence()
 
     def expect(self, pins: Iterable[Pin]) -> None:
-        """Fetch the metadata that decides about all of ``pins`` at once, so that it is checked once."""
+        """Fetch the metadata that decides about all of ``pins``, before anything is taken from it."""
         for pin in pins:
-            self._update.locate(pin.bundle_path)
-            self._update.locate(pin.review_path)
-        self._trusted = None
+            self._update.trusted(self._now, pin.bundle_path, pin.review_path)
 
     def profile(self, pin: Pin) -> VerifiedProfile:
         """Return the profile ``pin``.
@@ -190,10 +188,7 @@ class Session:
 
     def _state(self, path: TargetPath) -> TrustedMetadata:
         """Return the trusted state, with the metadata that decides about ``path`` at hand."""
-        self._update.locate(path)
-        if self._trusted is None or not self._trusted.has_role_of(path):
-            self._trusted = self._update.trusted(self._now)
-        return self._trusted
+        return self._update.trusted(self._now, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,12 +220,15 @@ class RepoClient:
         Raises:
             VerificationError, TransportError, ConflictError: see `repo_client.updater.refreshed`.
         """
-        with refreshed(
-            self.metadata_dir, server=self.server, anchor=self.anchor, limits=self.limits
-        ) as update:
+        with (
+            refreshed(
+                self.metadata_dir, server=self.server, anchor=self.anchor, limits=self.limits
+            ) as update,
+            TreeStore.create(self.store_dir).together() as store,
+        ):
             yield Session(
                 update,
-                TreeStore.create(self.store_dir),
+                store,
                 now,
                 anchor_sha256=self.anchor_sha256,
                 memory=self.metadata_dir,
@@ -256,5 +254,9 @@ class RepoClient:
         """
         server = self.pkg_server or package_server(self.server)
         token = self.pkg_token() if self.pkg_token is not None else None
-        source = PackageSource(server=server, limits=self.limits, token=token)
-        return store.take(sha256, packages=packages, source=source, progress=progress)
+
+        def attempt(place: Server, _: bool) -> VerifiedPackage:  # noqa: FBT001 - the shape that try_each wants
+            source = PackageSource(server=place, limits=self.limits, token=token)
+            return store.take(sha256, packages=packages, source=source, progress=progress)
+
+        return try_each(server.places(), attempt, order=server.order)

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from repo_client.client import RepoClient
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from repo_client.handles import Directory
 from repo_client.memory import remember_withdrawals
+from repo_client.mirrors import Order, check_mirror, newest_first, try_each
 from repo_client.trees import write_tree
 from repo_client.updater import Server, locked, make_durable, translated_errors, trusted_in
 from signing.errors import (
@@ -24,6 +26,7 @@ from signing.errors import (
     FormatError,
     HostError,
     NotFoundError,
+    UsageError,
 )
 from signing.evidence import VerifiedRevocations, verify_revocations
 from signing.format.digest import parse_sha256
@@ -58,12 +61,54 @@ def take_anchor(folder: Path, root: Path) -> int:
     return parse(data, Root, where="trust anchor").signed.version
 
 
-def refresh_trust(folder: Path, *, metadata_url: str) -> dict[str, int]:
-    """Bring the metadata in ``folder`` up to date and return the versions trusted now.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """A place where metadata and targets have addresses of their own."""
+
+    base: str
+    origin: Origin
+    metadata_url: str
+    targets_url: str
+
+
+def places_of(
+    *, server: str | None, metadata_url: str | None, targets_url: str | None, mirrors: Sequence[str]
+) -> list[Places]:
+    """Return where the repository is served, and its mirrors.
+
+    Raises:
+        FormatError: an address is none of an http(s) server; or a mirror is not encrypted, and the repository is.
+        UsageError: no address was given.
+    """
+    if not (metadata_url and targets_url) and not server:
+        raise UsageError("no server", hint="give --server URL (or --metadata-url and --target-base-url)")
+    known = Server.parse(server or metadata_url or "", mirrors=mirrors)
+    own = Places(
+        base=known.base,
+        origin=Origin.of(metadata_url) if metadata_url else known.origin,
+        metadata_url=metadata_url or known.metadata_url,
+        targets_url=targets_url or known.targets_url,
+    )
+    for mirror in known.mirrors:
+        check_mirror(mirror.origin, of=own.origin)
+    return [own] + [
+        Places(base=one.base, origin=one.origin, metadata_url=one.metadata_url, targets_url=one.targets_url)
+        for one in known.mirrors
+    ]
+
+
+def refresh_trust(folder: Path, places: Sequence[Places]) -> dict[str, int]:
+    """Bring the metadata in ``folder`` up to date from one of ``places`` and return the versions trusted now.
 
     Raises:
         VerificationError, TransportError: see `repo_client.updater`.
     """
+    order = Order()
+    ordered = newest_first(places, limits=FetchLimits(), order=order)
+    return try_each(ordered, lambda place, _: _refresh_from(folder, place.metadata_url), order=order)
+
+
+def _refresh_from(folder: Path, metadata_url: str) -> dict[str, int]:
     with locked(folder), translated_errors():
         try:
             updater = Updater(
@@ -78,9 +123,9 @@ def refresh_trust(folder: Path, *, metadata_url: str) -> dict[str, int]:
 
 
 def download_targets(
-    folder: Path, names: Sequence[str], target_dir: Path, *, metadata_url: str, target_url: str
+    folder: Path, names: Sequence[str], target_dir: Path, places: Sequence[Places]
 ) -> list[Path]:
-    """Fetch and verify the targets ``names`` into ``target_dir``, with one updater for all.
+    """Fetch and verify the targets ``names`` into ``target_dir``, all from one of ``places``.
 
     A bundle is looked up in the list of withdrawals too.
 
@@ -89,7 +134,14 @@ def download_targets(
         RevokedError, QuarantinedError: a bundle is withdrawn; none of ``names`` is fetched then.
     """
     _make_folder(target_dir)
-    written = []
+    order = Order()
+    ordered = newest_first(places, limits=FetchLimits(), order=order)
+    return try_each(ordered, lambda place, _: _download_from(folder, names, target_dir, place), order=order)
+
+
+def _download_from(folder: Path, names: Sequence[str], target_dir: Path, place: Places) -> list[Path]:
+    """Fetch and verify the targets ``names`` from one place, with one updater for all."""
+    metadata_url, target_url, written = place.metadata_url, place.targets_url, []
     anchor = _anchor(folder)
     with locked(folder), translated_errors():
         fetcher = _fetcher(metadata_url, target_url)
@@ -120,7 +172,7 @@ def download_targets(
     return written
 
 
-def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str, Any]:
+def get_release(folder: Path, *, server: Server, pin: str, dest: Path) -> dict[str, Any]:
     """Fetch and verify ``pin`` and unpack it to ``dest/NAME``; return what vouches for it.
 
     What is yanked is given to whoever names exactly this version; the answer's ``warnings`` say so.
@@ -133,7 +185,7 @@ def get_release(folder: Path, *, server: str, pin: str, dest: Path) -> dict[str,
     wanted = Pin.parse(pin)
     client = RepoClient(
         anchor=_anchor(folder),
-        server=Server.parse(server),
+        server=server,
         metadata_dir=folder,
         store_dir=folder / "store",
     )

@@ -157,7 +157,7 @@ class Directory:
             ConflictError: another process held it for ``seconds``.
             HostError: the file system has no locks.
         """
-        end = time.monotonic() + seconds
+        end, pause = time.monotonic() + seconds, 0.001
         with os_errors("lock the folder", self.label):
             while True:
                 try:
@@ -168,7 +168,8 @@ class Directory:
                             f"{self.label} is in use by another process",
                             hint="wait for it to end, then try again",
                         ) from error
-                    time.sleep(0.02)
+                    time.sleep(pause)
+                    pause = min(2 * pause, 0.02)
                 else:
                     return
 
@@ -260,6 +261,22 @@ class Directory:
             raise UnsafePathError(f"more than {limit} names in one folder", where=self.label)
         return tuple(entry for name in sorted(names) if (entry := self.find(name)) is not None)
 
+    def kinds(self, *, limit: int = MAX_ENTRIES) -> dict[str, EntryKind]:
+        """Return what kind of thing stands under each name in the folder; quicker than `entries`, which asks for each.
+
+        Raises:
+            UnsafePathError: more than ``limit`` names. HostError: cannot be read.
+        """
+        found: dict[str, EntryKind] = {}
+        with os_errors("list the folder", self.label), os.scandir(self._descriptor) as names:
+            for entry in itertools.islice(names, limit + 1):
+                is_file = entry.is_file(follow_symlinks=False)
+                is_folder = not is_file and entry.is_dir(follow_symlinks=False)
+                found[entry.name] = "file" if is_file else "folder" if is_folder else "other"
+        if len(found) > limit:
+            raise UnsafePathError(f"more than {limit} names in one folder", where=self.label)
+        return found
+
     def _names(self, limit: int) -> list[str]:
         with os_errors("list the folder", self.label), os.scandir(self._descriptor) as found:
             return [entry.name for entry in itertools.islice(found, limit)]
@@ -268,13 +285,16 @@ class Directory:
         """Return the bytes of the regular file ``name``; raises what `load_file` raises."""
         return self.load_file(name, max_bytes=max_bytes, single_link=single_link).content
 
-    def load_file(self, name: str, *, max_bytes: int, single_link: bool = False) -> FileState:
+    def load_file(
+        self, name: str, *, max_bytes: int, single_link: bool = False, looked: bool = False
+    ) -> FileState:
         """Return the regular file ``name``: bytes, mode and owner of one and the same open file.
 
         Args:
             name: one plain component.
             max_bytes: the most that is read.
             single_link: refuse a file that has other names too; through those it can be changed.
+            looked: `kinds` has just said that it is a file.
 
         Raises:
             UnsafePathError: a link, FIFO, socket, device or folder; or more than one link.
@@ -282,9 +302,9 @@ class Directory:
             HostError: cannot be read; MissingPathError when it is not there.
         """
         place = self._place(name)
-        found = self.find(name)
         # Looked at before it is opened because opening a device can already do something; and looked at
         # again by descriptor because the name may mean another file by then.
+        found = self.find(name) if not looked else None
         if found is not None and found.kind != "file":
             raise UnsafePathError(f"{name!a} is not a regular file", where=place, component=name)
         with os_errors("read the file", place, unsafe=_IN_THE_WAY):

@@ -1,10 +1,13 @@
 """Packages on the host (edge): fetched by digest, kept in a bounded folder, believed never.
 
-    <folder>/5d….pkg     0400; one package, named by its digest
-    <folder>/.new-3f…    a download that runs; what a killed one left is swept by the next
+    <folder>/5d….pkg          0400; one package, named by its digest
+    <folder>/.new-3f…         a download that runs; what a killed one left is swept by the next
+    <folder>.stamps/5d…       what the kernel said of a package when it was last compared (`repo_client.stamps`)
+    <folder>.quarantine/5d…   what turned out to be something else
 
-A package is verified when it comes in and again, through the handle that is then used, whenever it is taken out. The
-store saves the network, never the check; a damaged file is dropped and fetched again.
+A package is verified while it comes in, and again, through the handle that is then used, when its bytes are taken out. The
+store saves the network, never the check; a damaged file is put aside and fetched again. As long as its stamp stands, it is
+read once for a birth, when it is used, and not before that too.
 
 Who uses a package holds a shared lock on its file, for as long as the evidence is open, and who downloads holds an
 exclusive one: so two processes share a store, nothing in use is removed to make room, and a killed process leaves no
@@ -13,9 +16,11 @@ lock behind. The store as a whole is locked only for moments, never while bytes 
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +30,19 @@ from repo_client.access_token import AccessToken
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, os_errors, temporary_name
 from repo_client.fetcher import LOOPBACK_HOSTS, FetchLimits, StrictFetcher
 from repo_client.handles import Directory
+from repo_client.quarantine import set_aside, tell_changed
 from repo_client.single_files import open_file
+from repo_client.stamps import SETTLED_NS, Stamp, StampBook
 from repo_client.updater import Server, translated_errors
 from signing.errors import DigestMismatchError, HostError, NotFoundError, SkillRepoError, TransportError
 from signing.format.digest import Sha256
 from signing.format.pkg.index import IndexedPackage
-from signing.package_evidence import VerifiedPackage, VerifiedPackageSet, verify_package
+from signing.package_evidence import (
+    VerifiedPackage,
+    VerifiedPackageSet,
+    verify_kept_package,
+    verify_package,
+)
 
 _SUFFIX: Final = ".pkg"
 # Who is slower than this is not waited for: eight times the speed of a bad mobile line.
@@ -40,11 +52,14 @@ Progress = Callable[[IndexedPackage, int], None]
 
 
 def package_server(server: Server) -> Server:
-    """Return where packages are served when nobody says: ``pkg.`` for ``skills.``, else ``/pkg`` below it."""
+    """Return where packages are served when nobody says: ``pkg.`` for ``skills.``, else ``/pkg`` below it; so each mirror."""
     host = server.origin.host
     if host not in LOOPBACK_HOSTS and host.startswith("skills."):
-        return Server.parse(server.base.replace("//skills.", "//pkg.", 1))
-    return Server.parse(f"{server.base}/pkg")
+        beside = server.base.replace("//skills.", "//pkg.", 1)
+    else:
+        beside = f"{server.base}/pkg"
+    others = tuple(package_server(mirror) for mirror in server.mirrors)
+    return replace(Server.parse(beside), mirrors=others, order=server.order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +158,9 @@ class PackageStore:
         source: PackageSource,
         progress: Progress | None = None,
     ) -> VerifiedPackage:
-        """Return the package ``sha256`` of ``packages``, verified now; what is not here intact is fetched.
+        """Return the package ``sha256`` of ``packages``; what is not here intact is fetched.
+
+        Its bytes were compared now, or will be before any of them is handed out.
 
         Raises:
             NotFoundError: the set names no such package, or the server lacks it.
@@ -157,7 +174,7 @@ class PackageStore:
             return self.add(package, pieces, packages=packages)
 
     def load(self, sha256: Sha256, *, packages: VerifiedPackageSet) -> VerifiedPackage | None:
-        """Return the package from the store, verified again; None when it is not here intact.
+        """Return the package from the store; None when it is not here intact.
 
         Raises:
             NotFoundError: ``packages`` names no such package.
@@ -172,15 +189,32 @@ class PackageStore:
             try:
                 if not _lock(descriptor, fcntl.LOCK_SH):
                     return None  # somebody removes it at this moment
-                with contextlib.suppress(OSError):
-                    os.utime(descriptor)
-                return verify_package(descriptor, sha256=sha256, packages=packages)
+                return self._verified(descriptor, sha256, packages)
             except (DigestMismatchError, HostError):  # altered, or on a bad part of the disk
+                self._book.forget(sha256)
                 with contextlib.suppress(SkillRepoError):
-                    _drop(store, name, descriptor)
+                    if _is_still(store, name, descriptor):
+                        set_aside(store, name, sha256, self._beside("quarantine"))
                 return None
             finally:
                 os.close(descriptor)
+
+    def _verified(self, descriptor: int, sha256: Sha256, packages: VerifiedPackageSet) -> VerifiedPackage:
+        stamp, known = Stamp.of(os.fstat(descriptor)), self._book.load(sha256)
+        if known == {"": stamp}:
+            self._book.note_use(sha256)
+        else:
+            self._book.forget(sha256)
+            verify_package(descriptor, sha256=sha256, packages=packages).close()
+            if known is not None:
+                tell_changed(sha256, intact=True)
+            # Not while somebody writes, and what changed a moment ago may change once more: it is compared again then.
+            kept = Stamp.of(os.fstat(descriptor)) == stamp and self._book.keep(sha256, {"": stamp})
+            if not kept and time.time_ns() - os.fstat(descriptor).st_mtime_ns > SETTLED_NS:
+                os.utime(descriptor)  # no record tells that it was used
+        return verify_kept_package(
+            descriptor, sha256=sha256, packages=packages, told=lambda: self._book.forget(sha256)
+        )
 
     def add(
         self, package: IndexedPackage, pieces: Iterable[bytes], *, packages: VerifiedPackageSet
@@ -200,10 +234,15 @@ class PackageStore:
             writing.callback(os.close, writer)
             try:
                 with os_errors("keep the package", f"{self.folder}/{temporary}"):
-                    _write(writer, pieces)
+                    _write(writer, pieces, package)
                 reader = open_file(store, temporary)
                 descriptors.callback(os.close, reader)
-                verified = verify_package(reader, sha256=package.sha256, packages=packages)
+                verified = verify_kept_package(
+                    reader,
+                    sha256=package.sha256,
+                    packages=packages,
+                    told=lambda: self._book.forget(package.sha256),
+                )
             except BaseException:
                 with contextlib.suppress(SkillRepoError):
                     store.remove_tree(temporary)
@@ -226,12 +265,14 @@ class PackageStore:
         for entry in store.entries():
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(entry.name, dir_fd=store.fileno(), follow_symlinks=False)
-                files.append((status.st_mtime_ns, entry.name, status.st_size))
+                used = max(status.st_mtime_ns, self._book.used_ns(entry.name.removesuffix(_SUFFIX)))
+                files.append((used, entry.name, status.st_size))
         excess = sum(size for _, _, size in files) + package.size - self.max_bytes
         for _, name, size in sorted(files):
             if excess <= 0 or package.size > self.max_bytes:
                 break
             if name.endswith(_SUFFIX) and _remove_unused(store, name):
+                self._book.forget(Sha256(name.removesuffix(_SUFFIX)))
                 excess -= size
         if excess > 0:
             raise HostError(
@@ -239,6 +280,13 @@ class PackageStore:
                 hint="raise package_store_bytes: all packages of one birth must fit, and those in use",
                 where=str(self.folder),
             )
+
+    def _beside(self, what: str) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.{what}")
+
+    @property
+    def _book(self) -> StampBook:
+        return StampBook(self._beside("stamps"))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Directory]:
@@ -293,11 +341,26 @@ def _reserve(store: Directory, size: int) -> tuple[str, int]:
     return temporary, descriptor
 
 
-def _write(descriptor: int, pieces: Iterable[bytes]) -> None:
+def _write(descriptor: int, pieces: Iterable[bytes], package: IndexedPackage) -> None:
+    """Write ``pieces`` durably, and compare them on the way with what ``package`` is to be.
+
+    Raises:
+        DigestMismatchError: they are something else.
+    """
+    whole, size = hashlib.sha256(), 0
     for piece in pieces:
+        whole.update(piece)
+        size += len(piece)
         rest = memoryview(piece)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+    if (size, whole.hexdigest()) != (package.size, package.sha256):
+        raise DigestMismatchError(
+            f"what came is not {package.pin} with sha256 {package.sha256[:16]}…",
+            where=package.path,
+            hint="fetch it again; if it repeats, treat the server as compromised",
+            expected=package.sha256,
+        )
     os.fchmod(descriptor, 0o400)
     os.fsync(descriptor)
 
@@ -335,7 +398,13 @@ def _remove_unused(store: Directory, name: str) -> bool:
 
 def _drop(store: Directory, name: str, descriptor: int) -> None:
     """Remove ``name`` if it still is the file behind ``descriptor``, and not one that replaced it."""
-    with contextlib.suppress(FileNotFoundError):
+    if _is_still(store, name, descriptor):
+        store.remove_tree(name)
+
+
+def _is_still(store: Directory, name: str, descriptor: int) -> bool:
+    try:
         there = os.stat(name, dir_fd=store.fileno(), follow_symlinks=False)
-        if os.path.samestat(there, os.fstat(descriptor)):
-            store.remove_tree(name)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))

@@ -1,21 +1,30 @@
 """The store of verified trees: one folder per tree digest (edge).
 
-A tree is put here after it was verified, and is verified again from its bytes whenever it is taken out: disks
-rot, and whoever could write here is not to decide what enters a jail. A damaged tree is dropped and fetched
-again. The store saves the network, never the check.
+    <folder>/ab/ab12…/SKILL.md            the trees
+    <folder>.stamps/ab12…                 what the kernel said of them when they were last compared (`repo_client.stamps`)
+    <folder>.quarantine/ab12…-5f…         what turned out to be something else
+
+A tree is put here after it was verified, and is verified again from its bytes whenever they are taken out: disks rot, and
+whoever could write here is not to decide what enters a jail. A damaged tree is put aside and fetched again. The store saves
+the network, never the check. What stamps save is a second reading: as long as they stand, the bytes are compared when they
+are used, and not before that too.
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
 from repo_client.handles import Directory
-from repo_client.trees import write_tree
+from repo_client.quarantine import set_aside, tell_changed
+from repo_client.stamps import StampBook, Stamps, stamps_of
+from repo_client.syncing import sync_below
+from repo_client.trees import names_of, write_tree
 from signing.errors import ConflictError, HostError, SkillRepoError
-from signing.evidence import VerifiedBundle, verify_tree
+from signing.evidence import VerifiedBundle, verify_kept_tree, verify_tree
 from signing.format.archive import Bundle
-from signing.format.digest import parse_sha256
+from signing.format.digest import Sha256, parse_sha256
 from signing.format.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileEntry, Manifest, MemberPath
 from signing.format.names import Pin
 from signing.trusted import VouchedTarget
@@ -28,6 +37,11 @@ class TreeStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._book = StampBook(folder.with_name(f"{folder.name}.stamps"))
+        self._quarantine = folder.with_name(f"{folder.name}.quarantine")
+        self._together = False
+        self._compared: dict[Sha256, Stamps] = {}
+        self._written: set[Sha256] = set()
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -42,8 +56,21 @@ class TreeStore:
             raise HostError(f"cannot make the store {folder}: {error.strerror}") from error
         return cls(folder)
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[Self]:
+        """Make what is saved in here durable once, at the end; a sync per tree would cost more than all the rest."""
+        self._together = True
+        try:
+            yield self
+        finally:
+            self._together = False
+            self._settle()
+
     def load(self, pin: Pin, target: VouchedTarget) -> VerifiedBundle | None:
-        """Return the release ``pin`` from the store, verified again, or None when it is not (intact) here."""
+        """Return the release ``pin`` from the store, or None when it is not (intact) here.
+
+        Its files were compared now, or will be when they are taken out of the evidence.
+        """
         try:
             digest = parse_sha256(target.custom.get("tree_sha256"))
         except SkillRepoError:
@@ -58,11 +85,32 @@ class TreeStore:
                     return None
                 try:
                     with shelf.descend(digest) as tree:
-                        return verify_tree(_read(tree), pin=pin, target=target)
+                        return self._verified(tree, digest, pin, target)
                 except SkillRepoError:
+                    self._book.forget(digest)
                     with contextlib.suppress(SkillRepoError):
-                        shelf.remove_tree(digest)
+                        set_aside(shelf, digest, digest, self._quarantine)
                     return None
+
+    def _verified(self, tree: Directory, digest: Sha256, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
+        manifest = Manifest.parse(tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES))
+        stamps, known = stamps_of(tree, names_of(manifest)), self._book.load(digest)
+        if stamps == known:
+            return verify_kept_tree(
+                manifest,
+                _Reader(tree),
+                pin=pin,
+                target=target,
+                told=lambda: self._book.forget(digest),
+            )
+        self._book.forget(digest)
+        bundle = verify_tree(_read(tree, manifest), pin=pin, target=target)
+        if known is not None:
+            tell_changed(digest, intact=True)
+        if stamps_of(tree, names_of(manifest)) == stamps:
+            self._compared[digest] = stamps
+            self._settle()
+        return bundle
 
     def save(self, bundle: VerifiedBundle) -> None:
         """Keep ``bundle`` if that is possible; two processes that keep the same one at once both succeed.
@@ -72,18 +120,46 @@ class TreeStore:
         """
         with contextlib.suppress(SkillRepoError):
             self._save(bundle)
+            self._settle()
 
     def _save(self, bundle: VerifiedBundle) -> None:
         digest = bundle.tree_sha256
-        with Directory.open(self._folder) as store, store.descend(digest[:_PREFIX], create=True) as shelf:
+        with (
+            Directory.open(self._folder) as store,
+            store.descend(digest[:_PREFIX], create=True, sync=False) as shelf,
+        ):
             if shelf.find(digest) is None:
                 with contextlib.suppress(ConflictError):
-                    write_tree(shelf, digest, bundle.bundle, read_only=True)
+                    write_tree(shelf, digest, bundle.bundle, read_only=True, sync=False)
+                    self._written.add(digest)
+
+    def _settle(self) -> None:
+        """Let the disk have what was written, and then note what was compared."""
+        settling = self._written | self._compared.keys()
+        if self._together or not settling:
+            return
+        with contextlib.suppress(SkillRepoError), Directory.open(self._folder) as store:
+            sync_below(store, [f"{digest[:_PREFIX]}/{digest}" for digest in sorted(settling)])
+            for digest, stamps in self._compared.items():
+                self._book.keep(digest, stamps)
+        self._written, self._compared = set(), {}
 
 
-def _read(tree: Directory) -> Bundle:
+class _Reader:
+    """Reads the files of one tree, through the handle that was looked at; it lives as long as the evidence."""
+
+    def __init__(self, tree: Directory) -> None:
+        self._tree = tree.duplicate()
+
+    def __call__(self, entry: FileEntry) -> bytes:
+        return _read_member(self._tree, entry)
+
+    def __del__(self) -> None:
+        self._tree.close()
+
+
+def _read(tree: Directory, manifest: Manifest) -> Bundle:
     """Return the listed files of ``tree`` as bytes; what is not listed is not read, so it is not installed."""
-    manifest = Manifest.parse(tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES))
     contents = {entry.path: _read_member(tree, entry) for entry in manifest.files}
     return Bundle(manifest=manifest, contents=MappingProxyType(contents))
 

@@ -7,7 +7,7 @@ reference/storage-serving-performance §4).
 import ctypes
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from repo_client.handles import Directory
 from signing.errors import HostError
@@ -28,6 +28,26 @@ def sync_tree(directory: Directory, *, links: bool = False) -> None:
     elif syncfs(directory.fileno()) != 0:
         number = ctypes.get_errno()
         raise HostError(f"cannot sync: {os.strerror(number)}", where=directory.label, errno=number)
+
+
+def sync_below(directory: Directory, paths: Iterable[str]) -> None:
+    """Make the trees at ``paths`` below ``directory``, and their names, durable: one syncfs for all on Linux.
+
+    Raises:
+        UnsafePathError: something in them is neither file nor folder. HostError: the disk refused.
+    """
+    if _syncfs() is not None:
+        sync_tree(directory)
+        return
+    above: set[str] = set()
+    for path in paths:
+        with directory.descend(path) as tree:
+            _sync_each(tree, links=False)
+        above.add(path.rpartition("/")[0])
+    for path in sorted(filter(None, above)):
+        with directory.descend(path) as folder:
+            folder.sync()
+    directory.sync()
 
 
 @functools.cache

@@ -7,9 +7,9 @@ is complete. It is written from the bytes that were verified; no path is opened 
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from repo_client.entries import MissingPathError, UnsafePathError, check_component, temporary_name
 from repo_client.handles import Directory
@@ -17,12 +17,15 @@ from repo_client.syncing import sync_tree
 from signing.errors import ConflictError, FormatError, SkillRepoError
 from signing.format.archive import Bundle
 from signing.format.digest import Sha256, sha256_of
-from signing.format.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Mode
+from signing.format.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileEntry, Manifest, Mode
 
 _EXECUTABLE: Final = 0o111
 # Also setuid, setgid and sticky: a manifest cannot ask for them, so their presence is a difference.
 _COMPARED_BITS: Final = 0o7000 | _EXECUTABLE
 _WRITABLE: Final = 0o222
+_ODD_NAMES: Final = 1  # of what is too much in a folder, one name is enough to know
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,14 @@ class _Wanted:
     executable: bool
 
 
-def write_tree(parent: Directory, name: str, bundle: Bundle, *, read_only: bool) -> None:
+def names_of(manifest: Manifest) -> list[str]:
+    """Return the path of everything that stands in the tree of ``manifest``: files, folders, and MANIFEST.json."""
+    files = [str(entry.path) for entry in manifest.files]
+    folders = {path[:at] for path in files for at, letter in enumerate(path) if letter == "/"}
+    return [MANIFEST_NAME, *files, *sorted(folders)]
+
+
+def write_tree(parent: Directory, name: str, bundle: Bundle, *, read_only: bool, sync: bool = True) -> None:
     """Write ``bundle`` as the new folder ``name`` of ``parent``; durable on return.
 
     Args:
@@ -39,6 +49,7 @@ def write_tree(parent: Directory, name: str, bundle: Bundle, *, read_only: bool)
         name: its name, which must be free.
         bundle: the bytes that were verified.
         read_only: files 0444 or 0555 and folders 0555; else 0644 or 0755 and folders 0755.
+        sync: False when the caller syncs once for many trees, and compares what it finds after a power cut.
 
     Raises:
         ConflictError: the name is taken.
@@ -52,14 +63,15 @@ def write_tree(parent: Directory, name: str, bundle: Bundle, *, read_only: bool)
     try:
         with parent.descend(temporary) as tree:
             _fill(tree, _wanted_files(bundle), read_only=read_only)
-            # One sync for all: a sync per file is 25 to 70 times dearer.
-            sync_tree(tree)
+            if sync:  # once for all: a sync per file is 25 to 70 times dearer
+                sync_tree(tree)
         parent.rename(temporary, name)
     except BaseException:
         with contextlib.suppress(SkillRepoError):
             parent.remove_tree(temporary)
         raise
-    parent.sync()
+    if sync:
+        parent.sync()
 
 
 def tree_matches(parent: Directory, name: str, bundle: Bundle) -> bool:
@@ -72,52 +84,60 @@ def tree_matches(parent: Directory, name: str, bundle: Bundle) -> bool:
         UnsafePathError: ``name`` is not a plain name.
         HostError: cannot be read.
     """
-    check_component(name, where=parent.label)
-    try:
-        with parent.descend(name) as tree:
-            return _matches(tree, _wanted_files(bundle))
-    except (MissingPathError, UnsafePathError, FormatError):
-        return False  # absent, a link or a device, one more name than wanted, or a longer file
+    if parent.find(name) is None:
+        return False
+    return not _differs(parent, name, bundle.manifest.tree_digest, None)[1]
 
 
-def tree_problem(parent: Directory, name: str, tree_sha256: Sha256) -> str:
+def tree_problem(
+    parent: Directory,
+    name: str,
+    tree_sha256: Sha256,
+    *,
+    check_folder: Callable[[Directory], None] | None = None,
+) -> str:
     """Return how the folder ``name`` differs from the tree of that digest; empty when it is exactly that tree.
 
-    Needs no bundle: the manifest that stands in the folder is the tree's if it has the digest, and lists the rest.
+    Needs no bundle: the manifest that stands in the folder is the tree's if it has the digest, and lists the rest. All
+    is read once; ``check_folder`` is asked about each folder, and what it raises as UnsafePathError is a difference.
 
     Raises:
         UnsafePathError: ``name`` is not a plain name.
         HostError: cannot be read.
     """
+    manifest, problem = _differs(parent, name, tree_sha256, check_folder)
+    if manifest is not None and manifest.pin.name != name:
+        return problem or "stands under the name of another skill"
+    return problem
+
+
+def _differs(
+    parent: Directory,
+    name: str,
+    digest: Sha256,
+    check_folder: Callable[[Directory], None] | None,
+) -> tuple[Manifest | None, str]:
+    """Return the manifest that stands there, if one could be read, and what is different."""
     check_component(name, where=parent.label)
+    manifest = None
     try:
         with parent.descend(name) as tree:
-            listed = tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES, single_link=True)
-            if sha256_of(listed) != tree_sha256:
-                return "is another tree"
-            manifest = Manifest.parse(listed)
-            contents = {
-                entry.path: _read_below(tree, str(entry.path), entry.size) for entry in manifest.files
-            }
+            listed = tree.load_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES, single_link=True)
+            if sha256_of(listed.content) != digest:
+                return None, "is another tree"
+            manifest = Manifest.parse(listed.content)
+            compared = _Compared(check_folder)
+            compared.is_odd = bool(listed.mode & _COMPARED_BITS)
+            compared.folder(
+                tree, {str(entry.path): entry for entry in manifest.files}, "", beside={MANIFEST_NAME}
+            )
     except MissingPathError:
-        return "is gone, or a part of it"
+        return manifest, "is gone, or a part of it"
     except (UnsafePathError, FormatError) as error:
-        return f"is not the tree that was let in ({error.message})"
-    for entry in manifest.files:
-        if sha256_of(contents[entry.path]) != entry.sha256:
-            return f"was changed: {entry.path}"
-    same = manifest.pin.name == name and tree_matches(
-        parent, name, Bundle(manifest=manifest, contents=contents)
-    )
-    return "" if same else "has a file too many, or another mode"
-
-
-def _read_below(tree: Directory, path: str, size: int) -> bytes:
-    folder, _, name = path.rpartition("/")
-    if not folder:
-        return tree.read_file(name, max_bytes=size, single_link=True)
-    with tree.descend(folder) as place:
-        return place.read_file(name, max_bytes=size, single_link=True)
+        return manifest, f"is not the tree that was let in ({error.message})"
+    if compared.changed:
+        return manifest, f"was changed: {compared.changed[0]}"
+    return manifest, "has a file too many, or another mode" if compared.is_odd else ""
 
 
 def _wanted_files(bundle: Bundle) -> dict[str, _Wanted]:
@@ -128,10 +148,10 @@ def _wanted_files(bundle: Bundle) -> dict[str, _Wanted]:
     return {MANIFEST_NAME: _Wanted(bundle.manifest.render(), executable=False), **files}
 
 
-def _split(files: Mapping[str, _Wanted]) -> tuple[dict[str, _Wanted], dict[str, dict[str, _Wanted]]]:
+def _split(files: Mapping[str, T]) -> tuple[dict[str, T], dict[str, dict[str, T]]]:
     """Return the files that stand here, and those of each folder that stands here."""
-    here: dict[str, _Wanted] = {}
-    below: defaultdict[str, dict[str, _Wanted]] = defaultdict(dict)
+    here: dict[str, T] = {}
+    below: defaultdict[str, dict[str, T]] = defaultdict(dict)
     for path, file in files.items():
         first, slash, rest = path.partition("/")
         if slash:
@@ -155,21 +175,42 @@ def _fill(folder: Directory, files: Mapping[str, _Wanted], *, read_only: bool) -
     folder.set_mode(0o755 & mask)
 
 
-def _matches(folder: Directory, files: Mapping[str, _Wanted]) -> bool:
-    here, below = _split(files)
-    found = {entry.name: entry.kind for entry in folder.entries(limit=len(here) + len(below))}
-    if found != dict.fromkeys(here, "file") | dict.fromkeys(below, "folder"):
-        return False
-    if not all(_file_matches(folder, name, file) for name, file in here.items()):
-        return False
-    for name, inner in below.items():
-        with folder.descend(name) as child:
-            if not _matches(child, inner):
-                return False
-    return True
+class _Compared:
+    """One walk through a tree: which files have other bytes, and whether anything else is not as it should be."""
 
+    def __init__(self, check_folder: Callable[[Directory], None] | None) -> None:
+        self._check_folder = check_folder
+        self.changed: list[str] = []
+        self.is_odd = False
 
-def _file_matches(folder: Directory, name: str, wanted: _Wanted) -> bool:
-    found = folder.load_file(name, max_bytes=len(wanted.content), single_link=True)
-    bits = _EXECUTABLE if wanted.executable else 0
-    return found.content == wanted.content and found.mode & _COMPARED_BITS == bits
+    def folder(
+        self,
+        folder: Directory,
+        files: Mapping[str, FileEntry],
+        prefix: str,
+        *,
+        beside: Set[str] = frozenset(),
+    ) -> None:
+        """Compare what stands in ``folder`` with ``files``; ``beside`` names files that were compared already.
+
+        Raises:
+            MissingPathError: something is not there. UnsafePathError, FormatError: it is no such file or folder.
+            HostError: it cannot be read.
+        """
+        if self._check_folder is not None:
+            self._check_folder(folder)
+        here, below = _split(files)
+        kinds = folder.kinds(limit=len(here) + len(below) + len(beside) + _ODD_NAMES)
+        self.is_odd |= bool(kinds.keys() - here.keys() - below.keys() - beside)
+        for name, entry in here.items():
+            self._file(folder, name, entry, f"{prefix}{name}", looked=kinds.get(name) == "file")
+        for name, inner in below.items():
+            with folder.descend(name) as child:
+                self.folder(child, inner, f"{prefix}{name}/")
+
+    def _file(self, folder: Directory, name: str, entry: FileEntry, path: str, *, looked: bool) -> None:
+        found = folder.load_file(name, max_bytes=entry.size, single_link=True, looked=looked)
+        if sha256_of(found.content) != entry.sha256:
+            self.changed.append(path)
+        bits = _EXECUTABLE if entry.mode is Mode.EXECUTABLE else 0
+        self.is_odd |= found.mode & _COMPARED_BITS != bits

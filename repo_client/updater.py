@@ -1,21 +1,24 @@
 """Refreshing trust (edge): python-tuf's updater in a locked, durable folder.
 
     with refreshed(folder, server=…, anchor=…, limits=…) as update:
-        update.locate(path)                # fetch the delegated metadata that decides about `path`
-        trusted = update.trusted(now)      # signing.trusted checks all bytes again, from the anchor
+        trusted = update.trusted(now, path)   # from the anchor, with the metadata that decides about `path`
 
 What the folder is for: it remembers the newest state seen, and so stops rollback; without that memory an old
 repository would be accepted without a word. One process at a time uses it (python-tuf's folder is not safe
 for two; measured), a new updater serves each operation (a long-lived one keeps its first clock), and what was
 learned is on disk before anything is returned (a rollback memory that a power cut erases is none).
+
+The roles that need a memory (root, timestamp, snapshot, targets) are checked twice, by python-tuf and by `signing.trusted`.
+A delegated role has none: this snapshot names its version, length and digest. So the delegated roles that an operation
+needs, and no others, are fetched here and checked by `signing.trusted` alone, once (docs/decisions/0026).
 """
 
 import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -25,13 +28,24 @@ from tuf.api.metadata import MetaFile, Snapshot
 from tuf.ngclient import Updater, UpdaterConfig
 
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
+from repo_client.handles import Directory
 from repo_client.memory import remember, root_version
+from repo_client.mirrors import (
+    MAX_MIRRORS,
+    Order,
+    TurningFetcher,
+    check_mirror,
+    limits_for,
+    newest_first,
+    try_each,
+)
 from signing.errors import (
     BadSignatureError,
     ConflictError,
     CouldNotVerifyError,
     DigestMismatchError,
     ExpiredError,
+    FormatError,
     HostError,
     NotFoundError,
     RollbackError,
@@ -41,7 +55,7 @@ from signing.errors import (
 from signing.format.digest import sha256_of
 from signing.format.names import TargetPath
 from signing.metadata import parse
-from signing.roles import SNAPSHOT, hashed_path
+from signing.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, hashed_path
 from signing.trusted import TrustedMetadata, VouchedTarget, verify_metadata
 
 LOCK_SECONDS: Final = 60.0
@@ -52,19 +66,31 @@ _NOT_FOUND: Final = frozenset({403, 404})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """Where a repository is served: ``BASE/metadata/`` and ``BASE/targets/``."""
+    """Where a repository is served: ``BASE/metadata/`` and ``BASE/targets/``; and where else (`repo_client.mirrors`)."""
 
     base: str
     origin: Origin
+    mirrors: tuple[Self, ...] = ()
+    order: Order = field(default_factory=Order, repr=False, compare=False)
 
     @classmethod
-    def parse(cls, url: str) -> Self:
+    def parse(cls, url: str, *, mirrors: Sequence[str] = ()) -> Self:
         """Return the server at ``url``.
 
         Raises:
-            FormatError: see `Origin.of`.
+            FormatError: see `Origin.of`; or a mirror is not encrypted, or there are too many of them.
         """
-        return cls(base=url.rstrip("/"), origin=Origin.of(url))
+        if len(mirrors) > MAX_MIRRORS:
+            raise FormatError(f"more than {MAX_MIRRORS} mirrors", where="mirror")
+        others = tuple(cls.parse(mirror) for mirror in mirrors)
+        server = cls(base=url.rstrip("/"), origin=Origin.of(url), mirrors=others)
+        for mirror in others:
+            check_mirror(mirror.origin, of=server.origin)
+        return server
+
+    def places(self) -> "list[Server]":
+        """Return the server and its mirrors, those that failed in this run last."""
+        return self.order.sort([self, *self.mirrors])
 
     @property
     def metadata_url(self) -> str:
@@ -81,40 +107,57 @@ class Update:
     """One operation on fresh metadata; made by `refreshed`."""
 
     def __init__(
-        self, folder: Path, *, server: Server, anchor: bytes, fetcher: StrictFetcher, updater: Updater
+        self, folder: Path, *, server: Server, anchor: bytes, fetcher: TurningFetcher, limits: FetchLimits
     ) -> None:
         self._folder = folder
         self._server = server
         self._anchor = anchor
+        self._limits = limits
         self._fetcher = fetcher
-        self._updater = updater
+        self._trusted: TrustedMetadata | None = None
 
-    def locate(self, path: TargetPath) -> bool:
-        """Fetch the delegated metadata that decides about ``path``; return whether it is published.
-
-        Raises:
-            VerificationError, TransportError: the metadata cannot be had or trusted.
-        """
-        try:
-            with translated_errors():
-                return self._updater.get_targetinfo(path) is not None
-        except NotFoundError as error:
-            # The snapshot names it, so it is published: whoever does not give it withholds it.
-            raise CouldNotVerifyError(
-                f"the server withholds metadata that decides about {path}", hint=error.hint
-            ) from error
-
-    def trusted(self, now: datetime) -> TrustedMetadata:
-        """Return what the anchor vouches for at ``now``, from the bytes in the folder.
+    def trusted(self, now: datetime, *paths: TargetPath) -> TrustedMetadata:
+        """Return what the anchor vouches for at ``now``, with the metadata that decides about ``paths`` at hand.
 
         Raises:
             VerificationError, FormatError: see `signing.trusted.verify_metadata`.
+            TransportError: metadata cannot be had.
         """
-        return trusted_in(self._folder, anchor=self._anchor, now=now)
+        state = self._trusted
+        if state is None or state.checked_at != now:
+            files = _files(self._folder, (TIMESTAMP, SNAPSHOT, TARGETS))
+            state = verify_metadata(self._anchor, roots=_roots(self._folder), files=files, now=now)
+        for path in paths:
+            while (role := state.next_role(path)) is not None:
+                state = self._with_role(state, role)
+        self._trusted = state
+        return state
 
     def evidence(self) -> tuple[Sequence[bytes], Mapping[str, bytes]]:
-        """Return later roots and the metadata at hand: with the anchor, all that is needed to check this again."""
-        return _roots(self._folder), _current(_files(self._folder))
+        """Return later roots and the metadata that was asked for: with the anchor, enough to check all of it again."""
+        return _roots(self._folder), dict(self._trusted.files) if self._trusted is not None else {}
+
+    def _with_role(self, state: TrustedMetadata, role: str) -> TrustedMetadata:
+        """Return ``state`` with the metadata of ``role``: what is in the folder when it is that, else fetched and kept."""
+        named = state.named(role)
+        kept = _files(self._folder, (role,), max_bytes=named.length).get(role)
+        if kept is not None and sha256_of(kept) == named.sha256:
+            return state.with_role(role, kept)
+        url = f"{self._server.metadata_url}{named.version}.{role}.json"
+
+        def attempt(place: Server, last: bool) -> TrustedMetadata:  # noqa: FBT001 - the shape that try_each wants
+            self._fetcher.turn_to(place, limits_for(self._limits, last=last, size=named.length))
+            with translated_errors():
+                return state.with_role(role, bytes(self._fetcher.download_bytes(url, named.length)))
+
+        try:
+            found = try_each(self._server.places(), attempt, order=self._server.order)
+        except NotFoundError as error:
+            # The snapshot names it, so it is published: whoever does not give it withholds it.
+            raise CouldNotVerifyError(f"the server withholds metadata of {role}", hint=error.hint) from error
+        with Directory.open(self._folder) as handle:
+            handle.write_file(f"{role}.json", found.files[role], mode=0o600)
+        return found
 
     def fetch(self, target: VouchedTarget) -> bytes:
         """Return the bytes served for ``target``: at most its length, and not yet compared with its digest.
@@ -124,10 +167,21 @@ class Update:
             NotFoundError: it is signed, and missing on the server.
             TransportError: it cannot be had.
         """
-        url = self._server.targets_url + hashed_path(target.path, target.sha256)
-        try:
+        places = self._server.places()
+
+        def attempt(place: Server, last: bool) -> bytes:  # noqa: FBT001 - the shape that try_each wants
+            fetcher = StrictFetcher(
+                frozenset({place.origin}), limits=limits_for(self._limits, last=last, size=target.length)
+            )
+            url = place.targets_url + hashed_path(target.path, target.sha256)
             with translated_errors():
-                return bytes(self._fetcher.download_bytes(url, target.length))
+                data = bytes(fetcher.download_bytes(url, target.length))
+            if len(places) > 1 and sha256_of(data) != target.sha256:  # another place may have the right ones
+                raise DigestMismatchError("is not what was signed", where=target.path)
+            return data
+
+        try:
+            return try_each(places, attempt, order=self._server.order)
         except NotFoundError as error:
             raise NotFoundError(
                 f"{target.path} is signed but missing on the server",
@@ -142,7 +196,9 @@ def trusted_in(folder: Path, *, anchor: bytes, now: datetime) -> TrustedMetadata
         VerificationError, FormatError: see `signing.trusted.verify_metadata`.
     """
     make_durable(folder)
-    return verify_metadata(anchor, roots=_roots(folder), files=_current(_files(folder)), now=now)
+    roles = [path.name.removesuffix(".json") for path in folder.glob("*.json")]
+    files = _files(folder, [role for role in roles if role not in {ROOT, "trust-anchor"}])
+    return verify_metadata(anchor, roots=_roots(folder), files=_current(files), now=now)
 
 
 @contextlib.contextmanager
@@ -154,24 +210,36 @@ def refreshed(folder: Path, *, server: Server, anchor: bytes, limits: FetchLimit
         VerificationError: the server's state is not acceptable; the folder keeps what it trusted before.
         TransportError: the server cannot be reached.
     """
-    fetcher = StrictFetcher(frozenset({server.origin}), limits=limits)
+    fetcher = TurningFetcher(server)
+
+    def attempt(place: Server, last: bool) -> None:  # noqa: FBT001 - the shape that try_each wants
+        fetcher.turn_to(place, limits_for(limits, last=last))
+        _refresh_from(folder, server, anchor=anchor, fetcher=fetcher)
+
     with locked(folder):
-        try:
-            with translated_errors():
-                updater = Updater(
-                    str(folder),
-                    server.metadata_url,
-                    fetcher=fetcher,
-                    config=UpdaterConfig(
-                        timestamp_max_length=_MAX_TIMESTAMP_BYTES, snapshot_max_length=_MAX_SNAPSHOT_BYTES
-                    ),
-                    bootstrap=anchor,
-                )
-                updater.refresh()
-        finally:
-            make_durable(folder)  # also what was learned before a refusal: the newer timestamp stays known
-        remember(folder)
-        yield Update(folder, server=server, anchor=anchor, fetcher=fetcher, updater=updater)
+        places = newest_first(server.places(), limits=limits, order=server.order)
+        try_each(places, attempt, order=server.order)
+        yield Update(folder, server=server, anchor=anchor, fetcher=fetcher, limits=limits)
+
+
+def _refresh_from(folder: Path, server: Server, *, anchor: bytes, fetcher: TurningFetcher) -> None:
+    """Bring ``folder`` up to date from where ``fetcher`` fetches; what a failed try taught stays learned."""
+    try:
+        with translated_errors():
+            updater = Updater(
+                str(folder),
+                server.metadata_url,
+                fetcher=fetcher,
+                config=UpdaterConfig(
+                    timestamp_max_length=_MAX_TIMESTAMP_BYTES, snapshot_max_length=_MAX_SNAPSHOT_BYTES
+                ),
+                bootstrap=anchor,
+            )
+            updater.refresh()
+    finally:
+        # Also what was learned before a refusal: the newer timestamp stays known. No delegated role is written here.
+        make_durable(folder, roles=(TIMESTAMP, SNAPSHOT, TARGETS))
+    remember(folder)
 
 
 @contextlib.contextmanager
@@ -242,8 +310,8 @@ def our_error(error: Exception) -> SkillRepoError:  # noqa: PLR0911 - a table, w
             return CouldNotVerifyError(f"{type(error).__name__} while reading metadata")
 
 
-def make_durable(folder: Path) -> None:
-    """Flush every metadata file of ``folder``, and the folder, to disk.
+def make_durable(folder: Path, *, roles: Collection[str] | None = None) -> None:
+    """Flush the metadata of ``folder``, and the folder, to disk: all of it, or that of root and ``roles``.
 
     Raises:
         HostError: the disk refused; what was learned may be forgotten, so nothing goes on.
@@ -251,7 +319,7 @@ def make_durable(folder: Path) -> None:
     for part in (folder, folder / "root_history"):
         if not part.is_dir():
             continue
-        for path in [*part.glob("*.json"), part]:
+        for path in [*_metadata_in(part, roles), part]:
             with _host_errors(f"cannot keep {path}"):
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
@@ -276,12 +344,20 @@ def _roots(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in chain if path.exists()]
 
 
-def _files(folder: Path) -> Mapping[str, bytes]:
+def _metadata_in(part: Path, roles: Collection[str] | None) -> list[Path]:
+    if roles is None or part.name == "root_history":
+        return list(part.glob("*.json"))
+    return [path for role in (ROOT, *roles) if (path := part / f"{role}.json").exists()]
+
+
+def _files(folder: Path, roles: Iterable[str], *, max_bytes: int | None = None) -> dict[str, bytes]:
+    """Return the metadata of ``roles`` that is in ``folder``; what is longer than ``max_bytes`` is not what is looked for."""
     files = {}
-    for path in folder.glob("*.json"):
-        role = path.name.removesuffix(".json")
-        if role not in {"root", "trust-anchor"}:
-            files[role] = path.read_bytes()
+    for role in roles:
+        path = folder / f"{role}.json"
+        with _host_errors(f"cannot read {path}"), contextlib.suppress(FileNotFoundError):
+            if max_bytes is None or path.stat().st_size <= max_bytes:
+                files[role] = path.read_bytes()
     return files
 
 

@@ -14,6 +14,9 @@
     [blobs]                                   # an object store in place of blobs/ (repo_server.storage.choose)
     url = "s3://clawdie-blobs/skills"
 
+    [published]                               # a bucket that the published tree is copied to (repo_server.publishing.spreading)
+    url = "s3://clawdie-published"
+
     [engines]                                 # other people's scanners, installed by skillrepo engine install
     use = ["cisco"]
 
@@ -49,6 +52,7 @@ class RepositoryConfig:
     engines: EngineSettings = field(default_factory=EngineSettings)
     pkg_access: Access = Access.OPEN
     blobs: BlobSettings = field(default_factory=BlobSettings)
+    published: BlobSettings = field(default_factory=BlobSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
@@ -63,6 +67,7 @@ class RepositoryConfig:
             + (f"\n[sources]\n{sources}" if sources else "")
             + self.pkg_access.render()
             + self.blobs.render()
+            + self.published.render("published")
             + self.engines.render()
         )
 
@@ -85,7 +90,7 @@ class RepositoryConfig:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError("not TOML", where=NAME) from error
         known: dict[str, type] = {"dev": bool, "skills_hosts": list, "pkg_hosts": list}
-        known |= {"sources": dict, "engines": dict, "pkg": dict, "blobs": dict}
+        known |= {"sources": dict, "engines": dict, "pkg": dict, "blobs": dict, "published": dict}
         for key, value in values.items():
             if key not in known or not isinstance(value, known[key]):
                 raise FormatError(f"unknown or wrong setting {key!r}", where=NAME)
@@ -97,6 +102,7 @@ class RepositoryConfig:
             sources=_sources(values.get("sources", {})),
             engines=EngineSettings.from_toml(values.get("engines", {}), where=f"{NAME}: engines"),
             blobs=BlobSettings.from_toml(values.get("blobs", {}), where=f"{NAME}: blobs"),
+            published=BlobSettings.from_toml(values.get("published", {}), where=f"{NAME}: published"),
             pkg_access=Access.from_toml(values.get("pkg", {}), where=f"{NAME}: pkg"),
         )
 

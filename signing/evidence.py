@@ -11,16 +11,23 @@ field or unpickling raises TypeError. So a function that takes a `VerifiedReleas
 that was not verified, and a reader has to trust this file and `signing.trusted` only.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, final
 
-from signing.errors import BlockedError, DigestMismatchError, ThresholdError, WrongSubjectError
+from signing.errors import (
+    BlockedError,
+    DigestMismatchError,
+    SkillRepoError,
+    ThresholdError,
+    WrongSubjectError,
+)
 from signing.format.archive import Bundle, read_bundle
 from signing.format.digest import Sha256, check_sha256
 from signing.format.envelope import Envelope
-from signing.format.manifest import MemberPath
+from signing.format.manifest import FileEntry, Manifest, MemberPath
 from signing.format.names import REVOCATIONS_PATH, Pin
 from signing.format.pkg.names import PackagePin
 from signing.format.profile import Profile
@@ -165,6 +172,60 @@ def verify_tree(bundle: Bundle, *, pin: Pin, target: VouchedTarget) -> VerifiedB
     # A mapping of our own: the caller may still hold the one that was checked, and change it.
     own = Bundle(manifest=bundle.manifest, contents=MappingProxyType(contents))
     return _verified_bundle(own, pin, target)
+
+
+def verify_kept_tree(
+    manifest: Manifest,
+    read: Callable[[FileEntry], bytes],
+    *,
+    pin: Pin,
+    target: VouchedTarget,
+    told: Callable[[], None] | None = None,
+) -> VerifiedBundle:
+    """Return a bundle whose tree was verified when it was kept; its files are read when they are asked for.
+
+    Only the manifest is compared here. Whatever ``read`` returns is compared whenever a file is taken out of the
+    evidence, so a tree that is something else makes that fail, and nothing worse; ``told`` hears of it.
+
+    Raises:
+        DigestMismatchError, WrongSubjectError: as for `verify_bundle`.
+    """
+    contents = _ReadLater(manifest, read, told)
+    return _verified_bundle(Bundle(manifest=manifest, contents=contents), pin, target)
+
+
+@final
+class _ReadLater(Mapping[MemberPath, bytes]):
+    """The files of a manifest, each read and compared with it whenever it is asked for.
+
+    Raises:
+        DigestMismatchError: from every access to a file that is something else.
+    """
+
+    __slots__ = ("_files", "_read", "_told")
+
+    def __init__(
+        self, manifest: Manifest, read: Callable[[FileEntry], bytes], told: Callable[[], None] | None
+    ) -> None:
+        self._files = MappingProxyType({entry.path: entry for entry in manifest.files})
+        self._read, self._told = read, told
+
+    def __getitem__(self, path: MemberPath) -> bytes:
+        entry = self._files[path]
+        try:
+            content = bytes(self._read(entry))
+            check_sha256(content, entry.sha256, where=entry.path)
+        except SkillRepoError:
+            if self._told is not None:
+                self._told()
+            raise
+        return content
+
+    def __iter__(self) -> Iterator[MemberPath]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def verify_review(

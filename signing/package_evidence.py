@@ -4,16 +4,21 @@
     VerifiedPackage      … and the file behind this handle is one of its packages, to the byte
     VerifiedAdvisories   the anchor vouches for this list of known vulnerabilities, now
 
-A package is too large for the memory, so its evidence holds the handle that was read, never a path. And since bytes
-behind a handle can change, the evidence also holds a digest of each piece, taken when the whole was verified:
-`VerifiedPackage.stream` compares every piece before it hands it out. Whoever installs from a stream runs scripts long
-before its end, so a digest that is compared there would come too late.
+Its evidence holds the handle that was opened, never a path. And since bytes behind a handle can change, what counts is
+compared when it is handed out (`VerifiedPackage.stream`). Whoever installs from a stream runs scripts long before its
+end, so a digest that is compared there would come too late:
+
+    up to 64 MiB   read into memory, compared as a whole, and handed out from there
+    larger         read twice: the second time, each piece goes out when all up to its end is what it was the first time
+
+So nothing has to be read when evidence is made of a file that was verified when it was kept (`verify_kept_package`):
+whoever would trust such a file too early gains nothing, because no other byte ever leaves the evidence.
 """
 
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from types import TracebackType
 from typing import Final, Self, final
@@ -29,6 +34,8 @@ from signing.trusted import VouchedTarget
 
 _PIECE: Final = 1 << 20
 _DIGEST: Final = 32
+# What a birth may hold of one package at a time, so that it has to be read once only.
+_HELD: Final = 64 << 20
 
 
 class _Seal:
@@ -98,18 +105,56 @@ class VerifiedAdvisories(_Sealed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """An open file as it was when all of it was verified: its size, and the digests of its pieces in a row."""
+    """An open file that has to be one package; ``told`` hears when it is not."""
 
     handle: io.FileIO
-    size: int
-    digests: bytes = field(repr=False)
+    package: IndexedPackage
+    told: Callable[[], None] | None = None
 
-    def piece(self, number: int) -> bytes | None:
-        """Return a piece, as long as it is the one that was verified; else None."""
-        at = number * _PIECE
-        data = _read(self.handle.fileno(), at, min(_PIECE, self.size - at))
-        wanted = self.digests[number * _DIGEST : (number + 1) * _DIGEST]
-        return data if hashlib.sha256(data).digest() == wanted else None
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes, none of which is another than the package's.
+
+        Raises:
+            DigestMismatchError: the file holds something else; nothing of that was yielded.
+            OSError, ValueError: it cannot be read.
+        """
+        if self.package.size > _HELD:
+            yield from self._compared(_prefixes(self.handle.fileno(), self.package))
+            return
+        held, whole = [], hashlib.sha256()
+        for at in range(0, self.package.size, _PIECE):
+            held.append(_read(self.handle.fileno(), at, min(_PIECE, self.package.size - at)))
+            whole.update(held[-1])
+        if whole.hexdigest() != self.package.sha256:
+            raise _mismatch(self.package)
+        for number in range(len(held)):
+            yield held[number]
+            held[number] = b""  # what was taken is not held any longer
+
+    def _compared(self, prefixes: bytes) -> Iterator[bytes]:
+        whole = hashlib.sha256()
+        for number in range(len(prefixes) // _DIGEST):
+            at = number * _PIECE
+            piece = _read(self.handle.fileno(), at, min(_PIECE, self.package.size - at))
+            whole.update(piece)
+            if whole.digest() != prefixes[number * _DIGEST : (number + 1) * _DIGEST]:
+                raise _mismatch(self.package)
+            yield piece
+
+
+def _prefixes(descriptor: int, package: IndexedPackage) -> bytes:
+    """Return the digests of all beginnings of the file that end with a piece; the last is that of the whole.
+
+    Raises:
+        DigestMismatchError: the file is not the package. OSError: it cannot be read.
+    """
+    whole, prefixes = hashlib.sha256(), bytearray()
+    for at in range(0, package.size, _PIECE):
+        whole.update(_read(descriptor, at, min(_PIECE, package.size - at)))
+        prefixes += whole.digest()
+    if whole.hexdigest() != package.sha256:
+        raise _mismatch(package)
+    return bytes(prefixes)
 
 
 @unchangeable
@@ -136,20 +181,20 @@ class VerifiedPackage(_Sealed):
         self._file.handle.close()
 
     def stream(self) -> Iterator[bytes]:
-        """Yield the bytes, each piece of them after it was seen to be what was verified.
+        """Yield the bytes, each of them after it was seen to be what is vouched for.
 
         Raises:
-            DigestMismatchError: the file was changed since; nothing that was changed has been handed out.
+            DigestMismatchError: the file holds something else; nothing of that has been handed out.
             HostError: it cannot be read.
         """
-        for number in range(len(self._file.digests) // _DIGEST):
-            try:
-                piece = self._file.piece(number)
-            except (OSError, ValueError) as error:  # a closed file is a ValueError
-                raise HostError(f"cannot read {self.package.pin}: {error}") from error
-            if piece is None:
-                raise _mismatch(self.package)
-            yield piece
+        try:
+            yield from self._file.pieces()
+        except DigestMismatchError:
+            if self._file.told is not None:
+                self._file.told()
+            raise
+        except (OSError, ValueError) as error:  # a closed file is a ValueError
+            raise HostError(f"cannot read {self.package.pin}: {error}") from error
 
 
 def verify_package_set(data: bytes, *, repo: PackageRepo, target: VouchedTarget) -> VerifiedPackageSet:
@@ -194,24 +239,56 @@ def verify_package(descriptor: int, *, sha256: Sha256, packages: VerifiedPackage
         HostError: it cannot be read.
     """
     package = packages.listed(sha256)
-    whole, digests, size = hashlib.sha256(), bytearray(), 0
+    whole, size = hashlib.sha256(), 0
     try:
         while size <= package.size and (piece := _read(descriptor, size, _PIECE)):
             whole.update(piece)
-            digests += hashlib.sha256(piece).digest()
             size += len(piece)
     except OSError as error:
         raise HostError(f"cannot read {package.pin}: {error.strerror}") from error
     if (size, whole.hexdigest()) != (package.size, package.sha256):
         raise _mismatch(package)
-    file = _File(handle=io.FileIO(os.dup(descriptor), "rb"), size=size, digests=bytes(digests))
+    return verify_kept_package(descriptor, sha256=sha256, packages=packages)
+
+
+def verify_kept_package(
+    descriptor: int,
+    *,
+    sha256: Sha256,
+    packages: VerifiedPackageSet,
+    told: Callable[[], None] | None = None,
+) -> VerifiedPackage:
+    """Return the file behind ``descriptor`` as a package of ``packages``, which it was when it was kept.
+
+    Only its size is looked at here; every byte is compared before it is handed out, so a file that is something else
+    makes an installation fail and nothing worse.
+
+    Args:
+        descriptor: the evidence gets one of its own.
+        sha256: which package.
+        packages: the set that has to name it.
+        told: hears when the file turns out to be something else.
+
+    Raises:
+        NotFoundError: the set names no such package.
+        DigestMismatchError: the file has another size.
+        HostError: it cannot be looked at.
+    """
+    package = packages.listed(sha256)
+    try:
+        if os.fstat(descriptor).st_size != package.size:
+            raise _mismatch(package)
+        handle = io.FileIO(os.dup(descriptor), "rb")
+    except OSError as error:
+        raise HostError(f"cannot read {package.pin}: {error.strerror}") from error
+    file = _File(handle=handle, package=package, told=told)
     return VerifiedPackage(package=package, packages=packages, _file=file, seal=_SEAL)
 
 
 def verify_package_again(held: VerifiedPackage, *, packages: VerifiedPackageSet) -> VerifiedPackage:
     """Return the same file as evidence by a newer index; both share it, and closing either closes it.
 
-    Nothing is read: what the file held was verified, and whatever is handed out of it is compared with that.
+    Nothing is read: whatever is handed out of the file is compared then, with the same digest.
 
     Raises:
         NotFoundError: the newer index does not list these bytes any more.

@@ -40,8 +40,8 @@ from signing.format.canonical import canonical
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import TargetPath
 from signing.keys import holder_of
-from signing.metadata import lint_meta, lint_root, lint_targets, parse, target_sha256
-from signing.roles import ROOT, SKILLS, SNAPSHOT, TARGETS, TIMESTAMP, delegated_role_of
+from signing.metadata import lint_meta, lint_root, lint_targets, parse_signed, target_sha256
+from signing.roles import ROOT, SKILLS, SNAPSHOT, TARGETS, TIMESTAMP, delegated_role_of, is_bin
 from signing.sealed import unchangeable
 
 
@@ -77,6 +77,15 @@ class VouchedTarget:
 
     def __post_init__(self, seal: _Seal) -> None:
         _check_seal(seal, "VouchedTarget", "TrustedMetadata.vouch()")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """How a snapshot names the metadata of a role."""
+
+    version: int
+    length: int
+    sha256: Sha256
 
 
 @unchangeable
@@ -136,13 +145,52 @@ class TrustedMetadata:
         """
         return online_digest(self.root)
 
-    def has_role_of(self, path: TargetPath) -> bool:
-        """Return whether the metadata that decides about ``path`` is at hand (not whether it is good)."""
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The metadata at hand, by role: with the anchor and later roots, all that is needed to check this again."""
+        return MappingProxyType(self._files)
+
+    def next_role(self, path: TargetPath) -> str | None:
+        """Return the role that has to be at hand next to decide about ``path``; None when all is at hand.
+
+        Raises:
+            VerificationError, FormatError: ``skills`` is at hand, and says nothing that counts.
+        """
         role = delegated_role_of(path)
-        if role not in self._files or role != SKILLS:
-            return role in self._files
-        bins = self._bins(self._delegated(SKILLS, self.targets)[1])
-        return bins.get_role_for_target(path) in self._files
+        if role in self._files and role == SKILLS:
+            role = self._bins(self._delegated(SKILLS, self.targets)[1]).get_role_for_target(path)
+        return None if role in self._files else role
+
+    def named(self, role: str) -> Named:
+        """Return which metadata of ``role`` belongs to this state.
+
+        Raises:
+            CouldNotVerifyError: none does. FormatError: it is named without length or sha256.
+        """
+        meta = self.snapshot.meta.get(f"{role}.json")
+        if meta is None:
+            raise CouldNotVerifyError(f"role {role!r} is not part of the snapshot")
+        length, digest = lint_meta(meta, where=f"snapshot: {role}")
+        return Named(version=meta.version, length=length, sha256=digest)
+
+    def with_role(self, role: str, data: bytes) -> "TrustedMetadata":
+        """Return this state with the metadata of the delegated ``role`` at hand too, after checking it.
+
+        Raises:
+            VerificationError, FormatError: it is not what belongs to this state, or not signed by whom it should be.
+        """
+        state = TrustedMetadata(
+            root=self.root,
+            snapshot=self.snapshot,
+            targets=self.targets,
+            checked_at=self.checked_at,
+            versions=self.versions,
+            seal=_SEAL,
+            _files={**self._files, role: data},
+            _checked={name: found for name, found in self._checked.items() if name != role},
+        )
+        state._delegated(role, state._delegated(SKILLS, self.targets)[1] if is_bin(role) else self.targets)
+        return state
 
     def holders(self, role: str) -> tuple[Key, ...]:
         """Return the keys to which ``targets`` delegates ``role``."""
@@ -170,15 +218,12 @@ class TrustedMetadata:
         """5.6.3 to 5.6.6: what ``snapshot`` names, ``parent`` delegates and nobody let expire."""
         if role in self._checked:
             return self._checked[role]
-        meta = self.snapshot.meta.get(f"{role}.json")
-        if meta is None:
-            raise CouldNotVerifyError(f"role {role!r} is not part of the snapshot")
-        length, digest = lint_meta(meta, where=f"snapshot: {role}")
+        named = self.named(role)
         data = _need(self._files, role)
-        _check_bytes(data, length, digest, where=role)
-        metadata = parse(data, Targets, where=role)
-        result = _check_signed(parent, role, metadata)
-        if metadata.signed.version != meta.version:
+        _check_bytes(data, named.length, named.sha256, where=role)
+        metadata, about = parse_signed(data, Targets, where=role)
+        result = _check_signed(parent, role, metadata, about)
+        if metadata.signed.version != named.version:
             raise RollbackError(f"role {role!r} is not the version that the snapshot names")
         _check_expiry(metadata.signed, role, self.checked_at)
         lint_targets(metadata.signed, where=role)
@@ -212,16 +257,16 @@ def verify_metadata(
     _check_expiry(root, ROOT, now)
 
     # 5.4: timestamp, signed by root's timestamp key and fresh. (Its rollback check needs memory: updater.)
-    timestamp = parse(_need(files, TIMESTAMP), Timestamp, where=TIMESTAMP)
-    _check_signed(root, TIMESTAMP, timestamp)
+    timestamp, about = parse_signed(_need(files, TIMESTAMP), Timestamp, where=TIMESTAMP)
+    _check_signed(root, TIMESTAMP, timestamp, about)
     _check_expiry(timestamp.signed, TIMESTAMP, now)
 
     # 5.5: the snapshot that the timestamp names, by length, digest and version.
     snapshot_bytes = _need(files, SNAPSHOT)
     length, digest = lint_meta(timestamp.signed.snapshot_meta, where=TIMESTAMP)
     _check_bytes(snapshot_bytes, length, digest, where=SNAPSHOT)
-    snapshot = parse(snapshot_bytes, Snapshot, where=SNAPSHOT)
-    _check_signed(root, SNAPSHOT, snapshot)
+    snapshot, about = parse_signed(snapshot_bytes, Snapshot, where=SNAPSHOT)
+    _check_signed(root, SNAPSHOT, snapshot, about)
     if snapshot.signed.version != timestamp.signed.snapshot_meta.version:
         raise RollbackError("the snapshot is not the version that the timestamp names")
     _check_expiry(snapshot.signed, SNAPSHOT, now)
@@ -233,8 +278,8 @@ def verify_metadata(
         raise CouldNotVerifyError("the snapshot does not name targets")
     length, digest = lint_meta(meta, where=SNAPSHOT)
     _check_bytes(targets_bytes, length, digest, where=TARGETS)
-    targets = parse(targets_bytes, Targets, where=TARGETS)
-    _check_signed(root, TARGETS, targets)
+    targets, about = parse_signed(targets_bytes, Targets, where=TARGETS)
+    _check_signed(root, TARGETS, targets, about)
     if targets.signed.version != meta.version:
         raise RollbackError("targets is not the version that the snapshot names")
     _check_expiry(targets.signed, TARGETS, now)
@@ -253,26 +298,28 @@ def verify_metadata(
 
 
 def _walk_roots(anchor: bytes, roots: Sequence[bytes]) -> Root:
-    current = parse(anchor, Root, where="trust anchor")
-    _check_signed(current.signed, ROOT, current)
+    current, about = parse_signed(anchor, Root, where="trust anchor")
+    _check_signed(current.signed, ROOT, current, about)
     lint_root(current.signed)
     for data in roots:
-        following = parse(data, Root, where=ROOT)
+        following, about = parse_signed(data, Root, where=ROOT)
         if following.signed.version <= current.signed.version:
             continue
         if following.signed.version != current.signed.version + 1:
             raise CouldNotVerifyError(f"root {current.signed.version + 1} is missing in the chain of roots")
-        _check_signed(current.signed, ROOT, following)
-        _check_signed(following.signed, ROOT, following)
+        _check_signed(current.signed, ROOT, following, about)
+        _check_signed(following.signed, ROOT, following, about)
         # Every root, not only the last: one key under two ids in the middle could appoint the next alone.
         lint_root(following.signed)
         current = following
     return current.signed
 
 
-def _check_signed(parent: Root | Targets, role: str, metadata: Metadata[Any]) -> VerificationResult:
+def _check_signed(
+    parent: Root | Targets, role: str, metadata: Metadata[Any], about: bytes
+) -> VerificationResult:
     try:
-        result = parent.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+        result = parent.get_verification_result(role, about, metadata.signatures)
     except ValueError as error:  # no such delegation
         raise CouldNotVerifyError(f"role {role!r} is not delegated") from error
     if not result.verified:

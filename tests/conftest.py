@@ -22,12 +22,14 @@ STORIES = (
     "hive/doctor/",
     "hive/gates/",
     "hive/jails/",
+    "hive/orders/",
     "hive/packages/",
     "hive/proof/",
     "hive/sweep/",
     "hive/test_birth_faults.py",
     "hive/test_birth_undoing.py",
     "hive/test_retire_command.py",
+    "hive/two_hosts/",
     "hive/vault/",
     "repo_server/attesting/",
     "repo_server/curation/engines/",
@@ -48,6 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).as_posix().startswith(STORIES):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[str]":
+    """A real PostgreSQL for all tests of this process: its address, for `postgres.database` to make databases there."""
+    from tests.support import postgres
+
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

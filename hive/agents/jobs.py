@@ -13,7 +13,7 @@ from hive import audit
 from hive.agents import replication
 from hive.agents.errors import NotNowError
 from hive.agents.leases import end_attempt
-from hive.agents.names import BIRTH, WOMB, AgentId, Capability, JobId, JobKind, new_job_id
+from hive.agents.names import ABI, BIRTH, WOMB, AgentId, Capability, JobId, JobKind, new_job_id
 from hive.agents.rules import (
     MAX_ATTEMPTS,
     MAX_KEPT,
@@ -57,11 +57,17 @@ class NewJob:
             raise FormatError(f"not from 1 to {MAX_ATTEMPTS}", where="job.max_attempts")
         if not MIN_LEASE <= self.lease_seconds <= MAX_LEASE:
             raise FormatError(f"not from {MIN_LEASE} to {MAX_LEASE} seconds", where="job.lease_seconds")
-        if self.kind == BIRTH and self.needs != {WOMB}:
-            raise FormatError(f"a {BIRTH} needs {WOMB}, and nothing else", where="job.needs")
+        if self.kind == BIRTH and not is_birth_needs(self.needs):
+            raise FormatError(f"a {BIRTH} needs {WOMB}, and at most an ABI beside it", where="job.needs")
         if self.kind != BIRTH and WOMB in self.needs:
             # Else a birth could pass its gate under another name.
             raise FormatError(f"only a {BIRTH} needs {WOMB}", where="job.needs")
+
+
+def is_birth_needs(needs: frozenset[Capability]) -> bool:
+    """Return whether a birth may need this: a womb, and perhaps the ABI of its jails."""
+    more = needs - {WOMB}
+    return WOMB in needs and len(more) <= 1 and all(need.startswith(ABI) for need in more)
 
 
 def submit(session: Session, job: NewJob, *, tenant_id: TenantId | None, by: str, now: datetime) -> JobId:

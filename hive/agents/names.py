@@ -20,6 +20,7 @@ JobKind = NewType("JobKind", str)
 JobId = NewType("JobId", str)
 
 WOMB: Final = Capability("womb")
+ABI: Final = "abi."  # before the ABI of a womb's jails, which a birth may need too
 BIRTH: Final = JobKind("birth")
 MAX_CAPABILITIES: Final = 64
 

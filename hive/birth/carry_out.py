@@ -24,6 +24,7 @@ from hive.agents.registry import enrol_tenant
 from hive.birth.admit_all import Admitted, admit_all
 from hive.birth.journal import Begun, Journal, receipts_of
 from hive.birth.mother import Mother
+from hive.birth.moving import Leased
 from hive.birth.ongoing import Ongoing
 from hive.birth.plan import (
     BringSecrets,
@@ -44,6 +45,7 @@ from hive.certificate import BirthEvidence
 from hive.db.models import BirthRow
 from hive.db.session import transaction
 from hive.external import OptIn
+from hive.here import check_own
 from hive.jails.compare import Expected
 from hive.jails.contained import JailRoot
 from hive.jails.materialise import (
@@ -70,11 +72,13 @@ from signing.format.manifest import Kind
 from signing.format.names import TenantId
 
 
-def birth(mother: Mother, tenant_id: TenantId, *, on_failure: OnFailure | None = None) -> dict[str, Any]:
+def birth(
+    mother: Mother, tenant_id: TenantId, *, on_failure: OnFailure | None = None, leased: Leased | None = None
+) -> dict[str, Any]:
     """Birth the tenant, or continue its unfinished birth, and return the receipt.
 
     Whatever it ends with: the tenant is ``failed``, and no jail of it runs or holds a secret. ``on_failure`` says
-    whether there still is one; without it, only a refused birth leaves none.
+    whether there still is one; without it, only a refused birth leaves none. ``leased`` is the order it is made by.
 
     Raises:
         RejectedError: something is not acceptable.
@@ -87,7 +91,8 @@ def birth(mother: Mother, tenant_id: TenantId, *, on_failure: OnFailure | None =
         if tenant.status in STANDING:
             return _already(mother, tenant)
         journal = Journal(mother.engine, tenant_id)
-        begun = journal.begin(jail_root=mother.host.describe(tenant_id), now=mother.clock())
+        where = mother.host.describe(tenant_id)
+        begun = journal.begin(jail_root=where, now=mother.clock(), here=mother.here, leased=leased)
         try:
             receipt = _birth(mother, tenant, journal, begun)
         except SkillRepoError as error:
@@ -306,6 +311,7 @@ def _write(step: InstallIdentity | InstallLock, shelf: JailRoot, work: _Work) ->
 
 def _already(mother: Mother, tenant: Tenant) -> dict[str, Any]:
     """Return the receipt of a tenant that was born: where, and that its jail still stands."""
+    check_own(tenant, mother.here)
     with transaction(mother.engine) as session:
         row = session.get(BirthRow, tenant.tenant_id)
         if row is None:  # retired before it was born, which is not at its end; or the database was altered

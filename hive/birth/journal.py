@@ -16,8 +16,12 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from hive import audit, certificate, optins, trust
+from hive.agents.names import AgentId
+from hive.birth import moving
+from hive.birth.moving import Leased
 from hive.certificate import BirthEvidence
 from hive.db.models import BirthRow, ReceiptRow, StepRow, StepState, TenantRow
+from hive.db.order_tables import LeftJailRow
 from hive.db.session import snapshot, transaction
 from hive.external import OptIn
 from hive.packages.receipts import Placed, Receipt
@@ -95,15 +99,22 @@ class Journal:
         """Whose birth it is."""
         return self._tenant_id
 
-    def begin(self, *, jail_root: str, now: datetime) -> Begun:
+    def begin(
+        self, *, jail_root: str, now: datetime, here: AgentId | None = None, leased: Leased | None = None
+    ) -> Begun:
         """Begin the birth, or take over the unfinished one.
+
+        ``leased`` is the order by which this process works; with it, also one that another host began by an order.
 
         Raises:
             ConflictError: the tenant is active, or its birth was begun for another jail root.
+            ElsewhereError: another host has its jail. LeaseLostError: the order is not ours any more.
         """
         with transaction(self._engine) as session:
             tenant = load_row(session, self._tenant_id)
             _lock(session, tenant)
+            if leased is not None:
+                leased.check(session)
             row = session.get(BirthRow, self._tenant_id)
             if tenant.status in STANDING:
                 raise ConflictError(f"{self._tenant_id} was born meanwhile", hint="hive show-tenant")
@@ -112,6 +123,9 @@ class Journal:
                     f"{self._tenant_id} is retired, and names are never reused",
                     hint="register another tenant",
                 )
+            if tenant.host != here and (row is not None or tenant.host is not None):
+                moving.take_over(session, tenant, row, here=here, leased=leased, now=now)
+                row = None
             if row is not None and row.jail_root != jail_root:
                 raise ConflictError(
                     f"the unfinished birth of {self._tenant_id} is at {row.jail_root}, not at {jail_root}",
@@ -127,9 +141,11 @@ class Journal:
                     started_at=now,
                 )
                 session.add(row)
-            row.claim = self._claim
+            row.claim, row.order_id = self._claim, leased.order_id if leased is not None else None
+            tenant.host = here
             tenant.status, tenant.reason = TenantStatus.BIRTHING.value, ""
             facts = {"tenant": self._tenant_id, "jail_root": jail_root, "profile": tenant.profile}
+            facts |= {"host": here} if here is not None else {}
             audit.append(
                 session, event="birth.continued" if continued else "birth.begun", facts=facts, now=now
             )
@@ -267,6 +283,11 @@ class Journal:
         unborn = row is not None and row.claim == self._claim and row.finished_at is None
         return unborn and status in {TenantStatus.QUARANTINED, TenantStatus.RETIRED}
 
+    def is_moved(self, mark: str) -> bool:
+        """Return whether the birth goes on at another host, and the jail with ``mark`` is nobody's."""
+        with snapshot(self._engine) as session:
+            return session.get(LeftJailRow, mark) is not None
+
     def left_behind(self, problem: SkillRepoError, *, now: datetime) -> None:
         """Record that the jail of a failed birth could not be undone: it may hold secrets, and may run."""
         with self._mine(TenantStatus.FAILED) as session:
@@ -281,6 +302,7 @@ class Journal:
             session.execute(delete(ReceiptRow).where(ReceiptRow.tenant_id == self._tenant_id))
             session.execute(delete(StepRow).where(StepRow.tenant_id == self._tenant_id))
             session.execute(delete(BirthRow).where(BirthRow.tenant_id == self._tenant_id))
+            load_row(session, self._tenant_id).host = None
 
     def _check_unchanged(self, session: Session, tenant: Tenant, opt_ins: Sequence[OptIn]) -> None:
         now = Tenant.of(load_row(session, self._tenant_id))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from hive.agents.names import AgentId
 from hive.birth.admit_all import Admitted
 from hive.config import DEFAULT_STORE_BYTES
 from hive.gates.register import Gates
@@ -30,6 +31,7 @@ class Mother:
         secrets: brings a tenant's secrets into its jail and returns their names; None: this host has no user for
             agents configured, so it births only tenants without a bucket, and their agents get no token.
         abi: that of the jails here.
+        here: what this host is called where several share the database.
     """
 
     engine: Engine
@@ -43,6 +45,7 @@ class Mother:
     abi: Abi | None = None
     store_bytes: int = DEFAULT_STORE_BYTES
     progress: Progress | None = None
+    here: AgentId | None = None
 
     @property
     def external_dir(self) -> Path:

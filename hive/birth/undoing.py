@@ -53,7 +53,12 @@ def wind_up(
         with _even_unrecorded(error):
             journal.failed(error, now=mother.clock())
     except TakenOverError:
-        # Another process works on this birth, and nothing here is ours to undo; or it was ended, and nobody does.
+        # Another process works on this birth, and nothing here is ours to undo; or it was ended, and nobody does. A jail
+        # whose birth went on at another host is nobody's, and runs nowhere else than here.
+        if _is_moved(journal, begun.mark):
+            with contextlib.suppress(SkillRepoError):  # the next sweep removes it, too
+                error.facts |= _undone(mother, journal.tenant_id, begun.mark, kept=False)
+            return
         if not _is_ended(journal):
             return
         kept = False
@@ -84,6 +89,13 @@ def _even_unrecorded(error: SkillRepoError) -> Iterator[None]:
 def _is_ended(journal: Journal) -> bool:
     try:
         return journal.is_ended()
+    except SkillRepoError:
+        return False
+
+
+def _is_moved(journal: Journal, mark: str) -> bool:
+    try:
+        return journal.is_moved(mark)
     except SkillRepoError:
         return False
 
@@ -120,6 +132,11 @@ def disarm(mother: Mother, tenant_id: TenantId, *, mark: str) -> None:
     """
     mother.host.stop(tenant_id, mark=mark)
     secrets = Provisioner(
-        engine=mother.engine, host=mother.host, state=mother.state, owner=None, clock=mother.clock
+        engine=mother.engine,
+        host=mother.host,
+        state=mother.state,
+        owner=None,
+        clock=mother.clock,
+        here=mother.here,
     )
     secrets.withdraw(tenant_id)

@@ -12,6 +12,7 @@ from hive.jails.materialise import HOME, LOCK_PATH, SKILLS, SOUL_PATH
 from hive.packages.receipts import UNPACKED, Receipt
 from hive.vault.env_file import ENV_PATH
 from repo_client.entries import MissingPathError
+from repo_client.syncing import sync_tree
 from signing.errors import DigestMismatchError
 from signing.format.canonical import canonical
 from signing.format.digest import sha256_of
@@ -38,7 +39,8 @@ def expected_of(
 
 
 def check_born(root: JailRoot, shelf: JailRoot, expected: Expected) -> None:
-    """Return None when exactly ``expected`` stands in the jail; nobody has lived there yet, so its home is ours too.
+    """Return None when exactly ``expected`` stands in the jail, and is durable; nobody has lived there yet, so its home is
+    ours too.
 
     Raises:
         DigestMismatchError: something is missing, another one, or one too many.
@@ -57,3 +59,6 @@ def check_born(root: JailRoot, shelf: JailRoot, expected: Expected) -> None:
         raise DigestMismatchError(
             f"the jail is not what was admitted: {'; '.join(found)[:600]}", hint="birth again"
         )
+    # Once, behind all that was written: a birth that is cut off before is made anew from its beginning.
+    with contextlib.suppress(MissingPathError), shelf.enter(SKILLS) as skills:
+        sync_tree(skills)

@@ -17,6 +17,9 @@ _COMMANDS = {
     "list-tenants": ("hive.cli.tenants:list_tenants", "Who is registered, and how they stand.", _TENANTS),
     "show-tenant": ("hive.cli.tenants:show_tenant", "One tenant.", _TENANTS),
     "birth": ("hive.cli.birth:birth", "Birth a tenant's agent, or continue its birth.", _AGENTS),
+    "order-birth": ("hive.cli.orders:order_birth", "Queue a birth for a host of the right ABI.", _AGENTS),
+    "orders": ("hive.cli.orders:orders", "Ordered births, who makes them and how they end.", _AGENTS),
+    "womb": ("hive.cli.womb:womb", "Give birth to what is ordered, on this host.", _AGENTS),
     "first-proof": (
         "hive.cli.first_proof:first_proof",
         "Prove with a scratch tenant that this host carries one from nothing to a heartbeat.",

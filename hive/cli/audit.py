@@ -11,7 +11,7 @@ from hive import remembered_head
 from hive.certificate import kept
 from hive.certificate import load as load_certificate
 from hive.checkpoints import check_contains, checkpoint, digests_of, read_checkpoint, verify_log
-from hive.cli.context import clock, open_database, settings
+from hive.cli.context import clock, open_database, open_here, settings
 from hive.cli.vulns import vulns
 from hive.config import HiveConfig
 from hive.db.session import snapshot, transaction
@@ -216,12 +216,14 @@ def why(ctx: click.Context, tenant_id: str, path: str, jail_root_base: str | Non
 def _secrets(config: HiveConfig, tenant: TenantId) -> Standing | None:
     if config.jail_uid is None:
         return None
+    engine = open_database(config)
     provisioner = Provisioner(
-        engine=open_database(config),
+        engine=engine,
         host=open_host(config),
         state=config.state_dir,
         owner=owner_of(config),
         clock=clock,
+        here=open_here(config, engine),
     )
     return provisioner.standing(tenant)
 

@@ -12,7 +12,7 @@ from hive.birth.carry_out import birth as carry_out
 from hive.birth.carry_out import plan as plan_only
 from hive.birth.mother import Mother
 from hive.birth.undoing import OnFailure
-from hive.cli.context import clock, open_client, open_database, settings
+from hive.cli.context import clock, open_client, open_database, open_here, settings
 from hive.cli.gates import open_gates
 from hive.config import HiveConfig
 from hive.db.session import snapshot
@@ -142,12 +142,18 @@ def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
         VerificationError, TransportError: the policy has to be signed, and cannot be verified.
     """
     engine, host = open_database(config), open_host(config)
+    here = open_here(config, engine)
     policy = load_host_policy(config, engine=engine, open_client=open_client, now=clock())
     with contextlib.ExitStack() as stack:
         secrets = None
         if config.jail_uid is not None:
             provisioner = Provisioner(
-                engine=engine, host=host, state=config.state_dir, owner=owner_of(config), clock=clock
+                engine=engine,
+                host=host,
+                state=config.state_dir,
+                owner=owner_of(config),
+                clock=clock,
+                here=here,
             )
             vault = stack.enter_context(open_vault(config, clock))
 
@@ -167,6 +173,7 @@ def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
             abi=config.host_abi,
             store_bytes=config.store_bytes,
             progress=_told(console),
+            here=here,
         )
 
 

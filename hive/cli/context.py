@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine
 
+from hive.agents.names import AgentId
 from hive.config import HiveConfig
-from hive.db.session import open_engine
+from hive.db.session import open_engine, snapshot
+from hive.here import check_host
+from hive.host_key import HostKey, has_key
 from hive.private_files import read_secret
 from repo_client.access_token import AccessToken
 from repo_client.anchor import load_anchor
@@ -47,6 +50,21 @@ def open_database(config: HiveConfig, *, create: bool = False) -> Engine:
     return open_engine(url)
 
 
+def open_here(config: HiveConfig, engine: Engine) -> AgentId | None:
+    """Return what this machine is called among those that share the database; None where it is alone.
+
+    Raises:
+        UsageError: it did not join, or has no name where others have. NotEntitledError: the name is another machine's.
+        KeyAccessError, FormatError: it has a name, and its key cannot be used.
+    """
+    here, key = config.host_name, None
+    if here is not None and has_key(config.state_dir):
+        key = HostKey.open(config.state_dir).held.keyid
+    with snapshot(engine) as session:
+        check_host(session, here, key)
+    return here
+
+
 def open_client(config: HiveConfig) -> RepoClient:
     """Return the verifying client.
 
@@ -54,11 +72,17 @@ def open_client(config: HiveConfig) -> RepoClient:
         UsageError: anchor or server are not named. NotFoundError, CouldNotVerifyError: the anchor is no anchor.
     """
     anchor = load_anchor(Path(config.need("trust_anchor", "--trust-anchor FILE or HIVE_TRUST_ANCHOR")))
-    server = Server.parse(config.need("server", "--server URL or HIVE_SERVER"))
+    server = Server.parse(
+        config.need("server", "--server URL or HIVE_SERVER"), mirrors=(config.mirrors or "").split()
+    )
     state = config.state_dir
     # One memory per anchor: another repository's metadata must not push out what was seen of this one.
     metadata_dir = state / "metadata" / sha256_of(anchor)[:16]
-    pkg_server = Server.parse(config.pkg_server) if config.pkg_server is not None else None
+    pkg_server = None
+    if config.pkg_server is not None:
+        pkg_server = Server.parse(config.pkg_server, mirrors=(config.pkg_mirrors or "").split())
+    elif config.pkg_mirrors is not None:
+        raise UsageError("pkg_mirrors without pkg_server", hint="name both in the settings file")
     return RepoClient(
         anchor=anchor,
         server=server,

@@ -126,7 +126,12 @@ def _ground(config: HiveConfig, console: Console, *, live: bool) -> Iterator[Gro
         ground = Ground(
             mother=mother,
             provisioner=Provisioner(
-                engine=mother.engine, host=mother.host, state=mother.state, owner=owner, clock=clock
+                engine=mother.engine,
+                host=mother.host,
+                state=mother.state,
+                owner=owner,
+                clock=clock,
+                here=mother.here,
             ),
             own=own,
             activator=open_activator(config),

@@ -8,12 +8,13 @@ from typing import Final
 import click
 
 from hive import hosts as registry
+from hive.agents.names import parse_agent_id
 from hive.cli.context import clock, open_database, settings
 from hive.db.session import snapshot, transaction
 from hive.documents import Documents, read_document
 from hive.hosts import Cost, Machine, Provenance, Role
 from signing.console import Console, console_option
-from signing.errors import FormatError
+from signing.errors import FormatError, UsageError
 
 _AMOUNT: Final = re.compile(r"([0-9]{1,8})(?:\.([0-9]{2}))? ([A-Z]{3})", re.ASCII)
 
@@ -66,6 +67,53 @@ def set_(
             now=clock(),
         )
     console.answer({"host": host}, f"{host}: {', '.join(roles)}")
+
+
+@hosts.command()
+@click.option("--jail-root-base", envvar="HIVE_JAIL_ROOT_BASE", help="Folder of the jails.")
+@console_option
+@click.pass_context
+def join(ctx: click.Context, jail_root_base: str | None, console: Console) -> None:
+    """Let this machine be the host that its settings name (host = "NAME"): births may be ordered, and jails are its own.
+
+    Jails that stand here already and are older than the name become its own; others are not guessed at.
+    """
+    from hive.host_key import HostKey
+    from hive.jails.choose import open_host
+    from hive.joining import join as join_here
+    from hive.orders.needs import offers_of
+
+    config = settings(ctx, jail_root_base=jail_root_base)
+    here = config.host_name
+    if here is None:
+        raise UsageError("this machine has no name", hint='host = "NAME" in the settings file')
+    jails, offers = open_host(config), offers_of(config.host_abi)
+    engine = open_database(config, create=True)
+    keyid = HostKey.open(config.state_dir).held.keyid
+    with transaction(engine) as session:
+        joined = join_here(session, here, keyid=keyid, jails=jails, offers=offers, now=clock())
+    taken = list(joined.taken_over)
+    console.answer(
+        {"host": here, "keyid": keyid, "taken_over": taken, "already": joined.already},
+        f"{here}: joined{' before' if joined.already else ''}, offers {', '.join(sorted(offers))}"
+        + (f"\njails here: {', '.join(taken)}" if taken else "")
+        + "\nnext: hive womb, which gives birth to what is ordered",
+    )
+
+
+@hosts.command()
+@click.argument("host", metavar="HOST")
+@click.option("--reason", required=True, help="Why; it stands in the audit log.")
+@console_option
+@click.pass_context
+def leave(ctx: click.Context, host: str, reason: str, console: Console) -> None:
+    """Free the name of HOST, a machine that is gone for good and has nobody's jail, for another machine."""
+    from hive.joining import leave as leave_for_good
+
+    name = parse_agent_id(host, where="HOST")
+    with transaction(open_database(settings(ctx))) as session:
+        leave_for_good(session, name, reason=reason, now=clock())
+    console.answer({"host": name}, f"{name} is free; whoever joins under it next is {name}")
 
 
 @hosts.command("cost")

@@ -56,7 +56,7 @@ def submit(
     )
     tenant_id = parse_tenant_id(tenant, where="--tenant") if tenant is not None else None
     with transaction(open_database(settings(ctx))) as session:
-        job_id = book.submit(session, job, tenant_id=tenant_id, by=_operator(), now=clock())
+        job_id = book.submit(session, job, tenant_id=tenant_id, by=operator(), now=clock())
     console.answer({"job": job_id}, f"submitted {job_id}\nnext: hive jobs show {job_id}")
 
 
@@ -118,7 +118,7 @@ def show(ctx: click.Context, job_id: str, console: Console) -> None:
 def cancel(ctx: click.Context, job_id: str, console: Console) -> None:
     """End JOB; whoever works on it learns so by its next heartbeat."""
     with transaction(open_database(settings(ctx))) as session:
-        book.cancel(session, book.load(session, parse_job_id(job_id)), by=_operator(), now=clock())
+        book.cancel(session, book.load(session, parse_job_id(job_id)), by=operator(), now=clock())
     console.answer({"job": job_id, "state": JobState.CANCELLED.value}, f"cancelled {job_id}")
 
 
@@ -129,7 +129,7 @@ def cancel(ctx: click.Context, job_id: str, console: Console) -> None:
 @click.pass_context
 def approve(ctx: click.Context, job_id: str, by: str | None, console: Console) -> None:
     """Let JOB, a birth that an agent asked for, go to a host."""
-    who = by if by is not None else _operator()
+    who = by if by is not None else operator()
     with transaction(open_database(settings(ctx))) as session:
         book.approve(session, book.load(session, parse_job_id(job_id)), by=who, now=clock())
     console.answer({"job": job_id, "approved_by": who}, f"{job_id} is approved by {who}")
@@ -143,7 +143,7 @@ def retry(ctx: click.Context, job_id: str, console: Console) -> None:
     """Begin a dead or cancelled JOB anew."""
     with transaction(open_database(settings(ctx))) as session:
         row = book.load(session, parse_job_id(job_id))
-        book.retry(session, row, by=_operator(), now=clock())
+        book.retry(session, row, by=operator(), now=clock())
         state = row.state
     console.answer({"job": job_id, "state": state}, f"{job_id} is {state} again")
 
@@ -179,7 +179,8 @@ def _payload(file: str | None) -> Any:
     return parse_strict(data, where="--payload")
 
 
-def _operator() -> str:
+def operator() -> str:
+    """Return who gives this command, as the system calls them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a number without a name

@@ -8,7 +8,8 @@ import click
 from sqlalchemy import Engine
 
 from hive import tenants
-from hive.cli.context import clock, open_database, settings
+from hive.agents.names import AgentId
+from hive.cli.context import clock, open_database, open_here, settings
 from hive.config import HiveConfig
 from hive.db.session import transaction
 from hive.jails.choose import open_host
@@ -58,7 +59,7 @@ def provision(
     config = settings(ctx, jail_root_base=jail_root_base)
     engine = open_database(config)
     provisioner = _provisioner(config, engine, owner=owner_of(config))
-    wanted = _wanted(tenant_ids, engine, provisioner.host, everybody=everybody)
+    wanted = _wanted(tenant_ids, engine, provisioner.host, here=provisioner.here, everybody=everybody)
     _check_root(provisioner.host, wanted, jail_root)
 
     def own(tenant_id: TenantId) -> Mapping[str, Secret]:
@@ -89,12 +90,15 @@ def withdraw(
 
 
 def _provisioner(config: HiveConfig, engine: Engine, *, owner: tuple[int, int] | None) -> Provisioner:
+    here = open_here(config, engine)
     return Provisioner(
-        engine=engine, host=open_host(config), state=config.state_dir, owner=owner, clock=clock
+        engine=engine, host=open_host(config), state=config.state_dir, owner=owner, clock=clock, here=here
     )
 
 
-def _wanted(tenant_ids: Sequence[str], engine: Engine, host: JailHost, *, everybody: bool) -> list[TenantId]:
+def _wanted(
+    tenant_ids: Sequence[str], engine: Engine, host: JailHost, *, here: AgentId | None, everybody: bool
+) -> list[TenantId]:
     """Return whom to provision, each once.
 
     Raises:
@@ -107,7 +111,9 @@ def _wanted(tenant_ids: Sequence[str], engine: Engine, host: JailHost, *, everyb
     with transaction(engine) as session:
         found = tenants.list_all(session)
     return [
-        tenant.tenant_id for tenant in found if tenant.status in STANDING and host.exists(tenant.tenant_id)
+        tenant.tenant_id
+        for tenant in found
+        if tenant.status in STANDING and tenant.host == here and host.exists(tenant.tenant_id)
     ]
 
 

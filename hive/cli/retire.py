@@ -2,7 +2,7 @@
 
 import click
 
-from hive.cli.context import clock, open_database, settings
+from hive.cli.context import clock, open_database, open_here, settings
 from hive.jails.choose import open_host
 from hive.retiring import Retirer
 from signing.console import Console, console_option
@@ -36,9 +36,9 @@ def retire_tenant(
             raise UsageError("nobody is there to confirm it", hint="give --yes")
         if click.prompt(f"Retire {tenant} for good? Type its name", err=True) != tenant:
             raise UsageError("not the tenant's name; nothing was changed")
-    retirer = Retirer(
-        engine=open_database(config), host=open_host(config), state=config.state_dir, clock=clock
-    )
+    engine = open_database(config)
+    here = open_here(config, engine)
+    retirer = Retirer(engine=engine, host=open_host(config), state=config.state_dir, clock=clock, here=here)
     changed = retirer.retire(tenant, reason=reason)
     text = f"retired: {tenant}" if changed else f"{tenant} is retired already; nothing was changed"
     console.answer({"tenant_id": tenant, "status": "retired", "changed": changed}, text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hive.cli.context import clock, open_database, settings
+from hive.cli.context import clock, open_database, open_here, settings
 from hive.jails.choose import open_host
 from hive.jails.host import JailHost
 from hive.spawning import spawn, unspawn
@@ -48,13 +48,14 @@ def spawn_agent(
     host = open_host(config)
     _check_named(host, tenant, jail_name, jail_root)
     engine = open_database(config)
+    here = open_here(config, engine)
     if remove:
         _ask(tenant, console, yes=yes)
-        removed = unspawn(engine, host, config.state_dir, tenant, now=clock())
+        removed = unspawn(engine, host, config.state_dir, tenant, now=clock(), here=here)
         text = f"removed: the spawned jail of {tenant}" if removed else f"{tenant} has no spawned jail"
         console.answer({"tenant_id": tenant, "removed": removed}, text)
         return
-    spawned = spawn(engine, host, config.state_dir, tenant, now=clock())
+    spawned = spawn(engine, host, config.state_dir, tenant, now=clock(), here=here)
     done = "created and started" if spawned.created else "started" if spawned.started else "runs already"
     console.answer(
         spawned.to_json(),

@@ -39,7 +39,7 @@ def status(ctx: click.Context, console: Console) -> None:
     with snapshot(engine) as session:
         tenants = list_all(session)
         findings = _findings(session)
-        begun, last = _sweeps(session)
+        begun, last = _sweeps(session, config.host_name)
         log, broken = _log(session, config)
         troubles = [
             *broken,
@@ -185,12 +185,11 @@ def _document(item: Noted) -> dict[str, Any]:
     }
 
 
-def _sweeps(session: Session) -> tuple[datetime | None, SweepRow | None]:
-    """Return when the newest sweep began, if it did not end, and the last one that did."""
-    newest = session.scalars(select(SweepRow).order_by(SweepRow.number.desc()).limit(1)).first()
-    last = session.scalars(
-        select(SweepRow).where(SweepRow.finished_at.is_not(None)).order_by(SweepRow.number.desc()).limit(1)
-    ).first()
+def _sweeps(session: Session, here: str | None) -> tuple[datetime | None, SweepRow | None]:
+    """Return when the newest sweep of this host began, if it did not end, and the last one that did."""
+    ours = select(SweepRow).where(SweepRow.host == here).order_by(SweepRow.number.desc()).limit(1)
+    newest = session.scalars(ours).first()
+    last = session.scalars(ours.where(SweepRow.finished_at.is_not(None))).first()
     begun = newest.started_at if newest is not None and newest.finished_at is None else None
     return begun, last
 

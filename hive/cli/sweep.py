@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from hive.cli.context import clock, open_client, open_database, settings
+from hive.cli.context import clock, open_client, open_database, open_here, settings
 from hive.cli.gates import open_gates
 from hive.config import HiveConfig
 from hive.jails.choose import open_host
@@ -96,6 +96,7 @@ def open_sweeper(config: HiveConfig, *, tell: Callable[[SkillRepoError], None] |
         VerificationError, TransportError: the policy has to be signed, and cannot be verified.
     """
     engine, host = open_database(config), open_host(config)
+    here = open_here(config, engine)
     if tell is None:
         found = load_host_policy(config, engine=engine, open_client=open_client, now=clock())
     else:
@@ -112,12 +113,14 @@ def open_sweeper(config: HiveConfig, *, tell: Callable[[SkillRepoError], None] |
             state=config.state_dir,
             owner=owner_of(config) if config.jail_uid is not None else None,
             clock=clock,
+            here=here,
         ),
         gates=open_gates(config),
         policy=found.policy,
         actions=found.actions,
         notifier=found.notifier,
         clock=clock,
+        here=here,
     )
 
 

@@ -3,7 +3,6 @@
 import click
 
 from hive import tenants
-from hive.birth.journal import steps_of
 from hive.cli.context import clock, open_database, settings
 from hive.db.session import transaction
 from hive.tenants import Tenant, Tier
@@ -63,6 +62,8 @@ def list_tenants(ctx: click.Context, console: Console) -> None:
 @click.pass_context
 def show_tenant(ctx: click.Context, tenant_id: str, console: Console) -> None:
     """Show one tenant."""
+    from hive.birth.journal import steps_of
+
     with transaction(open_database(settings(ctx))) as session:
         tenant = Tenant.of(tenants.load_row(session, parse_tenant_id(tenant_id)))
         steps = {name: state.value for name, state in steps_of(session, tenant.tenant_id).items()}

@@ -29,7 +29,7 @@ class GateEntryRow(Base):
 
 
 class HostRow(Base):
-    """A machine of ours, and what it is for."""
+    """A machine of ours, and what it is for. ``key_sha256`` is the key of the machine that joined under this name."""
 
     __tablename__ = "hosts"
 
@@ -39,6 +39,7 @@ class HostRow(Base):
     capabilities: Mapped[str] = mapped_column(Text)  # one a line
     note: Mapped[str] = mapped_column(Text)
     added_at: Mapped[datetime]
+    key_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class HostCostRow(Base):

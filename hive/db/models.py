@@ -17,7 +17,10 @@ class StepState(enum.StrEnum):
 
 
 class TenantRow(Base):
-    """A customer and the one jail and bucket that are theirs."""
+    """A customer and the one jail and bucket that are theirs.
+
+    ``host`` has the jail, or makes it: empty while nobody does, and on a database that only one host uses.
+    """
 
     __tablename__ = "tenants"
 
@@ -30,6 +33,7 @@ class TenantRow(Base):
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+    host: Mapped[str | None] = mapped_column(String(15), index=True)
 
 
 class TrustRow(Base):
@@ -65,7 +69,8 @@ class BirthRow(Base):
     """The birth of a tenant: at most one is not finished.
 
     ``mark`` stands beside the jail's root and says whose jail it is; ``claim`` belongs to the process that
-    works on the birth now, and a later process that continues it takes it over.
+    works on the birth now, and a later process that continues it takes it over. ``order_id`` is the job by whose order
+    that process works; without one an operator gave the command.
     """
 
     __tablename__ = "births"
@@ -78,6 +83,7 @@ class BirthRow(Base):
     claim: Mapped[str] = mapped_column(String(32))
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    order_id: Mapped[str | None] = mapped_column(String(32))
 
 
 class StepRow(Base):

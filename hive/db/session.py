@@ -11,15 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from hive.db.queueing import Turn, wait_for_turn
 from signing.errors import ConflictError, HostError
 
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 _BUSY_SECONDS: Final = 30
+# For a connection of our own pool: shorter than whoever asked us waits for an answer.
+_POOL_SECONDS: Final = 5
 _CONNECT_SECONDS: Final = 10
+_TURN: Final = "turn"
 # PostgreSQL's names for "somebody else was in the way": nothing is broken, and the same again may succeed.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 
@@ -31,9 +37,9 @@ def open_engine(url: str) -> Engine:
         HostError: the database cannot be opened or is of a newer version.
     """
     try:
-        engine = create_engine(url, connect_args=_arguments(url), pool_pre_ping=not url.startswith("sqlite"))
+        engine = create_engine(url, connect_args=_arguments(url), **_pooling(url))
         if engine.dialect.name == "sqlite":
-            _make_private(engine.url.database)
+            _make_private(_file_of(engine.url))
             _prepare_sqlite(engine)
         _brought_up_to_date(engine, url)
     except OSError as error:
@@ -60,6 +66,8 @@ def transaction(engine: Engine) -> Iterator[Session]:
         if "locked" in str(error.orig) or getattr(error.orig, "sqlstate", None) in _IN_THE_WAY:
             raise ConflictError("the database is busy", hint="try again") from error
         raise HostError(f"the database failed: {error.orig}") from error
+    except NoConnectionError as error:
+        raise _all_taken() from error
     except DatabaseError as error:  # a damaged file, for one
         raise HostError(f"the database failed: {error.orig}", hint="restore it from a backup") from error
 
@@ -77,8 +85,14 @@ def snapshot(engine: Engine) -> Iterator[Session]:
             session.begin(),
         ):
             yield session
+    except NoConnectionError as error:
+        raise _all_taken() from error
     except DatabaseError as error:
         raise HostError(f"the database failed: {error.orig}") from error
+
+
+def _all_taken() -> ConflictError:
+    return ConflictError("all connections to the database are taken", hint="try again")
 
 
 def _arguments(url: str) -> dict[str, Any]:
@@ -95,6 +109,18 @@ def _arguments(url: str) -> dict[str, Any]:
     return {}
 
 
+def _pooling(url: str) -> dict[str, Any]:
+    """Return how connections are kept: how long to wait for one, and that one is alive when it is taken out."""
+    if url.startswith("sqlite"):
+        return {} if _file_of(make_url(url)) is None else {"pool_timeout": _POOL_SECONDS}
+    return {"pool_timeout": _POOL_SECONDS, "pool_pre_ping": True}
+
+
+def _file_of(url: URL) -> Path | None:
+    """Return the file that an address of SQLite is about; None for a database in memory."""
+    return Path(url.database) if url.database and url.database != ":memory:" else None
+
+
 def _reading(engine: Engine) -> dict[str, Any]:
     """Return what makes a connection read one state of the database, and nothing but read."""
     if engine.dialect.name == "postgresql":
@@ -102,9 +128,9 @@ def _reading(engine: Engine) -> dict[str, Any]:
     return {"read_only": True}
 
 
-def _make_private(path: str | None) -> None:
+def _make_private(path: Path | None) -> None:
     """Make a new database file readable by its owner only; SQLite gives its journals the same mode."""
-    if path and path != ":memory:":
+    if path is not None:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
@@ -124,10 +150,29 @@ def _prepare_sqlite(engine: Engine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    file = _file_of(engine.url)
+
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get("read_only", False)
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("read_only", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if file is not None and _TURN not in connection.info:
+            connection.info[_TURN] = _turn(file)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "checkin")  # after the commit, or whatever else ended it
+    def on_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
+        turn: Turn | None = record.info.pop(_TURN, None)
+        if turn is not None:
+            turn.end()
+
+
+def _turn(file: Path) -> Turn | None:
+    try:
+        return wait_for_turn(file, _BUSY_SECONDS)
+    except TimeoutError as error:
+        raise ConflictError("the database is busy", hint="try again") from error
 
 
 def _brought_up_to_date(engine: Engine, url: str) -> None:
@@ -139,7 +184,7 @@ def _brought_up_to_date(engine: Engine, url: str) -> None:
 
 
 def _bring_up_to_date(engine: Engine, url: str) -> None:
-    with engine.connect() as connection:
+    with engine.execution_options(**_reading(engine)).connect() as connection:
         known = inspect(connection).has_table("alembic_version")
         version = connection.scalar(text("SELECT version_num FROM alembic_version")) if known else None
     if version == HEAD:

@@ -9,7 +9,7 @@ from hive.db.base import Base
 
 
 class SweepRow(Base):
-    """One sweep over all living jails. ``finished_at`` is empty when it was killed."""
+    """One sweep over all living jails of a host. ``finished_at`` is empty when it was killed."""
 
     __tablename__ = "sweeps"
 
@@ -18,6 +18,7 @@ class SweepRow(Base):
     finished_at: Mapped[datetime | None]
     tenants: Mapped[int]
     findings: Mapped[int]
+    host: Mapped[str | None] = mapped_column(String(15))
 
 
 class SweepFindingRow(Base):

@@ -14,6 +14,7 @@ CHECKS: Final[Mapping[str, Callable[[Host], Iterator[Said]]]] = MappingProxyType
         "private": files.check_private,
         "keys": files.check_keys,
         "database": records.check_database,
+        "place": records.check_place,
         "audit": records.check_audit,
         "clock": records.check_clock,
         "anchor": services.check_anchor,

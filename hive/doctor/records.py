@@ -8,12 +8,15 @@ from sqlalchemy import select, text
 
 from hive import audit
 from hive.checkpoints import verify_log
+from hive.db.agent_tables import AgentRow
 from hive.db.certificate_tables import CheckpointRow
 from hive.db.models import BirthRow, TenantRow
 from hive.db.session import snapshot
 from hive.db.sweep_tables import SweepFindingRow, SweepRow
 from hive.doctor.host import Host
 from hive.gates.standing import State
+from hive.here import check_host
+from hive.host_key import HostKey, has_key
 from hive.sweep import failures
 from hive.sweep.actions import Action
 from hive.tenants import STANDING, TenantStatus, list_all
@@ -78,6 +81,29 @@ def check_births(host: Host) -> Iterator[Said]:
         yield ok("no birth is left unfinished")
 
 
+def check_place(host: Host) -> Iterator[Said]:
+    """Where several hosts share the database, this one has joined, and everybody who lives has a host."""
+    here, state = host.config.host_name, host.config.state_dir
+    keyid = HostKey.open(state).held.keyid if here is not None and has_key(state) else None
+    with snapshot(host.database()) as session:
+        check_host(session, here, keyid)
+        tenants = list_all(session)
+        heard = session.get(AgentRow, here) if here is not None else None
+    if here is None:
+        yield ok("this host has no name: it alone uses the database")
+        return
+    nowhere = [item.tenant_id for item in tenants if item.status in STANDING and item.host is None]
+    if nowhere:
+        yield bad(
+            f"{len(nowhere)} living jails are on no host, and nobody sweeps them: {', '.join(nowhere)[:200]}",
+            "hive hosts join, on the machine where they stand",
+        )
+    if heard is None or heard.seen_at is None:
+        yield warn(f"{here} has joined, and makes no births", "start hive_womb (rc.d, systemd)")
+    elif not nowhere:
+        yield ok(f"this is {here}, one of the hosts of the database")
+
+
 def check_tenants(host: Host) -> Iterator[Said]:
     """Nobody is failed or quarantined."""
     with snapshot(host.database()) as session:
@@ -96,16 +122,19 @@ def check_tenants(host: Host) -> Iterator[Said]:
 
 
 def check_sweep(host: Host) -> Iterator[Said]:
-    """Living jails were swept within the hour, and the last sweep found nothing that still stands."""
-    finished = select(SweepRow.finished_at).where(SweepRow.finished_at.is_not(None))
+    """This host's jails were swept within the hour, and the last sweep found nothing that still stands."""
+    ours = select(SweepRow).where(SweepRow.host == host.config.host_name).order_by(SweepRow.number.desc())
     with snapshot(host.database()) as session:
-        last = session.scalars(finished.order_by(SweepRow.number.desc()).limit(1)).first()
-        living = sum(tenant.status in STANDING for tenant in list_all(session))
+        ended = session.scalars(ours.where(SweepRow.finished_at.is_not(None)).limit(1)).first()
+        living = sum(
+            tenant.status in STANDING and tenant.host == host.config.host_name for tenant in list_all(session)
+        )
         open_findings = session.scalars(
             select(SweepFindingRow.kind).where(SweepFindingRow.gone_at.is_(None))
         ).all()
-        newest = session.scalars(select(SweepRow).order_by(SweepRow.number.desc()).limit(1)).first()
+        newest = session.scalars(ours.limit(1)).first()
         undone = failures.standing(session)
+    last = ended.finished_at if ended is not None else None
     begun = newest.started_at if newest is not None and newest.finished_at is None else None
     run = "start hive_sweep (rc.d, systemd timer), or hive sweep --every 5m"
     if last is None:

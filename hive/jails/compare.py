@@ -13,7 +13,7 @@ from typing import Final
 
 from hive.jails.contained import JailRoot
 from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, is_shown
-from hive.jails.mounts import is_mounted
+from hive.jails.mounts import check_same_mount, is_mounted, mount_of
 from repo_client.entries import MissingPathError, UnsafePathError
 from repo_client.trees import tree_problem
 from signing.errors import FormatError
@@ -115,14 +115,15 @@ def _ours(expected: Expected) -> list[str]:
 def _tree_differs(root: JailRoot, name: str, digest: Sha256) -> str:
     try:
         with root.enter(SKILLS) as skills:
-            problem = tree_problem(skills, name, digest)
-        # The same bytes, shown from elsewhere, may be others a moment later: no mount on the way, and none inside.
-        inside = root.listing(f"{SKILLS}/{name}") if not problem else ()
+            # The same bytes, shown from elsewhere, may be others a moment later: no mount on the way, and none inside.
+            mount = mount_of(skills)
+            return tree_problem(
+                skills, name, digest, check_folder=lambda folder: check_same_mount(folder, mount)
+            )
     except MissingPathError:
         return "is gone"
     except UnsafePathError as error:
         return f"cannot be trusted: {error.message}"
-    return problem or ("something is mounted in it" if any(item.kind == "other" for item in inside) else "")
 
 
 def _file_differs(root: JailRoot, path: str, digest: Sha256) -> str:

@@ -92,8 +92,12 @@ class JailRoot:
         """Return whether both are one and the same folder."""
         return self._root.same_as(other._root)  # noqa: SLF001
 
-    def install_tree(self, folder: str, name: str, bundle: Bundle, *, replace: bool = False) -> None:
+    def install_tree(
+        self, folder: str, name: str, bundle: Bundle, *, replace: bool = False, sync: bool = True
+    ) -> None:
         """Write ``bundle`` read-only as ``folder``/``name``; an equal tree is left alone.
+
+        Durable on return, unless ``sync`` is False: then the caller syncs once, for many.
 
         Raises:
             ConflictError: something else has the name, and ``replace`` is False.
@@ -101,7 +105,7 @@ class JailRoot:
             HostError: cannot be written.
         """
         check_component(name, where=folder)
-        with self._descend(folder, create=True) as place:
+        with self._descend(folder, create=True, sync=sync) as place:
             if tree_matches(place, name, bundle):
                 return
             if place.find(name) is not None:
@@ -112,7 +116,7 @@ class JailRoot:
                         hint="look at what is there; replacing it has to be asked for",
                     )
                 place.remove_tree(name)
-            write_tree(place, name, bundle, read_only=True)
+            write_tree(place, name, bundle, read_only=True, sync=sync)
             self._check_not_moved(folder, place)
 
     def install_file(

@@ -37,7 +37,8 @@ def install_skill(shelf: JailRoot, admission: Admission) -> None:
     """Put an admitted skill on the shelf, read-only; the same tree again changes nothing.
 
     A different tree under its name is replaced: before activation nothing in this jail has run, so what
-    stands there is what a killed birth left.
+    stands there is what a killed birth left. It is durable when the birth has looked at all of it
+    (`hive.birth.verifying`): one sync for all trees.
 
     Raises:
         WrongSubjectError: it is not a skill.
@@ -45,7 +46,7 @@ def install_skill(shelf: JailRoot, admission: Admission) -> None:
     """
     if admission.kind is not Kind.SKILL:
         raise WrongSubjectError(f"{admission.pin} is a {admission.kind}, not a skill")
-    shelf.install_tree(SKILLS, admission.pin.name, admission.bundle, replace=True)
+    shelf.install_tree(SKILLS, admission.pin.name, admission.bundle, replace=True, sync=False)
 
 
 def is_shown(path: str) -> bool:

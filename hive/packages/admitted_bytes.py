@@ -4,21 +4,20 @@ A host could count wrongly, or be handed a package beside the admission of anoth
 holds both and is made of a `PackageAdmission` alone: the way from the open file to the host has no second entrance.
 """
 
-import hashlib
 from typing import Self, final
 
 from hive.admission import PackageAdmission
-from signing.format.digest import Sha256, parse_sha256
 
 
 @final
 class AdmittedBytes:
-    """The bytes of an admitted package, counted and hashed while a host takes them; once, from front to back.
+    """The bytes of an admitted package, counted while a host takes them; once, from front to back.
 
-    Each piece was compared with what was verified before it comes out (`signing.package_evidence`).
+    Each piece was compared with what is vouched for before it comes out (`signing.package_evidence`): so who has taken as
+    many as the package has, has taken the package, and none of them is hashed a second time.
     """
 
-    __slots__ = ("_digest", "_pieces", "_size", "admission")
+    __slots__ = ("_pieces", "_size", "admission")
 
     def __init__(self, admission: PackageAdmission) -> None:
         # mypy says so too; but whoever is handed a look-alike at run time would install anything.
@@ -26,14 +25,13 @@ class AdmittedBytes:
             raise TypeError(f"{type(admission).__name__} is not the admission of a package")
         self.admission = admission
         self._pieces = admission.package.stream()
-        self._digest, self._size = hashlib.sha256(), 0
+        self._size = 0
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
         piece = next(self._pieces)
-        self._digest.update(piece)
         self._size += len(piece)
         return piece
 
@@ -43,9 +41,9 @@ class AdmittedBytes:
         return self._size
 
     @property
-    def sha256(self) -> Sha256:
-        """The digest of all that was taken so far."""
-        return parse_sha256(self._digest.hexdigest())
+    def is_whole(self) -> bool:
+        """Whether all of the package was taken."""
+        return self._size == self.admission.package.package.size
 
 
 def check_admitted(given: AdmittedBytes) -> None:

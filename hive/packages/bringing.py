@@ -7,19 +7,24 @@ admit_packages   … each of them, by the index of the newest look; again whenev
 
 import contextlib
 import resource
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from hive.admission import PackageAdmission, admit
 from hive.policy import POLICY, Policy
 from hive.refusals import about_listed
 from hive.tenants import Tenant
+from repo_client.at_once import at_once
 from repo_client.client import RepoClient, Session
 from repo_client.packages import PackageStore, Progress
 from signing.errors import HostError
 from signing.evidence import VerifiedProfile, VerifiedRevocations
+from signing.format.digest import Sha256
+from signing.format.pkg.index import IndexedPackage
 from signing.format.pkg.names import Abi
 from signing.format.pkg.pins import PackagePins, check_complete
 from signing.package_evidence import (
@@ -30,6 +35,7 @@ from signing.package_evidence import (
 )
 
 _SPARE_HANDLES: Final = 128
+_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +85,28 @@ def bring(
         DigestMismatchError, NotFoundError, TransportError, HostError: one cannot be had; none is left open.
     """
     with contextlib.ExitStack() as opened:
-        held = []
+        held: tuple[VerifiedPackage, ...] = ()
         if pinned is not None:
             _allow_handles(len(pinned.pins.items))
-            for item in pinned.pins.items:
-                with about_listed(item.sha256, pinned.packages):
-                    package = client.package(
-                        item.sha256, packages=pinned.packages, store=pantry.store, progress=pantry.progress
-                    )
+            tasks = [partial(_bring_one, item.sha256, pinned, client, pantry) for item in pinned.pins.items]
+            # A connection waits for its server, a digest for its core and a file for the disk: not for each other.
+            held = at_once(tasks, most=_AT_ONCE, undo=VerifiedPackage.close)
+            for package in held:
                 opened.callback(package.close)
-                held.append(package)
-        yield tuple(held)
+        yield held
+
+
+def _bring_one(
+    sha256: Sha256, pinned: PinnedSet, client: RepoClient, pantry: Pantry, stop: threading.Event
+) -> VerifiedPackage:
+    def told(package: IndexedPackage, received: int) -> None:
+        if stop.is_set():
+            raise HostError(f"{package.pin} was not fetched to its end: the birth has ended")
+        if pantry.progress is not None:
+            pantry.progress(package, received)
+
+    with about_listed(sha256, pinned.packages):
+        return client.package(sha256, packages=pinned.packages, store=pantry.store, progress=told)
 
 
 def admit_packages(

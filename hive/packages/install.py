@@ -37,14 +37,14 @@ def install_package(
     package, packages = admission.package.package, admission.package.packages
     with about_listed(package.sha256, packages):
         placed = host.install_package(given)
-    if (given.sha256, given.size) != (package.sha256, package.size):
+    if not given.is_whole:
         raise HostError(
             f"only {given.size} of {package.size} bytes of {package.pin} were taken", hint="birth again"
         )
     return Receipt(
         tenant_id=tenant_id,
         pin=package.pin,
-        sha256=given.sha256,
+        sha256=package.sha256,
         size=given.size,
         repo=packages.repo,
         serial=packages.index.serial,

@@ -48,7 +48,9 @@ class Ground:
     def retirer(self) -> Retirer:
         """What ends the tenant of a proof."""
         mother = self.mother
-        return Retirer(engine=mother.engine, host=mother.host, state=mother.state, clock=mother.clock)
+        return Retirer(
+            engine=mother.engine, host=mother.host, state=mother.state, clock=mother.clock, here=mother.here
+        )
 
     def mother_with(self, vault: Vault) -> Mother:
         """Return the mother that brings secrets from ``vault``."""

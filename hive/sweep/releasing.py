@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from hive import audit
 from hive.db.models import BirthRow, TenantRow
 from hive.db.session import snapshot, transaction
+from hive.here import check_own
 from hive.jails.starting import start_limited
 from hive.retiring import RETIRING
 from hive.sweep.actions import FLOOR, Action
@@ -27,14 +28,16 @@ def release_tenant(sweeper: Sweeper, tenant_id: TenantId, *, reason: str) -> Ten
     provisions them anew. No sweep acts on it meanwhile.
 
     Raises:
-        NotFoundError: no such tenant. ConflictError: it is not quarantined.
+        NotFoundError: no such tenant. ElsewhereError: its jail is another host's. ConflictError: it is not quarantined.
         NotEntitledError: something is found that may not stand, or that could not be looked at.
         GateError: it is a paying customer's, and a gate is shut.
         HostError: the jail does not start; the tenant stays in quarantine.
     """
     with sweeper.alone(tenant_id):
         with snapshot(sweeper.engine) as session:
-            _check_quarantined(Tenant.of(load_row(session, tenant_id)))
+            tenant = Tenant.of(load_row(session, tenant_id))
+            check_own(tenant, sweeper.here)
+            _check_quarantined(tenant)
             if any(record.event == RETIRING for record in audit.read(session, tenant=tenant_id)):
                 raise ConflictError(
                     f"{tenant_id} is being retired", hint="hive retire-tenant goes on with it"

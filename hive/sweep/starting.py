@@ -7,6 +7,7 @@ whose files were changed while the machine was off. So jails of tenants are star
 from hive import audit
 from hive.db.models import BirthRow
 from hive.db.session import snapshot, transaction
+from hive.here import check_own
 from hive.jails.starting import start_limited
 from hive.sweep.actions import FLOOR, Action
 from hive.sweep.findings import Finding, Found
@@ -26,7 +27,8 @@ def who_stands_still(sweeper: Sweeper) -> list[TenantId]:
         HostError: the host cannot be asked.
     """
     with snapshot(sweeper.engine) as session:
-        tenants = [tenant for tenant in list_all(session) if tenant.status in _RUN]
+        found = list_all(session)
+    tenants = [tenant for tenant in found if tenant.status in _RUN and tenant.host == sweeper.here]
     return sorted(item.tenant_id for item in tenants if not sweeper.host.is_running(item.tenant_id))
 
 
@@ -34,12 +36,13 @@ def start_tenant(sweeper: Sweeper, tenant_id: TenantId) -> bool:
     """Start the tenant's jail with its limits; return False when it runs already. No sweep acts on it meanwhile.
 
     Raises:
-        NotFoundError: no such tenant. ConflictError: it is neither born nor active, or another jail stands there.
+        NotFoundError: no such tenant. ElsewhereError: its jail is another host's. ConflictError: it is neither born nor active, or another jail stands there.
         NotEntitledError: something is found for which a sweep would cut it off, or that could not be looked at.
         HostError: it does not start, or cannot be limited; it stands still then.
     """
     with sweeper.alone(tenant_id):
-        _check_runs(_load(sweeper, tenant_id))
+        check_own(tenant := _load(sweeper, tenant_id), sweeper.here)
+        _check_runs(tenant)
         if sweeper.host.is_running(tenant_id):
             return False
         tenant, standing = look(sweeper, tenant_id)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
+from hive.agents.names import AgentId
 from hive.gates.register import Gates
 from hive.jails.host import JailHost
 from hive.policy import Policy
@@ -26,7 +27,10 @@ _LOCK_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """Everything a sweep needs. A ``provisioner`` without an owner looks at no secrets, and takes them away all the same."""
+    """Everything a sweep needs. A ``provisioner`` without an owner looks at no secrets, and takes them away all the same.
+
+    ``here`` is what this host is called where several share the database: whose jails are swept.
+    """
 
     engine: Engine
     client: RepoClient
@@ -37,6 +41,7 @@ class Sweeper:
     actions: Mapping[Found, frozenset[Action]]
     notifier: Notifier
     clock: Callable[[], datetime]
+    here: AgentId | None = None
 
     @contextlib.contextmanager
     def alone(self, tenant_id: TenantId) -> Iterator[None]:

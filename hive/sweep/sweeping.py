@@ -1,4 +1,4 @@
-"""One sweep over every living jail: look, record what is new and what is gone, and act (edge).
+"""One sweep over every living jail of this host: look, record what is new and what is gone, and act (edge).
 
     log is whole? ─► trust, once for all ─► each tenant: look, record, cut off ─► each tenant: tell people
 
@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from hive import audit, optins, remembered_head
+from hive.birth.moving import remove_left
 from hive.birth.recorded import RecordedBirth, recorded_births
 from hive.certificate import admissions_of
 from hive.db.session import snapshot, transaction
@@ -48,6 +49,7 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
     gates = _shut_gates(sweeper)
     swept = [_one(sweeper, birth.tenant, [*trusted[birth.tenant.tenant_id], *gates]) for birth in births]
     swept = [_told(sweeper, item) for item in swept]
+    remove_left(sweeper.engine, sweeper.host, sweeper.here, now=sweeper.clock())
     if unwritten is not None:
         raise unwritten
     with transaction(sweeper.engine) as session:
@@ -68,7 +70,7 @@ def look(sweeper: Sweeper, tenant_id: TenantId) -> tuple[Tenant, tuple[Finding, 
     births, records = _read(sweeper, now)
     birth = next((birth for birth in births if birth.tenant.tenant_id == tenant_id), None)
     if birth is None:
-        raise NotFoundError(f"{tenant_id} has no living jail", hint="hive list-tenants")
+        raise NotFoundError(f"{tenant_id} has no living jail here", hint="hive list-tenants")
     trusted = _trust(sweeper, [birth], records, now)[tenant_id]
     findings = _look(sweeper, birth.tenant, [*trusted, *_shut_gates(sweeper)])
     with transaction(sweeper.engine) as session:
@@ -80,7 +82,11 @@ def _read(sweeper: Sweeper, now: datetime) -> tuple[list[RecordedBirth], _Record
     """Return the births with living jails, and the records of each tenant, all of one state of the database."""
     with snapshot(sweeper.engine) as session:
         audit.check_clock(session, now=now)
-        births = [birth for birth in recorded_births(session) if birth.tenant.status in LIVING]
+        births = [
+            birth
+            for birth in recorded_births(session)
+            if birth.tenant.status in LIVING and birth.tenant.host == sweeper.here
+        ]
         found = audit.read(session)
     remembered_head.check(sweeper.provisioner.state, found)
     records: dict[str, list[Record]] = {}
@@ -94,7 +100,7 @@ def _begin(sweeper: Sweeper, tenants: int, now: datetime) -> tuple[int, SkillRep
     try:
         with transaction(sweeper.engine) as session:
             forget_the_retired(session, now=now)
-            row = SweepRow(started_at=now, finished_at=None, tenants=tenants, findings=0)
+            row = SweepRow(started_at=now, finished_at=None, tenants=tenants, findings=0, host=sweeper.here)
             session.add(row)
             session.flush()
             return row.number, None

@@ -9,7 +9,10 @@ from hive.agents import tokens
 from hive.agents.names import AgentId
 from hive.agents.token_file import load_token_key
 from hive.config import HiveConfig
+from hive.db.models import TenantRow
 from hive.db.session import transaction
+from hive.here import check_own
+from hive.tenants import Tenant
 from hive.vault.secret import Secret
 from signing.errors import UsageError
 from signing.format.names import TenantId
@@ -29,6 +32,7 @@ def own_variables(
 
     Raises:
         UsageError: a token is to be rotated, and there is none without an address.
+        ElsewhereError: the tenant's jail is another host's.
         NotEntitledError: the agent is banned or retired.
         KeyAccessError, HostError: the host's key for tokens cannot be used.
     """
@@ -42,5 +46,8 @@ def own_variables(
     key = load_token_key(config.state_dir)
     give = tokens.rotate if rotate else tokens.issue
     with transaction(engine) as session:
+        # Held until the token stands: a host that was overtaken must not replace the token of the jail that counts.
+        row = session.get_one(TenantRow, tenant_id, with_for_update={"read": True}, populate_existing=True)
+        check_own(Tenant.of(row), config.host_name)
         token = give(session, key, AgentId(tenant_id), now=now)
     return {"HIVE_URL": Secret(config.hive_url.encode()), "HIVE_TOKEN": Secret(token.text.encode())}

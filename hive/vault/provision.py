@@ -20,8 +20,10 @@ from typing import Any, Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from hive.agents.names import AgentId
 from hive.db.secret_tables import SecretsState
 from hive.db.session import transaction
+from hive.here import check_own
 from hive.jails.host import JailHost
 from hive.tenants import Tenant, TenantStatus, load_row
 from hive.vault import env_file, ledger
@@ -84,7 +86,8 @@ class Provisioned:
 class Provisioner:
     """Everything that provisioning needs from this host.
 
-    ``owner`` is uid and gid of the jails' user; withdrawing works without one, everything else does not.
+    ``owner`` is uid and gid of the jails' user; withdrawing works without one, everything else does not. ``here`` is what
+    this host is called where several share the database: of another's jail nothing is brought, withdrawn or said.
     """
 
     engine: Engine
@@ -92,6 +95,7 @@ class Provisioner:
     state: Path
     owner: tuple[int, int] | None
     clock: Callable[[], datetime]
+    here: AgentId | None = None
 
     def provision(
         self,
@@ -129,7 +133,7 @@ class Provisioner:
         """Remove the secrets from the tenant's jail, however the tenant stands; return whether there were any.
 
         Raises:
-            NotFoundError: no such tenant.
+            NotFoundError: no such tenant. ElsewhereError: its jail is another host's.
             UnsafePathError, HostError: the jail does not let us; stop it first. Nothing is called withdrawn then.
         """
         self._load(tenant_id)
@@ -149,7 +153,7 @@ class Provisioner:
             NotFoundError: no such tenant. HostError: the jail cannot be read.
         """
         with transaction(self.engine) as session:
-            load_row(session, tenant_id)
+            _tenant(session, tenant_id, self.here)
             known = ledger.load(session, tenant_id)
         altered, content = False, None
         if self.host.exists(tenant_id):
@@ -209,7 +213,7 @@ class Provisioner:
         """Make ``content`` the tenant's file, alone, and return whether it had to be written."""
         tenant_id = tenant.tenant_id
         with transaction(self.engine) as session:
-            _check_standing(_tenant(session, tenant_id), allowed)
+            _check_standing(_tenant(session, tenant_id, self.here), allowed)
             news = ledger.intend(
                 session,
                 tenant_id,
@@ -244,7 +248,7 @@ class Provisioner:
 
     def _load(self, tenant_id: TenantId) -> Tenant:
         with transaction(self.engine) as session:
-            return _tenant(session, tenant_id)
+            return _tenant(session, tenant_id, self.here)
 
     @contextmanager
     def _alone(self, tenant_id: TenantId) -> Iterator[None]:
@@ -282,8 +286,10 @@ def _content(bucket: Bucket | None, own: Mapping[str, Secret]) -> tuple[bytes, t
     return content, tuple(sorted(secrets))
 
 
-def _tenant(session: Session, tenant_id: TenantId) -> Tenant:
-    return Tenant.of(load_row(session, tenant_id))
+def _tenant(session: Session, tenant_id: TenantId, here: AgentId | None) -> Tenant:
+    tenant = Tenant.of(load_row(session, tenant_id))
+    check_own(tenant, here)
+    return tenant
 
 
 def _check_standing(tenant: Tenant, allowed: frozenset[TenantStatus]) -> None:

@@ -4,6 +4,7 @@ import re
 import signal
 import threading
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,10 +43,12 @@ def refresh(
 ) -> None:
     """Sign a new timestamp (and snapshot when due) and write whatever is missing in the published tree.
 
-    With --every, until SIGTERM or SIGINT. Several hosts may do that on one database: one of them signs.
+    With --every, until SIGTERM or SIGINT. Several hosts may do that on one database: one of them signs. Where repository.toml
+    names a bucket for the published tree, it is brought up to date each minute; skillrepo spread does that once.
     """
     from repo_server.publishing.keeping_fresh import Keeper
     from repo_server.publishing.refresh import refresh as refresh_online
+    from repo_server.publishing.spreading_s3 import Bucket
 
     if every is not None and (repair or if_due):
         raise UsageError("--every is for ever; --repair and --if-due are for once")
@@ -61,6 +64,7 @@ def refresh(
                 online=lambda: open_online_signer(ctx, repository),
                 every=pause,
                 clock=clock,
+                shelf=partial(Bucket.of, repository) if repository.config.published.bucket else None,
             ),
             tell,
             console,

@@ -1,24 +1,28 @@
 """The repository's own log: who did what, hash-chained, written in the transaction that did it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from repo_server.db.models import LogRow
+from repo_server.db.models import Base, LogRow
 from signing.format.chain import BrokenChainError, Head, Record, check_chain, next_record
 from signing.format.digest import Sha256, sha256_of
+
+# Every writing transaction does these two while all other writers wait: made once, and no objects of rows between.
+_HEAD: Final = select(LogRow.sequence, LogRow.digest).order_by(LogRow.sequence.desc()).limit(1)
+_ADD: Final = insert(Base.metadata.tables[LogRow.__tablename__])
 
 
 def append(session: Session, *, event: str, facts: dict[str, Any], now: datetime) -> Record:
     """Add a record; it stands if and only if the transaction of ``session`` does."""
     # Writers queue at the beginning of their transactions (`repo_server.db.session`): nobody adds a record in between.
-    last = session.scalars(select(LogRow).order_by(LogRow.sequence.desc()).limit(1)).first()
+    last = session.execute(_HEAD).first()
     head = Head(sequence=last.sequence, digest=Sha256(last.digest)) if last is not None else Head()
     record = next_record(head, time=now, event=event, facts=facts)
-    session.add(LogRow(sequence=record.sequence, record=record.render(), digest=record.head.digest))
-    session.flush()
+    rendered = record.render()
+    session.execute(_ADD, {"sequence": record.sequence, "record": rendered, "digest": sha256_of(rendered)})
     return record
 
 

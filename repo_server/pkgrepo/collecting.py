@@ -15,7 +15,6 @@ reads it to its end.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -24,16 +23,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import LargeBinary, String, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from repo_server.db import log
-from repo_server.db.models import Base, MetadataRow, PackageDigestRow, PackageSerialRow, TargetRow
+from repo_server.db.models import MetadataRow, PackageDigestRow, PackageSerialRow, TargetRow
 from repo_server.db.session import snapshot, transaction
 from repo_server.pkgrepo.places import BY_SHA256, OLD, SERIALS, served_serial
 from repo_server.pkgrepo.serials import rows_of
 from repo_server.repository import Repository
 from repo_server.storage.durable import NEW
+from repo_server.storage.references import References, digests_in, digests_in_rows
 from signing.errors import HostError, NotFoundError
 from signing.format.digest import Sha256
 from signing.format.names import TargetPath
@@ -44,8 +44,6 @@ from signing.roles import SNAPSHOT, TIMESTAMP, hashed_path, is_pkg
 RETAIN: Final = timedelta(days=30)
 RETAIN_AT_LEAST: Final = 5
 ABANDONED: Final = timedelta(days=7)  # uploads are continued for two days, and an import takes minutes
-_MAX_LIST: Final = 64 << 20
-_HEX: Final = re.compile(rb"[0-9a-f]{64}")
 # What tells of packages by themselves (their rows are judged here), and what only tells what happened once.
 _OWN_TABLES: Final = frozenset({"package_serials", "package_digests", "log", "tokens", "metadata", "targets"})
 
@@ -206,34 +204,12 @@ def _digests_of(index: RepoIndex) -> Iterator[Sha256]:
 
 
 def _elsewhere(repository: Repository, session: Session) -> set[Sha256]:
-    """Return whatever looks like a digest in any row that is not about packages, and in the lists that those name.
-
-    A candidate's row names the list of its files, and only the list names the files: so what is named is read in turn.
-    """
-    found: set[Sha256] = set()
-    waiting = set(_in_rows(session))
-    while waiting:
-        found |= waiting
-        waiting = {inner for digest in waiting for inner in _in_list(repository, digest)} - found
-    return found
-
-
-def _in_list(repository: Repository, digest: Sha256) -> Iterator[Sha256]:
-    """Yield what looks like a digest in a blob, if that is a list: JSON, and not too long for one."""
-    size = repository.package_blobs.size_of(digest)
-    if size is not None and size <= _MAX_LIST:
-        with repository.package_blobs.open(digest) as stream:
-            if stream.read(1) in {b"{", b"["}:
-                yield from _in_values([stream.read(_MAX_LIST)])
+    """Return whatever looks like a digest in any row that is not about packages, and in the lists that those name."""
+    return References(repository.package_blobs).all_from(_in_rows(session))
 
 
 def _in_rows(session: Session) -> Iterator[Sha256]:
-    for table in Base.metadata.sorted_tables:
-        if table.name in _OWN_TABLES:
-            continue
-        columns = [column for column in table.columns if isinstance(column.type, String | LargeBinary)]
-        for row in session.execute(select(*columns)) if columns else ():
-            yield from _in_values(row)
+    yield from digests_in_rows(session, except_for=_OWN_TABLES)
     for path, digest in session.execute(select(TargetRow.path, TargetRow.sha256)):
         if not _is_index_path(path):
             yield Sha256(digest)
@@ -242,14 +218,7 @@ def _in_rows(session: Session) -> Iterator[Sha256]:
     )
     for role, content in session.execute(metadata):
         if not is_pkg(role):
-            yield from _in_values([content])
-
-
-def _in_values(values: Iterable[object]) -> Iterator[Sha256]:
-    for value in values:
-        data = value.encode() if isinstance(value, str) else value
-        if isinstance(data, bytes):
-            yield from (Sha256(found.decode()) for found in _HEX.findall(data))
+            yield from digests_in([content])
 
 
 def _is_index_path(path: str) -> bool:

@@ -1,9 +1,10 @@
 """Renewing the timestamp for ever, and saying early what will expire (edge): ``skillrepo refresh --every 6h``.
 
-    look ─► older than that? sign, write the tree ─► what expires soon, what went wrong: tell ─► wait
+    look ─► older than that? sign, write the tree ─► a bucket? bring it up to date ─► what expires soon, what went wrong: tell ─► wait
 
 Any number of hosts may run it on one database: whether it is due is asked in the transaction that signs, and writers stand in
-line, so the first signs and the others find nothing to do. None of them is a leader that could be missed.
+line, so the first signs and the others find nothing to do. None of them is a leader that could be missed. Where the
+tree is copied to a bucket, each minute is a look: what others published is to be there soon.
 
 What fails is tried again after a minute, then after two, four, at most thirty; the timestamp lives for a day, so there is time
 for somebody to come. They are told at the first failure, and once a day of what goes on.
@@ -23,6 +24,7 @@ from repo_server.db.session import snapshot
 from repo_server.publishing.online import OnlineState
 from repo_server.publishing.overview import problems
 from repo_server.publishing.refresh import refresh
+from repo_server.publishing.spreading import Shelf, spread
 from repo_server.repository import Repository
 from signing.errors import SkillRepoError
 
@@ -52,27 +54,43 @@ class Keeper:
     online: Callable[[], Signer]
     every: timedelta
     clock: Callable[[], datetime]
+    shelf: Callable[[], Shelf] | None = None  # the bucket that the tree is copied to
     _failures: int = 0
+    _next_renewal: datetime | None = None
     _told: dict[str, datetime] = field(default_factory=dict)
 
     def look(self) -> Look:
         """Renew what is due; what goes wrong is part of the answer, and never an end."""
-        now = self.clock()
+        now, said = self.clock(), "cannot renew the timestamp"
         try:
-            state = refresh(self.repository, self.online(), now=now, older_than=self.every)
+            state = self._renewed(now)
+            if self.shelf is not None:
+                said = "cannot bring the bucket up to date"
+                spread(self.repository, self.shelf())
             with snapshot(self.repository.engine) as session:
                 found = tuple(problems(session, now=now))
         except Exception as error:  # noqa: BLE001 - the next look may succeed; an end would be nobody's renewal
             self._failures += 1
-            said = (
+            reason = (
                 str(error) if isinstance(error, SkillRepoError) else f"{type(error).__name__}, a bug of ours"
             )
             pause = min(_RETRY * 2 ** min(self._failures - 1, 10), _RETRY_AT_MOST, self.every)
-            return Look(
-                state=None, problems=(f"cannot renew the timestamp: {said}",), pause=pause, failed=True
-            )
+            return Look(state=None, problems=(f"{said}: {reason}",), pause=pause, failed=True)
         self._failures = 0
-        return Look(state=state, problems=found, pause=max(self.every / 6, SHORTEST))
+        return Look(state=state, problems=found, pause=self._pause if self.shelf is None else SHORTEST)
+
+    @property
+    def _pause(self) -> timedelta:
+        return max(self.every / 6, SHORTEST)
+
+    def _renewed(self, now: datetime) -> OnlineState | None:
+        """Renew what is due, as often as without a bucket; a clock that went back makes it due at once."""
+        early = self._next_renewal is not None and timedelta(0) < self._next_renewal - now <= self._pause
+        if self.shelf is not None and early:
+            return None
+        state = refresh(self.repository, self.online(), now=now, older_than=self.every)
+        self._next_renewal = now + self._pause
+        return state
 
     def news(self, look: Look) -> Iterator[str]:
         """Yield what people have not been told for a day. What is over is forgotten, and told anew when it returns."""

@@ -1,6 +1,7 @@
 """The published tree: plain files, made from the database and the blobs (edge).
 
     metadata/1.root.json … N.root.json, 7.snapshot.json, 3.targets.json, 2.skills-0a.json …, timestamp.json
+    metadata/7.snapshot.json.gz …                   compressed siblings (repo_server.publishing.siblings)
     targets/skills/web-search/1.2.0/<sha256>.web-search-1.2.0.tar.gz
     .well-known/agent-skills/index.json, .well-known/skills/…
     and beside it the trees of the package site (repo_server.pkgrepo.published)
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from repo_server.db.models import MetadataRow, TargetRow
 from repo_server.pkgrepo.published import project_packages
+from repo_server.publishing.siblings import is_whole, write_once_with_sibling
 from repo_server.publishing.state import current
 from repo_server.publishing.well_known import project_indexes
 from repo_server.repository import Repository
@@ -37,14 +39,15 @@ def project(repository: Repository, session: Session, *, repair: bool = False) -
         HostError: a file cannot be written; the state served before is still whole.
     """
     tree = repository.skills_root
-    written = _project_targets(repository, session, tree / "targets", repair=repair)
+    written = _project_targets(repository, session, tree, repair=repair)
     rows = session.execute(select(MetadataRow.role, MetadataRow.version)).all()
     metadata = tree / "metadata"
     for role, version in sorted(rows, key=lambda row: _rank(row.role)):
         if role == TIMESTAMP:
             continue
-        path = metadata / f"{version}.{role}.json"
-        written += _write_once(path, partial(_content, session, role, version), repair=repair)
+        written += _write_once(
+            tree, f"metadata/{version}.{role}.json", partial(_content, session, role, version), repair=repair
+        )
     written += project_packages(
         repository, session, repair=repair
     )  # before the timestamp that vouches for them
@@ -57,18 +60,18 @@ def project(repository: Repository, session: Session, *, repair: bool = False) -
     return written
 
 
-def _project_targets(repository: Repository, session: Session, folder: Path, *, repair: bool) -> int:
+def _project_targets(repository: Repository, session: Session, tree: Path, *, repair: bool) -> int:
     written = 0
     for row in session.scalars(select(TargetRow)):
-        path = folder / hashed_path(TargetPath(row.path), row.sha256)
-        written += _write_once(path, partial(repository.blobs.load, Sha256(row.sha256)), repair=repair)
+        path = f"targets/{hashed_path(TargetPath(row.path), row.sha256)}"
+        written += _write_once(tree, path, partial(repository.blobs.load, Sha256(row.sha256)), repair=repair)
     return written
 
 
-def _write_once(path: Path, content: Callable[[], bytes], *, repair: bool) -> int:
-    if path.exists() and not (repair and path.read_bytes() != content()):
+def _write_once(tree: Path, path: str, content: Callable[[], bytes], *, repair: bool) -> int:
+    if (tree / path).exists() and not (repair and not is_whole(tree, path, content())):
         return 0
-    write_durably(path, content())
+    write_once_with_sibling(tree, path, content())
     return 1
 
 

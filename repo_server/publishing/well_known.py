@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from repo_server.db.models import ReleaseRow
 from repo_server.publishing.profiles import PUBLISHED
+from repo_server.publishing.siblings import is_whole, replace_with_sibling
 from repo_server.repository import Repository
 from repo_server.storage.durable import write_durably
 from signing.errors import HostError, NotFoundError, RejectedError
@@ -55,8 +56,8 @@ def project_indexes(repository: Repository, session: Session) -> None:
         _write_files(folder / "skills" / row.name, bundle)
         v1.append({"name": row.name, "description": row.description, "files": list(bundle.contents)})
         v2.append(_entry_v2(row))
-    _write_json(folder / "agent-skills" / "index.json", {"$schema": SCHEMA_V2, "skills": v2})
-    _write_json(folder / "skills" / "index.json", {"skills": v1})
+    _write_json(repository.skills_root, "agent-skills", {"$schema": SCHEMA_V2, "skills": v2})
+    _write_json(repository.skills_root, "skills", {"skills": v1})
     if failed is not None:
         raise failed
 
@@ -126,8 +127,11 @@ def _host_errors(folder: Path) -> Iterator[None]:
         raise HostError(f"cannot clear {folder}: {error.strerror}") from error
 
 
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    _write_changed(path, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
+def _write_json(tree: Path, standard: str, document: dict[str, Any]) -> None:
+    path = f".well-known/{standard}/index.json"
+    data = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+    if not is_whole(tree, path, data):
+        replace_with_sibling(tree, path, data)
 
 
 def _write_changed(path: Path, content: bytes) -> None:

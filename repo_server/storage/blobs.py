@@ -9,7 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from signing.errors import HostError
 from signing.format.digest import Sha256
+
+
+class EndlessListError(HostError):
+    """The list of a store's blobs did not come to an end in time."""
 
 
 class Blobs(Protocol):
@@ -60,8 +65,21 @@ class LargeBlobs(Blobs, Protocol):
         """
         ...
 
+    def clock(self) -> datetime:
+        """Return the present by the clock that dates the blobs.
+
+        Raises:
+            HostError: the store cannot be asked.
+        """
+        ...
+
     def untouched(self, *, since: datetime) -> Iterator[tuple[Sha256, int]]:
-        """Yield digest and size of the blobs that came before ``since``, and have not been stored again after it."""
+        """Yield digest and size of the blobs that came before ``since``, and have not been stored again after it.
+
+        Raises:
+            EndlessListError: the list goes on for longer than anybody's blobs can take.
+            HostError: the store cannot be asked to its end.
+        """
         ...
 
     def unfinished(self, *, since: datetime) -> Iterator[Path]:

@@ -15,12 +15,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from repo_server.storage.blobs import LargeBlobs
 from repo_server.storage.local import LocalBlobs
 from signing.errors import FormatError, KeyAccessError
+
+if TYPE_CHECKING:
+    from repo_server.storage.s3 import S3Place
 
 _KEYS: Final = frozenset({"url", "endpoint", "region", "credentials"})
 _URL: Final = re.compile(
@@ -46,7 +49,7 @@ class BlobSettings:
         """The place, for people."""
         return f"s3://{self.bucket}/{self.prefix} at {self.endpoint}" if self.bucket else "blobs/"
 
-    def render(self) -> str:
+    def render(self, table: str = "blobs") -> str:
         """Return the settings as a table of TOML; nothing for the folder."""
         if not self.bucket:
             return ""
@@ -57,7 +60,7 @@ class BlobSettings:
             "region": self.region,
             "credentials": self.credentials,
         }
-        return "\n[blobs]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+        return f"\n[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
     @classmethod
     def from_toml(cls, values: Mapping[str, Any], *, where: str) -> Self:
@@ -94,10 +97,20 @@ class BlobSettings:
         """
         if not self.bucket:
             return LocalBlobs(folder)
-        from repo_server.storage.s3 import S3Blobs, S3Place  # noqa: PLC0415 - only who keeps blobs there
+        from repo_server.storage.s3 import S3Blobs  # noqa: PLC0415 - only who keeps blobs there
+
+        return S3Blobs(self.place().open(), where=self.where)
+
+    def place(self) -> "S3Place":
+        """Return the bucket, and who we are there.
+
+        Raises:
+            KeyAccessError: the credentials cannot be read, or others can read them.
+        """
+        from repo_server.storage.s3 import S3Place  # noqa: PLC0415
 
         key_id, secret = _credentials(Path(self.credentials))
-        place = S3Place(
+        return S3Place(
             endpoint=self.endpoint,
             bucket=self.bucket,
             prefix=self.prefix,
@@ -105,7 +118,6 @@ class BlobSettings:
             key_id=key_id,
             secret=secret,
         )
-        return S3Blobs(place.open(), where=self.where)
 
 
 def _is_endpoint(text: str) -> bool:

@@ -3,14 +3,21 @@
 import fcntl
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from repo_server.storage.announced import announced
-from repo_server.storage.durable import NEW, sync_folder, write_durably, write_pieces_durably
+from repo_server.storage.durable import (
+    NEW,
+    make_folder_durably,
+    sync_folder,
+    write_durably,
+    write_pieces_durably,
+)
 from signing.errors import DigestMismatchError, HostError, NotFoundError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 
@@ -125,6 +132,19 @@ class LocalBlobs:
             self.path_of(digest).unlink(missing_ok=True)
         except OSError as error:
             raise HostError(f"cannot remove blob {digest[:16]}…: {error.strerror}") from error
+
+    def clock(self) -> datetime:
+        """Return the present by the file system's clock, which over a network is another machine's.
+
+        Raises:
+            HostError: a file cannot be made there.
+        """
+        try:
+            make_folder_durably(self._folder)
+            with tempfile.TemporaryFile(dir=self._folder) as stream:
+                return datetime.fromtimestamp(os.fstat(stream.fileno()).st_mtime, UTC)
+        except OSError as error:
+            raise HostError(f"cannot write to {self._folder}: {error.strerror}") from error
 
     def untouched(self, *, since: datetime) -> Iterator[tuple[Sha256, int]]:
         """Yield digest and size of the blobs that came before ``since``, and have not been stored again after it."""

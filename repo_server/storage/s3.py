@@ -9,10 +9,12 @@ the store and us is a network. A blob is there when the store has acknowledged i
 and is the store's to remove (a lifecycle rule for incomplete uploads).
 """
 
+import asyncio
 import hashlib
 import io
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from repo_server.storage.announced import announced
+from repo_server.storage.blobs import EndlessListError
 from repo_server.storage.durable import write_pieces_durably
 from signing.errors import DigestMismatchError, HostError, NotFoundError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
@@ -39,6 +42,9 @@ _CONNECT_SECONDS: Final = 10
 _RETRY: Final = timedelta(seconds=90)
 _IN_MEMORY: Final = 16 << 20
 _MAX_WHOLE: Final = 256 << 20
+_MAX_LISTED: Final = 20_000_000
+_LIST_SECONDS: Final = 900
+_STAMP: Final = b"stored to learn what time it is here\n"  # always the same: one object, however often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +166,35 @@ class S3Blobs:
         """
         self._asked(lambda store: _delete(store, _key(digest)))
 
+    def clock(self) -> datetime:
+        """Return the present by the store's clock: when it says that something was stored just now.
+
+        Raises:
+            HostError: the store cannot be asked.
+        """
+        found = self._head(self.store(_STAMP))
+        if found is None:
+            raise HostError("the object store forgets what it was just given", hint="skillrepo doctor")
+        moment: datetime = found["last_modified"]
+        return moment
+
     def untouched(self, *, since: datetime) -> Iterator[tuple[Sha256, int]]:
         """Yield digest and size of the blobs that came before ``since``, and have not been stored again after it.
 
         Raises:
+            EndlessListError: an engine that begins its list again, or sends one page for ever.
             HostError: the store cannot be asked to its end.
         """
+        count = 0
         with self._errors():
-            for batch in self._store.list():
+            for batch in _batches(self._store, seconds=_LIST_SECONDS):
+                if batch is not None:
+                    count += len(batch)
+                if batch is None or count > _MAX_LISTED:
+                    raise EndlessListError(
+                        f"the list of the object store does not end: {count} objects in it so far",
+                        hint=f"look at what else writes to {self._where}, and at the engine",
+                    )
                 for found in batch:
                     name = str(found["path"]).rpartition("/")[2]
                     if found["last_modified"] < since and _is_blob(str(found["path"]), name):
@@ -273,6 +300,31 @@ def _key(digest: Sha256) -> str:
 
 def _is_blob(path: str, name: str) -> bool:
     return _SHA256.fullmatch(name) is not None and path == _key(Sha256(name))
+
+
+def _batches(store: "S3Store", *, seconds: float) -> Iterator[Any]:
+    """Yield what the store lists, piece by piece; None when it did not come to its end in time.
+
+    The library gathers objects until it has a piece: of pages without objects it would ask for ever, and come back with nothing.
+    Only a wait that can be given up ends that.
+    """
+    end = time.monotonic() + seconds
+    with asyncio.Runner() as runner:
+        stream = store.list()
+
+        async def following() -> Any:
+            async with asyncio.timeout(max(0.0, end - time.monotonic())):
+                return await anext(stream)
+
+        while True:
+            try:
+                batch = runner.run(following())
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                yield None
+                return
+            yield batch
 
 
 def _put(store: "S3Store", key: str, data: Any) -> None:

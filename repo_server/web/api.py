@@ -16,8 +16,8 @@ from typing import Any, Final
 from flask import Blueprint, Response, jsonify, request
 
 from repo_server.web import schemas
+from repo_server.web.answering import REVALIDATE
 from repo_server.web.catalogue import Catalogue
-from repo_server.web.files import REVALIDATE
 from repo_server.web.routes import PREFIX, Route, register, render_openapi
 from repo_server.web.sites import SITE_KEY, Site
 from signing.errors import NotFoundError

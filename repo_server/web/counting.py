@@ -1,6 +1,7 @@
 """Counting answers, where somebody adds them up (`repo_server.web.metrics`)."""
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from flask import Flask, Response, request
@@ -8,17 +9,24 @@ from flask import Flask, Response, request
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own: where processes count
 
 
-def count_requests(app: Flask) -> None:
-    """Let ``app`` count what it answers, where somebody adds it up; else do nothing."""
+def count_requests(app: Flask) -> Callable[[str, int], None] | None:
+    """Let ``app`` count what it answers, where somebody adds it up; else do nothing.
+
+    Return what counts an answer that goes past it, by the part that gave it and its status.
+    """
     if VARIABLE not in os.environ:
-        return
+        return None
     from prometheus_client import Counter  # noqa: PLC0415 - an extra
 
     total = Counter("skillrepo_requests", "Requests answered.", ["part", "code"], registry=None)
 
-    def count(response: Response) -> Response:
+    def count(part: str, status: int) -> None:
         # By our own words only: a path is the client's, and one number a path would be without end.
-        total.labels(request.blueprint or "none", f"{response.status_code // 100}xx").inc()
+        total.labels(part, f"{status // 100}xx").inc()
+
+    def counted(response: Response) -> Response:
+        count(request.blueprint or "none", response.status_code)
         return response
 
-    app.after_request(count)
+    app.after_request(counted)
+    return count

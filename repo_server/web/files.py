@@ -5,81 +5,41 @@
 
 What the package site says instead stands in `repo_server.web.pkg_site`.
 
-The ETag is strong: the digest in the name where there is one, else size, time of change and inode. Nothing here
-verifies a file; clients do. Metadata is served from disk as the publisher wrote it, so nginx can take this over
-without anybody noticing (documented in deploy/).
+What an answer says is decided in `repo_server.web.answering`; files of the usual places are answered by
+`repo_server.web.quick` before anything is routed. Nothing here verifies a file; clients do. Metadata is served from disk
+as the publisher wrote it, so nginx can take this over without anybody noticing (documented in deploy/).
 """
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, Self
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
-from werkzeug.http import quote_etag
 
-from repo_server.web.config import WebConfig
-from repo_server.web.ranges import Span, UnsatisfiableRangeError, parse_range
-from repo_server.web.sites import SITE_KEY, Site
-from repo_server.web.tree import PublishedFile, open_published
-
-IMMUTABLE: Final = "public, max-age=31536000, immutable"
-REVALIDATE: Final = "no-cache"
-
-_VERSIONED_METADATA = re.compile(r"metadata/[1-9][0-9]{0,9}\.[A-Za-z0-9_-]+\.json", re.ASCII)
-_HASHED_TARGET = re.compile(r"targets/(?:[^/]+/)*([0-9a-f]{64})\.[^/]+", re.ASCII)
-# A short list: what a browser could run (HTML, SVG, scripts from a skill) stays octet-stream.
-_CONTENT_TYPES: Final = (
-    (".json", "application/json"),
-    (".gz", "application/gzip"),
-    (".tgz", "application/gzip"),
-    (".md", "text/markdown; charset=utf-8"),
-    (".txt", "text/plain; charset=utf-8"),
+from repo_server.publishing.siblings import SUFFIX, is_sibling, may_have_sibling
+from repo_server.web.answering import (
+    GZIP,
+    Asked,
+    Caching,
+    Offered,
+    Reply,
+    caching_of,
+    decide,
+    is_immutable,
 )
+from repo_server.web.hot import HeldFile, HotFiles
+from repo_server.web.ranges import Span, UnsatisfiableRangeError
+from repo_server.web.sites import SITE_KEY, Site
+from repo_server.web.tree import NOTHING_HERE, PublishedFile
+from signing.errors import NotFoundError
+
 _CHUNK: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caching:
-    """What an answer says about itself to whoever keeps it. ``tag`` is a strong ETag, unquoted; ``modified`` is text."""
-
-    tag: str
-    control: str
-    modified: str | None = None
-
-
-def cache_control(path: str) -> str:
-    """Return the Cache-Control of the file at ``path`` of the skills site."""
-    frozen = _VERSIONED_METADATA.fullmatch(path) or _HASHED_TARGET.fullmatch(path)
-    return IMMUTABLE if frozen else REVALIDATE
-
-
-def entity_tag(path: str, file: PublishedFile) -> str:
-    """Return the strong ETag of the file at ``path`` of the skills site, unquoted."""
-    match = _HASHED_TARGET.fullmatch(path)
-    return match[1] if match else changing_tag(file)
-
-
-def changing_tag(file: PublishedFile) -> str:
-    """Return the strong ETag of a file whose name does not tell its bytes, unquoted."""
-    # The inode too: two timestamps have the same size, and can be renamed into place within one tick of a
-    # file system's clock. A 304 for the newer one would freeze its reader at the older.
-    return f"{file.size:x}-{file.modified_ns:x}-{file.inode:x}"
-
-
-def content_type(path: str) -> str:
-    """Return the media type of the file at ``path``."""
-    for ending, media_type in _CONTENT_TYPES:
-        if path.endswith(ending):
-            return media_type
-    return "application/octet-stream"
 
 
 class FileBody:
     """The bytes of a span, in pieces; owns the file and closes it, also when the client goes away."""
 
-    def __init__(self, file: PublishedFile, span: Span) -> None:
+    def __init__(self, file: PublishedFile | HeldFile, span: Span) -> None:
         self._file = file
         self._offset = span.start
         self._left = span.length
@@ -104,15 +64,17 @@ class FileBody:
         self._file.close()
 
     @classmethod
-    def small_or_streamed(cls, file: PublishedFile, span: Span) -> bytes | Self:
-        """Return small spans as bytes, so that no open file waits for a slow reader."""
-        if span.length > _CHUNK:
+    def small_or_streamed(cls, file: PublishedFile | HeldFile, span: Span) -> list[bytes] | Self:
+        """Return small spans, and those in memory, as bytes, so that no open file waits for a slow reader."""
+        if span.length > _CHUNK and isinstance(file, PublishedFile):
             return cls(file, span)
-        with file:
-            return file.read(span.start, span.length)
+        try:
+            return [file.read(span.start, span.length)]
+        finally:
+            file.close()
 
 
-def files_blueprint(config: WebConfig, *, package: Callable[[str], Response]) -> Blueprint:
+def files_blueprint(files: HotFiles, *, package: Callable[[str], Response]) -> Blueprint:
     """Return the views of both published trees; ``package`` answers for the package site."""
     blueprint = Blueprint("files", __name__)
 
@@ -122,11 +84,62 @@ def files_blueprint(config: WebConfig, *, package: Callable[[str], Response]) ->
         """Answer with one file. There are no listings: "" and folders are not found."""
         if request.environ[SITE_KEY] is Site.PKG:
             return package(path)
-        file = open_published(config.skills_root, path)
-        caching = Caching(tag=entity_tag(path, file), control=cache_control(path))
-        return answer_file(path, file, caching)
+        try:
+            reply, body = published_reply(files, path, Asked.of(request.environ))
+        except UnsatisfiableRangeError as error:
+            raise RequestedRangeNotSatisfiable(length=error.size) from error
+        return _response(reply, body)
 
     return blueprint
+
+
+def published_reply(files: HotFiles, path: str, asked: Asked) -> tuple[Reply, list[bytes] | FileBody]:
+    """Return head and body of the answer with the file at ``path`` of the skills site.
+
+    Raises:
+        NotFoundError: there is none. UnsatisfiableRangeError: not one byte of it was asked for.
+    """
+    if is_sibling(path):
+        raise NotFoundError(NOTHING_HERE)
+    file = files.open(path)
+    try:
+        sibling = _sibling(files, path, file)
+        if sibling is None or not asked.takes_gzip:
+            if sibling is not None:
+                sibling.close()
+            offered = Offered(
+                path=path, size=file.size, caching=caching_of(path, file), varies=sibling is not None
+            )
+            return reply_with(file, asked, offered)
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    caching = caching_of(path, sibling, encoding=GZIP)
+    return reply_with(
+        sibling,
+        asked,
+        Offered(path=path, size=sibling.size, caching=caching, encoding=GZIP, varies=True),
+    )
+
+
+def reply_with(
+    file: PublishedFile | HeldFile, asked: Asked, offered: Offered
+) -> tuple[Reply, list[bytes] | FileBody]:
+    """Return head and body of the answer with ``file``, which is closed when that is sent, or an error is raised.
+
+    Raises:
+        UnsatisfiableRangeError: not one byte of it was asked for.
+    """
+    try:
+        reply = decide(asked, offered)
+        if reply.span is not None:
+            return reply, FileBody.small_or_streamed(file, reply.span)
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return reply, []
 
 
 def answer_file(path: str, file: PublishedFile, caching: Caching) -> Response:
@@ -135,54 +148,27 @@ def answer_file(path: str, file: PublishedFile, caching: Caching) -> Response:
     Raises:
         RequestedRangeNotSatisfiable: not one byte of it was asked for.
     """
+    offered = Offered(path=path, size=file.size, caching=caching)
     try:
-        return _answer(path, file, caching)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _answer(path: str, file: PublishedFile, caching: Caching) -> Response:
-    headers = {
-        "ETag": quote_etag(caching.tag),
-        "Cache-Control": caching.control,
-        "Accept-Ranges": "bytes",
-    }
-    if caching.modified is not None:
-        headers["Last-Modified"] = caching.modified
-    if _is_known(caching):
-        file.close()
-        return Response(status=304, headers=headers)
-    headers["Content-Type"] = content_type(path)
-    if request.method == "HEAD":
-        file.close()
-        return Response(headers={**headers, "Content-Length": str(file.size)})
-    try:
-        part = parse_range(request.headers.get("Range"), file.size) if _range_applies(caching) else None
+        return _response(*reply_with(file, Asked.of(request.environ), offered))
     except UnsatisfiableRangeError as error:
         raise RequestedRangeNotSatisfiable(length=file.size) from error
-    span = part or Span(0, file.size)
-    headers["Content-Length"] = str(span.length)
-    if part:
-        headers["Content-Range"] = part.content_range(file.size)
-    return Response(FileBody.small_or_streamed(file, span), status=206 if part else 200, headers=headers)
 
 
-def _is_known(caching: Caching) -> bool:
-    """Return whether the client says that it has exactly this file (RFC 9110 section 13.2.2: tags go before dates).
+def _sibling(files: HotFiles, path: str, file: PublishedFile | HeldFile) -> PublishedFile | HeldFile | None:
+    """Return the compressed sibling of the file at ``path``; None where there is none, or one of another file."""
+    if not may_have_sibling(path):
+        return None
+    try:
+        sibling = files.open(f"{path}{SUFFIX}")
+    except NotFoundError:
+        return None
+    # The name tells the bytes, or the publisher dates both alike: between the two the file was replaced, or a copy lost the times.
+    if is_immutable(path) or sibling.modified_ns == file.modified_ns:
+        return sibling
+    sibling.close()
+    return None
 
-    A date counts only when it is letter for letter the one that we gave. "Not newer than what you have" would keep a
-    client whose clock, or memory, is ahead on its old file for as long as it asks (reference/freebsd-pkg §1.2, freeze);
-    a malformed date, one of another time, and two of them are no date at all.
-    """
-    if "If-None-Match" in request.headers:
-        return request.if_none_match.contains_weak(caching.tag)
-    since = request.headers.get("If-Modified-Since")
-    return since is not None and since.strip(" \t") == caching.modified
 
-
-def _range_applies(caching: Caching) -> bool:
-    # RFC 9110 section 13.1.5: If-Range compares strongly, so W/"…" never matches, and a date only where we give dates.
-    # Otherwise a download continued over a replaced file would mix two files.
-    condition = request.headers.get("If-Range")
-    return condition is None or condition.strip() in {quote_etag(caching.tag), caching.modified}
+def _response(reply: Reply, body: list[bytes] | FileBody) -> Response:
+    return Response(body, status=reply.status, headers=list(reply.headers))

@@ -26,7 +26,8 @@ from werkzeug.http import http_date
 from repo_server.desk.problems import TooManyRequestsError
 from repo_server.pkgrepo.places import BY_SHA256, FINGERPRINTS, SERIALS, VULNERABILITIES, serial_of_link
 from repo_server.tokens import PULL_PKG, Grant, Scope
-from repo_server.web.files import IMMUTABLE, REVALIDATE, Caching, answer_file, changing_tag
+from repo_server.web.answering import IMMUTABLE, REVALIDATE, Caching, changing_tag
+from repo_server.web.files import answer_file
 from repo_server.web.pkg_guard import PullGuard, refused
 from repo_server.web.tree import (
     NOTHING_HERE,

@@ -25,7 +25,11 @@ class Span:
 
 
 class UnsatisfiableRangeError(Exception):
-    """The range lies behind the end of the file."""
+    """The range lies behind the end of the file, which has ``size`` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"not one of {size} bytes")
+        self.size = size
 
 
 def parse_range(header: str | None, size: int) -> Span | None:
@@ -45,5 +49,5 @@ def parse_range(header: str | None, size: int) -> Span | None:
         if last and int(last) < start:
             return None
     if start >= size:
-        raise UnsatisfiableRangeError
+        raise UnsatisfiableRangeError(size)
     return Span(start, end - start)

@@ -20,10 +20,10 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", 
 _log: Final = logging.getLogger("skillrepo.events")
 
 
-def log_requests(app: Flask) -> None:
-    """Let ``app`` log what it answers, where that is asked for; else do nothing."""
+def log_requests(app: Flask) -> bool:
+    """Let ``app`` log what it answers, where that is asked for; return whether it is."""
     if os.environ.get(VARIABLE) not in {"1", "true"}:
-        return
+        return False
     log_json()
 
     def begin() -> None:
@@ -31,17 +31,32 @@ def log_requests(app: Flask) -> None:
 
     def end(response: Response) -> Response:
         begun = g.get("begun")  # nothing, where the request was refused before
-        note(
-            _log,
-            "request",
+        log_request(
             part=request.blueprint or "none",
             route=request.endpoint or "none",
-            method=request.method if request.method in _METHODS else "other",
+            method=request.method,
             status=response.status_code,
-            ms=round(1000 * (time.monotonic() - begun)) if begun is not None else None,
-            bytes=response.content_length,
+            seconds=time.monotonic() - begun if begun is not None else None,
+            length=response.content_length,
         )
         return response
 
     app.before_request_funcs.setdefault(None, []).insert(0, begin)
     app.after_request(end)
+    return True
+
+
+def log_request(
+    *, part: str, route: str, method: str, status: int, seconds: float | None, length: int | None
+) -> None:
+    """Write the line of one request."""
+    note(
+        _log,
+        "request",
+        part=part,
+        route=route,
+        method=method if method in _METHODS else "other",
+        status=status,
+        ms=round(1000 * seconds) if seconds is not None else None,
+        bytes=length,
+    )

@@ -51,6 +51,8 @@ class PublishedFile:
     size: int
     modified_ns: int
     inode: int
+    changed_ns: int
+    device: int
 
     def __enter__(self) -> Self:
         return self
@@ -187,7 +189,12 @@ def _regular(descriptor: int) -> PublishedFile:
         os.close(descriptor)
         raise _not_found()
     return PublishedFile(
-        descriptor=descriptor, size=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino
+        descriptor=descriptor,
+        size=facts.st_size,
+        modified_ns=facts.st_mtime_ns,
+        inode=facts.st_ino,
+        changed_ns=facts.st_ctime_ns,
+        device=facts.st_dev,
     )
 
 

@@ -62,6 +62,7 @@ def test_what_stands_in_the_way_is_replaced_and_the_host_s_file_stays(host, outs
         "hive.db",
         "hive.db-shm",
         "hive.db-wal",
+        "hive.db-writers",
         "host-file",
     ]
 

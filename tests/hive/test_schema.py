@@ -1,5 +1,7 @@
-"""The database of a jail host: its schema, its durability, its writers, its chain."""
+"""The database of a jail host: its schema, its durability, its writers, its chain. On SQLite, and on PostgreSQL where there is one."""
 
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,58 +11,85 @@ from sqlalchemy.orm import Session
 from hive import audit as records
 from hive.db import session as sessions
 from hive.db.all_tables import Base
-from tests.support import databases
+from tests.support import databases, postgres
 from tests.support.databases import Database
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def sqlite(tmp_path: Path) -> Database:
     return Database(sessions, records, Base.metadata, tmp_path)
 
 
-def test_migrations_make_what_the_models_say(database: Database) -> None:
-    databases.migrations_make_what_the_models_say(database)
+@pytest.fixture(scope="module")
+def template(postgres_server: str) -> Iterator[str]:
+    name = f"hive-{secrets.token_hex(6)}"
+    with postgres.database(postgres_server, name) as address:
+        sessions.open_engine(address).dispose()
+        yield name
 
 
-def test_what_is_acknowledged_is_on_disk(database: Database) -> None:
-    databases.what_is_acknowledged_is_on_disk(database)
+@pytest.fixture
+def postgresql(postgres_server: str, template: str, tmp_path: Path) -> Iterator[Database]:
+    name = f"hive-{secrets.token_hex(6)}"
+    with postgres.database(postgres_server, name, template=template) as address:
+        yield Database(sessions, records, Base.metadata, tmp_path, address)
 
 
-def test_readers_do_not_block_writers(database: Database) -> None:
-    databases.readers_do_not_block_writers(database)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(request.param)
+    return found
 
 
-def test_writers_do_not_block_readers(database: Database) -> None:
-    databases.writers_do_not_block_readers(database)
+@pytest.mark.parametrize(
+    "promise",
+    [
+        databases.migrations_make_what_the_models_say,
+        databases.readers_do_not_block_writers,
+        databases.writers_do_not_block_readers,
+        databases.work_that_fails_leaves_nothing,
+        databases.connections_that_are_all_taken_are_said,
+        pytest.param(databases.two_processes_make_one_chain, marks=pytest.mark.slow),
+        pytest.param(databases.killed_writers_lose_nothing_and_hold_nobody_up, marks=pytest.mark.slow),
+    ],
+    ids=lambda promise: promise.__name__,
+)
+def test_what_both_databases_promise(database: Database, promise: Callable[[Database], None]) -> None:
+    promise(database)
 
 
-def test_a_newer_database_is_refused(database: Database) -> None:
-    databases.a_newer_database_is_refused(database)
+# On PostgreSQL, what agents write is locked row by row.
+def test_a_second_writer_waits_for_the_first(sqlite: Database) -> None:
+    databases.a_second_writer_waits_for_the_first(sqlite)
 
 
-def test_what_is_no_database_is_refused(database: Database) -> None:
-    databases.what_is_no_database_is_refused(database)
+def test_a_writer_that_waits_too_long_is_told_so(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    databases.a_writer_that_waits_too_long_is_told_so(sqlite, monkeypatch)
 
 
-def test_a_writer_that_waits_too_long_is_told_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    databases.a_writer_that_waits_too_long_is_told_so(database, monkeypatch)
+def test_what_is_acknowledged_is_on_disk(sqlite: Database) -> None:
+    databases.what_is_acknowledged_is_on_disk(sqlite)
 
 
-def test_a_second_writer_waits_for_the_first(database: Database) -> None:
-    databases.a_second_writer_waits_for_the_first(database)
+def test_a_newer_database_is_refused(sqlite: Database) -> None:
+    databases.a_newer_database_is_refused(sqlite)
 
 
-def test_work_that_fails_leaves_nothing(database: Database) -> None:
-    databases.work_that_fails_leaves_nothing(database)
+def test_what_is_no_database_is_refused(sqlite: Database) -> None:
+    databases.what_is_no_database_is_refused(sqlite)
 
 
-def test_two_processes_make_one_chain(database: Database) -> None:
-    databases.two_processes_make_one_chain(database)
+def test_writers_come_in_turn(sqlite: Database) -> None:
+    databases.writers_come_in_turn(sqlite)
+
+
+def test_a_line_that_cannot_be_had_stops_nobody(sqlite: Database) -> None:
+    databases.a_line_that_cannot_be_had_stops_nobody(sqlite)
 
 
 @pytest.mark.slow
-def test_several_processes_make_one_database(database: Database) -> None:
-    databases.several_processes_make_one_database(database)
+def test_several_processes_make_one_database(sqlite: Database) -> None:
+    databases.several_processes_make_one_database(sqlite)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +103,8 @@ def test_several_processes_make_one_database(database: Database) -> None:
     ],
     ids=["changed", "dropped", "beheaded", "reversed", "repeated"],
 )
-def test_a_changed_log_is_noticed(database: Database, statement: str) -> None:
+def test_a_changed_log_is_noticed(sqlite: Database, statement: str) -> None:
     def change(session: Session) -> None:
         session.execute(text(statement))
 
-    databases.changes_are_noticed(database, change)
+    databases.changes_are_noticed(sqlite, change)

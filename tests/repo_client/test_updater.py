@@ -32,8 +32,7 @@ def _quick() -> Iterator[None]:
 
 def refresh(world: World, server: PlainServer, folder: Path) -> dict[str, int]:
     with refreshed(folder, server=Server.parse(server.url), anchor=world.anchor, limits=LIMITS) as update:
-        update.locate(REVOCATIONS_PATH)
-        return dict(update.trusted(now()).versions)
+        return dict(update.trusted(now(), REVOCATIONS_PATH).versions)
 
 
 # --- the lock --------------------------------------------------------------------------------------
@@ -124,7 +123,7 @@ def test_what_was_learned_is_on_disk_before_it_is_used(
             wanted |= {str(folder), str(folder / "root_history"), str(folder / "root_history/1.root.json")}
             assert wanted <= set(synced)
             synced.clear()
-            update.locate(REVOCATIONS_PATH)
+            update.trusted(now(), REVOCATIONS_PATH)
             update.trusted(now())
             assert str(folder / "revocations.json") in synced
 

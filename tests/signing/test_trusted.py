@@ -314,16 +314,54 @@ def test_no_files_at_all_is_could_not_verify():
         verify_metadata(State.fresh().anchor, roots=[], files={}, now=NOW)
 
 
-def test_which_metadata_is_at_hand_is_known_without_trusting_it():
+def test_what_has_to_be_fetched_is_known_without_trusting_it():
     state = State.fresh()
-    del state.files[OTHER_BIN], state.files["profiles"]
+    everything = dict(state.files)
+    del state.files[BIN], state.files["skills"], state.files["profiles"]
     trusted = state.verify()
-    assert trusted.has_role_of(PIN.bundle_path)
-    assert not trusted.has_role_of(PIN.profile_path)
-    others = [Pin.parse(f"skill-{number}==1").bundle_path for number in range(20)]
-    expected = [bin_of(path, state.files["skills"]) == BIN for path in others]
-    assert [trusted.has_role_of(path) for path in others] == expected
-    assert set(expected) == {True, False}
+    assert trusted.next_role(PIN.profile_path) == "profiles"
+    assert trusted.next_role(PIN.bundle_path) == "skills"
+    trusted = trusted.with_role("skills", everything["skills"])
+    assert trusted.next_role(PIN.bundle_path) == BIN
+    trusted = trusted.with_role(BIN, everything[BIN])
+    assert trusted.next_role(PIN.bundle_path) is None
+    assert trusted.next_role(PIN.profile_path) == "profiles"
+    assert trusted.vouch(PIN.bundle_path).role == BIN
+    assert trusted.files == {role: data for role, data in everything.items() if role != "profiles"}
+
+
+def test_a_role_that_is_added_later_is_checked_like_the_others():
+    state = State.fresh()
+    good = state.files.pop(BIN)
+    trusted = state.verify()
+    with pytest.raises(DigestMismatchError):
+        trusted.with_role(BIN, good + b" ")
+    with pytest.raises(DigestMismatchError):
+        trusted.with_role(OTHER_BIN, good)
+    assert trusted.next_role(PIN.bundle_path) == BIN
+
+
+@pytest.mark.parametrize("role", DELEGATED)
+def test_a_role_that_is_added_later_needs_its_holders(role):
+    state = State.fresh().spoil(role, by=[MALLORY, CURATORS[0]])
+    later = {name: state.files.pop(name) for name in ("skills", BIN)}
+    trusted = state.verify()
+    with pytest.raises(ThresholdError) as caught:
+        for name, data in later.items():
+            trusted = trusted.with_role(name, data)
+    assert caught.value.facts["role"] == role
+    assert role not in trusted.files
+
+
+def test_a_role_that_the_snapshot_does_not_name_cannot_be_added():
+    state = State.fresh()
+    data = state.files.pop("profiles")
+    state.close()
+    trusted = state.verify()
+    with pytest.raises(CouldNotVerifyError, match="not part of the snapshot"):
+        trusted.named("profiles")
+    with pytest.raises(CouldNotVerifyError, match="not part of the snapshot"):
+        trusted.with_role("profiles", data)
 
 
 # --- the wrong role names it ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,22 @@ for number in range(int(sys.argv[4])):
     with engines.transaction(engine) as session:
         facts = {"number": number, "writer": sys.argv[5]}
         records.append(session, event="test", facts=facts, now=datetime.now(UTC))
+"""
+KEEP_APPENDING = """
+import sys
+from datetime import UTC, datetime
+from importlib import import_module
+engines, records = import_module(sys.argv[1]), import_module(sys.argv[2])
+engine = engines.open_engine(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+number = 0
+while True:
+    with engines.transaction(engine) as session:
+        facts = {"number": number, "writer": sys.argv[4]}
+        records.append(session, event="test", facts=facts, now=datetime.now(UTC))
+    print(number, flush=True)
+    number += 1
 """
 OPEN = """
 import sys
@@ -173,6 +190,76 @@ def a_second_writer_waits_for_the_first(database: Database) -> None:
     engine.dispose()
 
 
+def connections_that_are_all_taken_are_said(database: Database) -> None:
+    """Soon: whoever asked us does not wait for half a minute either."""
+    engine = database.open()
+    assert engine.pool._timeout == 5  # type: ignore[attr-defined]
+    engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(contextlib.closing(engine.raw_connection()))
+        for way in (database.transaction, database.snapshot):
+            with pytest.raises(ConflictError, match="taken"), way(engine) as session:
+                session.execute(text("SELECT 1"))
+    with database.transaction(engine) as session:
+        session.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+def writers_come_in_turn(database: Database) -> None:
+    """On SQLite alone they would look now and then, and whoever looks at the right moment writes."""
+    engine = database.open()
+    order: list[int] = []
+    waiting: list[threading.Thread] = []
+
+    def write(number: int) -> None:
+        with database.transaction(engine) as session:
+            session.execute(text("SELECT 1"))
+            order.append(number)
+            time.sleep(0.02)
+
+    with database.transaction(engine) as session:
+        session.execute(text("SELECT 1"))
+        for number in range(6):
+            thread = threading.Thread(target=write, args=(number,))
+            thread.start()
+            waiting.append(thread)
+            time.sleep(0.05)
+    for thread in waiting:
+        thread.join(60)
+    assert order == list(range(6))
+    engine.dispose()
+
+
+def a_line_that_cannot_be_had_stops_nobody(database: Database) -> None:
+    """It is about the waiting; that one writes at a time is decided elsewhere."""
+    file = database.folder / "test.db-writers"
+    elsewhere = database.folder / "elsewhere"
+    file.symlink_to(elsewhere)
+    two_threads = [threading.Thread(target=_write, args=(database, number)) for number in range(2)]
+    for thread in two_threads:
+        thread.start()
+    for thread in two_threads:
+        thread.join(60)
+    engine = database.open()
+    with database.snapshot(engine) as session:
+        assert database.records.check(session).sequence == 10
+    engine.dispose()
+    assert not elsewhere.exists()
+    file.unlink()
+    _write(database, 2)
+    assert file.stat().st_mode & 0o777 == (database.folder / "test.db").stat().st_mode & 0o777 == 0o600
+
+
+def _write(database: Database, writer: int) -> None:
+    engine = database.open()
+    for number in range(5):
+        with database.transaction(engine) as session:
+            facts = {"writer": writer, "number": number}
+            database.records.append(session, event="test", facts=facts, now=datetime.now(UTC))
+    engine.dispose()
+
+
 def work_that_fails_leaves_nothing(database: Database) -> None:
     engine = database.open()
     with contextlib.suppress(ZeroDivisionError), database.transaction(engine) as session:
@@ -197,6 +284,34 @@ def two_processes_make_one_chain(database: Database, *, each: int = 15) -> None:
     engine.dispose()
 
 
+def killed_writers_lose_nothing_and_hold_nobody_up(database: Database) -> None:
+    """Each says what was committed; all of that is there afterwards, in one chain, whenever its writer was killed."""
+    engine = database.open()
+    words = [database.sessions.__name__, database.records.__name__, database.url]
+    names = ("one", "two", "three")
+    acknowledged: dict[str, int] = {}
+    writers = _begun([[sys.executable, "-c", KEEP_APPENDING, *words, name] for name in names])
+    for name, writer in zip(names, writers, strict=True):
+        assert writer.stdout is not None
+        for _ in range(4):
+            writer.stdout.readline()
+        writer.kill()  # and the others go on
+        acknowledged[name] = max([3, *map(int, writer.stdout.read().split())])
+        writer.communicate(timeout=60)
+        with database.transaction(engine) as session:  # at once: whoever is dead does not keep the line
+            database.records.append(session, event="after", facts={}, now=datetime.now(UTC))
+    with database.snapshot(engine) as session:
+        found: list[Any] = database.records.read(session)
+        assert database.records.check(session).sequence == len(found)
+    for name in names:
+        numbers = [record.facts["number"] for record in found if record.facts.get("writer") == name]
+        assert numbers == list(range(len(numbers)))
+        # The last one may have been committed before its writer could say so.
+        assert len(numbers) - 1 - acknowledged[name] in {0, 1}
+    assert [record.event for record in found].count("after") == 3
+    engine.dispose()
+
+
 def several_processes_make_one_database(database: Database) -> None:
     command = [sys.executable, "-c", OPEN, database.sessions.__name__, database.url]
     _together([command] * 3)
@@ -204,6 +319,13 @@ def several_processes_make_one_database(database: Database) -> None:
 
 
 def _together(commands: list[list[str]]) -> None:
+    for process in _begun(commands):
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+
+
+def _begun(commands: list[list[str]]) -> "list[subprocess.Popen[str]]":
+    """Processes that were told to go when all of them were ready."""
     processes = [
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -217,15 +339,11 @@ def _together(commands: list[list[str]]) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+    return processes
 
 
 def changes_are_noticed(database: Database, change: Callable[[Session], None]) -> None:
     """`check` refuses the chain after ``change``."""
-    from datetime import UTC, datetime
-
     from signing.format.chain import BrokenChainError
 
     engine = database.open()

@@ -23,6 +23,7 @@ PASSPHRASE = "correct horse"
 WRITERS = (
     "repo_server.storage.local",
     "repo_server.publishing.projection",
+    "repo_server.publishing.siblings",
     "repo_server.publishing.well_known",
     "repo_server.publishing.install",
     "repo_server.pkgrepo.published",

@@ -10,7 +10,6 @@ What is signed here is signed by those whom the anchor appoints, with the attack
 an index need not be consistent with any catalogue; births do not read catalogues.
 """
 
-import hashlib
 import io
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -93,7 +92,7 @@ def forged_bytes(pieces: Iterator[bytes], *, jail: str = "boat") -> AdmittedByte
     """What nobody admitted, in the dress of what was: for programs that misbehave, whatever they are given."""
     given: Any = object.__new__(AdmittedBytes)
     given.admission = SimpleNamespace(tenant=SimpleNamespace(jail=jail), pin="forged-1.0")
-    given._pieces, given._digest, given._size = pieces, hashlib.sha256(), 0
+    given._pieces, given._size = pieces, 0
     return cast("AdmittedBytes", given)
 
 

@@ -35,8 +35,11 @@ def programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """Yield the address of an empty server: its first database is for making others."""
+def running(*, durable: bool = False) -> Iterator[str]:
+    """Yield the address of an empty server: its first database is for making others.
+
+    Only where it is measured are its commits ``durable``; no test cuts the power.
+    """
     pytest.importorskip("psycopg", reason="psycopg is not installed: nothing was tested on PostgreSQL")
     bin_dir = programs()
     if bin_dir is None:
@@ -57,7 +60,8 @@ def running() -> Iterator[str]:
 
     try:
         run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=100"
+        sync = "on" if durable else "off"
+        options = f"-k {folder} -c listen_addresses='' -c fsync={sync} -c max_connections=100"
         run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:
             yield f"postgresql+psycopg://postgres@/postgres?host={folder}"

@@ -248,7 +248,7 @@ class World:
 
     def metadata(self) -> dict[str, bytes]:
         """The published metadata files by name, to be served again later."""
-        return {path.name: path.read_bytes() for path in (self.public / "metadata").iterdir()}
+        return {path.name: path.read_bytes() for path in (self.public / "metadata").glob("*.json")}
 
     @contextmanager
     def serve(self) -> Iterator[PlainServer]:

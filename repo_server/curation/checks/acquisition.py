@@ -12,7 +12,7 @@ Told in prose, in ten languages, or as commands. What blocks is the combination;
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress, leaks
+from repo_server.curation.checks import egress, late, leaks
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied, is_verb
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -29,17 +29,17 @@ _CHECK = "acquisition."
 _ADVICE = "name a package of a known index with its version, or ship the program as source"
 _INSTALLER = r"exe|msi|dmg|pkg|appimage|scr|bat|cmd|ps1|vbs|jar|deb|rpm|apk|hta|lnk|command|run"
 _ARCHIVE = r"zip|rar|7z|tgz|tar\.gz|tar\.xz|tar\.bz2|iso|img|cab|gz"
-_ARTEFACT = re.compile(
+_ARTEFACT = late.pattern(
     rf"https?://[^\s\"'`<>)\]]{{3,300}}?(?:\.(?:{_INSTALLER}|{_ARCHIVE}|sh|py)(?![\w.])|/releases?(?:/|\b)|/download(?:s)?(?:/|\?|\b)|/dl/|/raw/[^\s\"'`<>)\]]{{1,80}})",
     re.IGNORECASE,
 )
-_BINARY_NAME = re.compile(rf"(?<![\w/])[\w.-]{{1,60}}\.(?:{_INSTALLER}|{_ARCHIVE})\b(?!\()", re.IGNORECASE)
+_BINARY_NAME = late.pattern(rf"(?<![\w/])[\w.-]{{1,60}}\.(?:{_INSTALLER}|{_ARCHIVE})\b(?!\()", re.IGNORECASE)
 _PASSWORD_GIVEN = Phrases(
     r"(?:password|passphrase|pass(?:word)? ?code|\bpass\b(?=\s?:)|pwd|passwort|kennwort|geslo\w{0,2}|mot de passe|contraseña|clave|senha|parola d'ordine|пароль\w{0,2}|wachtwoord|hasł\w{1,2}|hesl\w{1,2}|lozink\w{1,2}|lösenord\w{0,2}|passord\w{0,2}|adgangskode\w{0,2}|salasana\w{0,2}|jelszó\w{0,3}|parol[aăe]\w{0,6}|şifre\w{0,4}|kata sandi|비밀번호|암호|密码|密碼|口令|解压码|パスワード)\W{0,4}(?:is|of|ist|je|est|es|è|é|это|为|是|は|:|=|：)?\W{0,6}[\w!@#$%^&*-]{2,40}"
     r"|\b(?:7za?|unrar|rar|unzip)\s[^\n|;&]{0,60}-[pP][ ]?[\"']?[\w!@#$-]{2,30}|\bunzip\s{1,3}-\w{0,4}P\s|\b7z\s{1,3}x\s[^\n]{0,80}-p\S|--password[= ]",
     prose=True,
 )
-_UNPACKING = re.compile(
+_UNPACKING = late.pattern(
     r"unzip|7z\s+x|unrar|entpack|razpak|décompress|descompr|decomprim|descompact|распаков|uitpakken|rozpak|разпак|çıkart|packa upp|pak ud|tömörít",
     re.IGNORECASE,
 )
@@ -64,10 +64,10 @@ _OTHER_INDEX = Phrases(
     rf"|\bgem\b[^\n|;&]{{0,80}}(?:--source|-s|--add|-a)[ =]{{1,3}}{_INDEX_URL.format('gem')}|\bGOPROXY\s?=\s?{_INDEX_URL.format('go')}|\bcargo\b[^\n|;&]{{0,80}}--(?:git|index)[ =]{{1,3}}{_INDEX_URL.format('cargo')}|\bbrew\s{{1,3}}tap\s{{1,3}}[\w/-]{{3,60}}\s{{1,3}}{_INDEX_URL.format('brew')}|\b(?:nuget|dotnet)\b[^\n|;&]{{0,80}}-{{1,2}}source[ =]{{1,3}}{_INDEX_URL.format('nuget')}|\bcpanm?\b[^\n|;&]{{0,60}}--mirror[ =]{{1,3}}{_INDEX_URL.format('cpan')}|\bluarocks\b[^\n|;&]{{0,60}}--server[ =]{{1,3}}{_INDEX_URL.format('lua')}|\brepos\s?=\s?{_INDEX_URL.format('r')}|\bRegister-PSRepository\b[^\n]{{0,100}}-SourceLocation\s{{1,3}}{_INDEX_URL.format('ps')}"
     rf"|\[trusted=yes\]\s{{1,3}}{_INDEX_URL.format('apt')}|--trusted-host\b|\bgpgcheck\s?=\s?0"
 )
-_FROM_FORGE = re.compile(
+_FROM_FORGE = late.pattern(
     r"git\+(?:https?|ssh)://(?:[^@/\s]{1,60}@)?(?P<host>[\w.-]{3,100})/[^\s\"'`]{1,200}", re.IGNORECASE
 )
-_PUBLIC_INDEX = re.compile(r"(?:[\w-]{1,60}\.){0,2}(?:pypi|pythonhosted|npmjs|yarnpkg)\.(?:org|com)")
+_PUBLIC_INDEX = late.pattern(r"(?:[\w-]{1,60}\.){0,2}(?:pypi|pythonhosted|npmjs|yarnpkg)\.(?:org|com)")
 _KNOWN_INDEXES = (
     "python.org",
     "pytorch.org",
@@ -275,11 +275,11 @@ def _downloads(document: Document, words: Sentences) -> Iterator[Hit]:
         )
 
 
-_SCRIPT = re.compile(
+_SCRIPT = late.pattern(
     r"script|installer|one-liner|bootstrap|binary|executable|\bcontents?\b|\boutput\b|skript|installationsprogramm|namestitv|instalador|programa de instalaci|installeur|programme d'install|скрипт|установщик|脚本|安装程序|安裝程式|スクリプト|インストーラ|스크립트|설치 프로그램|skrypt|instalator|installatie|scriptet|installationsprogram|skriptu|instalační|скрипту|інсталятор|betik|yükleyici|\.sh\b|\.ps1\b|\.py\b",
     re.IGNORECASE,
 )
-_RUN_IT = re.compile(
+_RUN_IT = late.pattern(
     r"\b(?:run|execute|start|launch|pipe|hand|feed|pass|give|source|invoke|eval(?:uate)?)\b[^.\n]{0,40}\b(?:it\b|its (?:content|output)|(?:directly |straight )?(?:to|into|with|through|in) (?:the |a |your )?(?:shell|bash|sh|terminal|interpreter|python|powershell|zsh)\b|(?:the|that) (?:script|result|output|installer|file|binary)\b)|führ\w{0,3} (?:es|sie|ihn|das|den)|ausführ\w{0,3}|zaženi (?:ga|jo)|poženi (?:ga|jo)|exécute[rz]?(?:-l[ea]|[ -])|lance[rz]?(?:-l[ea])|ejec[uú]t[ea]lo|ejecutarlo|lánzalo|eseguilo|avvialo|execute-[oa]|rode-[oa]|e execut\w{1,3}|(?:запусти|выполни)\w{0,2} (?:его|её|ее)|(?:并|然后|再)(?:直接)?(?:执行|运行)|(?:執行|実行)(?:し|する)|실행(?:합|하|한)|voer (?:het|hem|ze) (?:direct )?uit|uruchom (?:go|ją|je)|wykonaj (?:go|ją|je)|spusť (?:ho|jej|ji)|pokreni (?:ga|ju|je)|запусти (?:його|її)|виконай (?:його|її)|kör (?:det|den)|kør (?:det|den)|kjør (?:det|den)|suorita se|futtasd le|rulează-l|execută-l|çalıştır|jalankan",
     re.IGNORECASE,
 )
@@ -360,7 +360,7 @@ _TEACHES = (
     ),
     *("诈骗", "骗局", "反诈", "钓鱼", "安全", "詐欺", "フィッシング", "사기"),
 )
-_OF_OTHERS = re.compile(
+_OF_OTHERS = late.pattern(
     r"\b(?:scam(?:s|mers?)?|frauds?|phish\w*|attackers?|fake|criminals?|signs?|warning signs|malware|trick\w*|advice to|claims? to|pretends?|victims?|never asks?|will not ask|anyone who)\b|betrug|betrüg|warnzeichen|arnaque|estafa|truff|golpe|prevar|мошенн|шахра|诈骗|骗局|骗子|詐欺|사기",
     re.IGNORECASE,
 )

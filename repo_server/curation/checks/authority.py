@@ -12,6 +12,7 @@ versions. What it cannot do is to speak for somebody above it.
 import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -22,14 +23,14 @@ from signing.format.finding import Severity
 
 _M = Meaning
 _CHECK = "orders."
-_YOU = re.compile(
+_YOU = late.pattern(
     r"\b(?:you|your|assistant|agent|model|this (?:skill|file|page|document|text|conversation|chat|workspace|session|guide)|below|from (?:here|now) on|dein\w{0,2}|dir|du|ihr\w{0,2}|dies\w{1,2}|tvoj\w{0,3}|ta skill|tes|ton|ta|vos|votre|tus?|vuestr\w{2}|est[ea]|tu[oei]|vostr\w|quest[ao]|seus?|suas?|teus?|tuas?|tvoj\w{0,2}|tvé|tvoj|твои\w?|тво[йяё]\w{0,2}|ваши\w?|je|jouw|uw|twoj\w{0,3}|twoich|din\w?|dit|sinun|senin|anda|kamu|bạn)\b|你|您|あなた|당신|本|この|आप|σου|شما|تو"
 )
 _ASIDE = Phrases(
     r"(?:set|put|lay|push|brush|cast|throw|leave|sweep|cast) (?:[^.\n]{0,40} )?(?:aside|behind|overboard)\b|pay no (?:attention|heed|regard)|take no notice|(?:turn|close) (?:a blind eye|your eyes) to|(?:no longer|not) (?:be )?(?:bound|limited|constrained|restricted|held back|subject)(?: by| to)|free (?:yourself )?(?:from|of) (?:all|any|the|your)|(?:no longer|do(?:es)? not|don't|doesn't|cease to|stop|never) (?:appl(?:y|ies)|counts?|holds?|matters?|binds?|governs?|concerns? you)|(?:disregard|forget|drop|discard|dismiss|abandon|unlearn|ignore|override|void|cancel)(?:s|ed)? (?:what|whatever|everything|anything|all) ",
     prose=True,
 )
-_GIVEN = re.compile(
+_GIVEN = late.pattern(
     r"(?:everything|anything|what(?:ever)?|all)\b[^.\n]{0,30}\b(?:you (?:were|have been|had been|got|learn\w{2,3}|know)|(?:other|previous|earlier) skills?|the (?:operator|system|developer|user|platform)|your (?:developers?|makers?|trainers?|operator|system))\b[^.\n]{0,40}\b(?:told|instructed|given|taught|said|says?|learn\w{2,3}|asked|set|wrote|configured|agreed|know|before|until)|(?:guidance|guidelines|instructions?|rules?|directions?|orders?|polic(?:y|ies)|prompts?|limits?|restrictions?|principles|boundaries|safeguards)\b[^.\n]{0,30}\b(?:you (?:were|have been|had been|have|got|received|follow\w{0,3})|(?:given|issued|set|received|written|loaded) (?:to you |by |earlier|before|until)|(?:from|of|by) (?:the|your) (?:system|developer|operator|platform|maker|vendor|host|provider|user))|(?:your|the|all|any) (?:earlier|former|previous|prior|other|existing|original|initial|usual|normal|built-in|default|safety|system|developer|operator'?s?|platform'?s?|vendor'?s?) (?:\w{1,12} )?(?:guidance|guidelines|instructions?|rules?|directions?|orders?|polic(?:y|ies)|prompts?|limits?|restrictions?|principles|boundaries|safeguards|training|messages?|constraints?)"
 )
 _BORROWED = Phrases(
@@ -41,14 +42,14 @@ _CONFLICT = Phrases(
     r"(?:conflict|contradict|differ|disagree|clash|inconsisten|compet|at odds|collide)\w{0,6}\b[^.\n]{0,90}(?:this|these|the (?:present|one|ones)|its|what (?:stands|is written)) (?:skill|files?|pages?|documents?|instructions?|text|rules?|section|lines|here|below|list)\b[^.\n]{0,24}(?:wins?|prevails?|takes?|rules?|governs?|applies|apply|decides?|counts?|comes? first|stands?|overrides?|goes first|has|have)",
     prose=True,
 )
-_CHIEF = re.compile(
+_CHIEF = late.pattern(
     r"system (?:prompt|message|instruction)|developer|operator|platform|anthropic|openai|safety|alignment|security polic|content polic|the user'?s? (?:instruct|wish|request|order|prefer|rules)|user'?s? (?:instruct|request|order)|(?:your|all|any) other (?:instruct|rules|guid)|earlier instruct|previous instruct|everything else"
 )
 _VERDICT = Phrases(
     r"(?:this|the present|our) (?:skill|file|document|page|folder|repository|package)(?:'s [^.\n]{1,20})? (?:is|was|has been|have been|had been|passed|already)\b[^.\n]{0,50}(?:verified|cleared|approved|audited|certified|vetted|security[- ]checked|white-?listed|trusted|safe)|(?:security[- ]?|safety )?(?:scan|audit|review|check|assessment)(?:'s)?(?: result| report| status| outcome)?\s?(?::|=|is|was|of the skill:?)\s?(?:passed|clean|approved|safe|ok\b|no (?:issues|findings|threats))|(?:verified|cleared|approved|certified|vetted|signed off|pre-approved|audited) by (?:anthropic|openai|the (?:security|safety|platform|trust|admin|review|compliance)[^.\n]{0,20}|clawhub|openclaw|the marketplace|microsoft|google)",
     prose=True,
 )
-_NO_CHECK = re.compile(
+_NO_CHECK = late.pattern(
     r"(?:no|without|skip|omit|need(?:s)? not|not need|do(?:es)? not (?:need|require)|exempt from|stop|end|close) [^.\n]{0,30}(?:check|review|scan|inspect|verif|question|confirm|approval|reading|permission|audit)|(?:reviewers?|scanners?|auditors?|checks?)\b[^.\n]{0,30}\b(?:can|may|should|need not|must) (?:stop|skip|pass|ignore|trust|end|not)|mark (?:it|this) as (?:safe|approved)|nothing (?:to|needs) (?:review|check)"
 )
 _LIFTED = Phrases(

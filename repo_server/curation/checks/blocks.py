@@ -8,6 +8,7 @@ together, ``&`` compares them. Rounding to blocks only ever says "near" too ofte
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 BITS = 4
 SIZE = 1 << BITS
@@ -31,6 +32,7 @@ def in_blocks(places: Sequence[int]) -> int:
     return int.from_bytes(bits, "little")
 
 
+@lru_cache(maxsize=4_096)
 def shifts(distance: int) -> Shifts:
     """Return by how much `before` or `behind` moves blocks, one after the other, to cover ``distance`` characters."""
     left, covered, found = -(-distance // SIZE), 0, []
@@ -53,6 +55,11 @@ def behind(blocks: int, by: Shifts) -> int:
     for step in by:
         blocks |= blocks << step
     return blocks
+
+
+def in_bytes(blocks: int) -> bytes:
+    """Return ``blocks`` with eight of them in a byte, the first lowest, so that one is asked for in no time."""
+    return blocks.to_bytes((blocks.bit_length() + 7) >> 3, "little")
 
 
 def runs(blocks: int) -> list[tuple[int, int]]:

@@ -8,65 +8,66 @@ done. Everything else is an order, whatever stands around it.
 
 import re
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.document import Document, Language
 
 _REACH = 160
 _LINE = 2_000  # characters of a line on either side of a place that count as its line; minified ones have a million
 _LEAD_LINES = 14
-_FORBIDDEN = re.compile(
+_FORBIDDEN = late.pattern(
     r"(?:\b(?:never|do not|don't|dont|must not|mustn't|should not|shouldn't|avoid|refuse to|instead of|rather than|not|no)\b"
     r"|\b(?:niemals|nie|nicht|nikoli|jamais|nunca|mai|non|não|никогда|не)\b|不要|切勿|禁止|绝不|请勿)"
     r"(?:[^\w,;:.]{1,4}\w{1,14}){0,5}?[^\w,;.]{0,6}$",
     re.IGNORECASE,
 )
 # "Never skip this: …", "do not forget to run …" and the like order what follows.
-_FORBIDS_OMITTING = re.compile(
+_FORBIDS_OMITTING = late.pattern(
     r"\b(?:skip|forget|omit|miss|hesitate|wait|ask|fail|worry|stop|mention|tell|inform|work|continue|proceed|start|show|notify|need|only|just|yet|installed|running|available|found|until|unless|if|before|without|present)\b"
     r"|überspring|vergiss|vergess|izpusti|pozabi|oublie|olvid|dimentic|esque|забуд|пропус|忘|跳过",
     re.IGNORECASE,
 )
-_SIGN = re.compile(
+_SIGN = late.pattern(
     r"^[ \t>|*+-]{0,12}(?:❌|🚫|✗|✘|⛔|\[bad\]|bad:|wrong:|unsafe:|dangerous:|malicious:|vulnerable:|don'ts?:|avoid:|never\b|#\s{0,3}(?:bad|wrong|unsafe|dangerous|never|don't|do not|avoid|vulnerable|insecure|❌))",
     re.IGNORECASE,
 )
-_ABOUT_ATTACKS = re.compile(
+_ABOUT_ATTACKS = late.pattern(
     r"\b(?:attack(?:s|er|ers)?|injections?|red flags?|malicious|suspicious|dangerous|phishing|exploit(?:s|ation)?|vulnerab\w{1,8}|threats?"
     r"|anti-?patterns?|unsafe|insecure|exfiltration|jailbreaks?|adversarial|scam|blocklist|denylist|blocked commands?|forbidden|prohibited|never do|what not to"
     r"|scan(?:s|ner|ning)? for|watch (?:out )?for|untrusted|security (?:review|check|scan|test)\w{0,6}|guardrails?|threat model|pitfalls?)\b"
     r"|angriff|bösartig|gefährlich|verdächtig|napad|zlonamer|sumljiv|attaque|malveillant|ataque|malicios|attacco|опасн|вредонос|атак|инъекц|攻击|恶意|危险|攻撃|悪意|危険|インジェクション",
     re.IGNORECASE,
 )
-_PATTERN_SIGNS = re.compile(r"\\[sbSwWd|.(]|\.\*|\.\+|\[\^|\(\?[:=!i]|\(\w{1,12}\|\w{1,12}")
-_HEADING = re.compile(r"^#{1,6}\s|^\*\*[^*]{1,80}\*\*:?\s{0,3}$")
-_ATTACKER_DOES = re.compile(
+_PATTERN_SIGNS = late.pattern(r"\\[sbSwWd|.(]|\.\*|\.\+|\[\^|\(\?[:=!i]|\(\w{1,12}\|\w{1,12}")
+_HEADING = late.pattern(r"^#{1,6}\s|^\*\*[^*]{1,80}\*\*:?\s{0,3}$")
+_ATTACKER_DOES = late.pattern(
     r"\b(?:attackers?|adversar(?:y|ies)|intruders?|malware|ransomware|malicious \w{3,20}|hostile \w{3,20}|threat actors?|injected \w{3,12}|an injection|scammers?|angreifer|napadalec|attaquants?|atacantes?|aggressor\w?|злоумышленник\w{0,3}|攻击者|攻撃者)\b[^.!?\n]{0,140}$",
     re.IGNORECASE,
 )
 # At the beginning of a clause: "reject …", "always flag …"; "if the server refuses" tells of something else.
-_SUSPECTS = re.compile(
+_SUSPECTS = late.pattern(
     r"(?:(?:^[\s>*+|0-9.)-]{0,16}|\b(?:always|must|should|please|and|to|then|or|will|we|it)\s{1,3})(?:refuse|reject|flag|beware|suspect|detect|block|deny|verboten|zavrni|refuse[rz]|rechaza|rifiuta|recuse|отклоняй)s?\b"
     r"|\b(?:watch (?:out )?for|look(?:s|ing)? (?:out )?for|search(?:es|ing)? for|check(?:s|ing)? for|scan(?:s|ning)? for|warn(?:s|ing)? (?:about|of|against|signs)|be suspicious|red flags?|known[- ]bad)\b|拒绝|拒否)[^!?\n]{0,200}$",
     re.IGNORECASE,
 )
-_SEARCHES = re.compile(
+_SEARCHES = late.pattern(
     r"\b(?:grep|rg|egrep|ack|contains|regex(?:es)?|patterns?|match(?:es)?|sigma|yara|semgrep|blocked|denied)\b[^\n]{0,60}[\"'`/\[]",
     re.IGNORECASE,
 )
-_DISTRUSTS = re.compile(
+_DISTRUSTS = late.pattern(
     r"\b(?:do not|don't|never|not) (?:follow|obey|act|comply|execute|do|trust|treat)|\b(?:ignore|disregard|report|quote|flag|treat)\b[^.\n]{0,30}\b(?:it|them|such|as data|as text)|is data|are data|\bis a (?:finding|red flag|warning sign|vulnerability)\b|\bsuch (?:an? )?[a-z]{2,14} (?:is|are|gets?) (?:stopped|killed|removed|reported|quarantined|isolated|blocked|refused)\b|not (?:an? )?(?:instructions?|commands?|orders?)|untrusted|nicht befolgen|ne sledi|ne (?:pas )?(?:suiv|obé)\w{1,4}|no (?:las? )?(?:sig|obede)\w{1,4}|non (?:seguir|obbedi)\w{0,3}|não (?:sig|obede)\w{1,4}|не (?:выполня|следуй|слушай)\w{0,3}|不要照做|不是命令|不要执行|不要遵循|従わな|実行しな",
     re.IGNORECASE,
 )
-_ORDER = re.compile(
+_ORDER = late.pattern(
     r"^[\s>*+|-]{0,12}(?:[0-9]{1,2}[.)]\s{1,3})?(?:\*\*)?(?:step [0-9]{1,2}:?\s)?(?:then|now|first|next|please|finally|always|you must|must|to (?:fix|verify|continue|install|protect)[^.:\n]{0,40})?[,:]?\s{0,3}"
     r"(?:run|execute|install|paste|copy|use|type|enter|download|open|start|send|führe|zaženi|exécute\w*|ejecuta|esegui|execute|запусти\w*|выполни\w*|运行|执行|実行)\b",
     re.IGNORECASE,
 )
-_LIST_ITEM = re.compile(r"[ \t>]{0,12}(?:[-*+•]|[0-9]{1,2}[.)]|\|)\s")
-_NOT_TO_DO = re.compile(
+_LIST_ITEM = late.pattern(r"[ \t>]{0,12}(?:[-*+•]|[0-9]{1,2}[.)]|\|)\s")
+_NOT_TO_DO = late.pattern(
     r"anti-?patterns?|pitfalls?|what not|\bnever\b|\bavoid\b|don'?ts\b|do not\b|red flags?|mistakes|forbidden|prohibited|warning signs|attack|threat|malicious|suspicious|反模式|禁止|避免|アンチパターン|避け",
     re.IGNORECASE,
 )
-_CLAUSES = re.compile(r"[.!?;](?=\s)|\n\s*\n")
+_CLAUSES = late.pattern(r"[.!?;](?=\s)|\n\s*\n")
 _QUOTES = "`\"'“”‘’«»„|"
 
 

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.unquoting import unescaped
 
 MAX_DEPTH = 3
@@ -26,32 +27,32 @@ _PRINTABLE = 0.9
 _SHORTEST = 16  # characters of base64 worth a look
 _LARGEST_BYTE = 0xFF
 
-_BASE64 = re.compile(
-    r"(?<![\w+/=])(?:[A-Za-z0-9+/_-]{40,4000}\s{0,2}\n[ \t]{0,12}){0,400}[A-Za-z0-9+/_-]{16,20000}={0,2}"
-)
 # These begin with a set of characters and look back from behind the first: so most of a text costs one look at a table.
-_BASE32 = re.compile(r"[A-Z2-7](?<![\w=].)[A-Z2-7]{23,3999}={0,6}(?![\w=])")
-_HEX = re.compile(
+_BASE64 = late.pattern(
+    r"[A-Za-z0-9+/_-](?<![\w+/=].)(?:[A-Za-z0-9+/_-]{39,3999}\s{0,2}\n[ \t]{0,12}(?:[A-Za-z0-9+/_-]{40,4000}\s{0,2}\n[ \t]{0,12}){0,399}[A-Za-z0-9+/_-]{16,20000}|[A-Za-z0-9+/_-]{15,19999})={0,2}"
+)
+_BASE32 = late.pattern(r"[A-Z2-7](?<![\w=].)[A-Z2-7]{23,3999}={0,6}(?![\w=])")
+_HEX = late.pattern(
     r"[0-9a-fA-F](?<![0-9a-fA-F].)(?:(?<=0)x(?:[0-9a-fA-F]{2}[ :]?){12,8000}|[0-9a-fA-F][ :]?(?:[0-9a-fA-F]{2}[ :]?){11,7999})(?![0-9a-fA-F])"
 )
-_ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[0-7]{3}){4,4000}")
-_ENTITIES = re.compile(r"(?:&#(?:[0-9]{2,5}|x[0-9a-fA-F]{2,5});){4,4000}")
-_PERCENT = re.compile(r"(?:[\w.~-]{0,8}%[0-9a-fA-F]{2}){5,2000}[\w.~-]{0,40}")
-_NUMBERS = re.compile(
+_ESCAPES = late.pattern(r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[0-7]{3}){4,4000}")
+_ENTITIES = late.pattern(r"(?:&#(?:[0-9]{2,5}|x[0-9a-fA-F]{2,5});){4,4000}")
+_PERCENT = late.pattern(r"(?:[\w.~-]{0,8}%[0-9a-fA-F]{2}){5,2000}[\w.~-]{0,40}")
+_NUMBERS = late.pattern(
     r"[0-9](?<![\w.].)(?:(?<=0)x[0-9a-fA-F]{2}|[0-9]{1,2})\s{0,2},\s{0,2}(?:(?:0x[0-9a-fA-F]{2}|[0-9]{2,3})\s{0,2},\s{0,2}){8,3999}(?:0x[0-9a-fA-F]{2}|[0-9]{2,3})(?![\w.])"
 )
-_CHARACTER_CALLS = re.compile(r"(?:chr\(\s?([0-9]{2,3})\s?\)\s{0,3}[+.&]?\s{0,3}){6,2000}", re.IGNORECASE)
-_QUOTED = re.compile(r"\"([^\"\n]{8,4000})\"|'([^'\n]{8,4000})'|`([^`\n]{8,4000})`")
-_ROT13_NAMED = re.compile(r"rot[-_ ]?13|n-za-m", re.IGNORECASE)
-_REVERSED_NAMED = re.compile(r"\[::-1\]|\|\s{0,5}rev\b|\.reverse\(\)|backwards|strrev", re.IGNORECASE)
+_CHARACTER_CALLS = late.pattern(r"(?:chr\(\s?([0-9]{2,3})\s?\)\s{0,3}[+.&]?\s{0,3}){6,2000}", re.IGNORECASE)
+_QUOTED = late.pattern(r"\"([^\"\n]{8,4000})\"|'([^'\n]{8,4000})'|`([^`\n]{8,4000})`")
+_ROT13_NAMED = late.pattern(r"rot[-_ ]?13|n-za-m", re.IGNORECASE)
+_REVERSED_NAMED = late.pattern(r"\[::-1\]|\|\s{0,5}rev\b|\.reverse\(\)|backwards|strrev", re.IGNORECASE)
 _GZIP, _ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 # Any text is "reversed" or "rot13 of something"; one that says nothing of these need not be read again.
-_LIKELY = re.compile(
+_LIKELY = late.pattern(
     r"https?:/|\b(?:curl|wget|bash|sh|eval|exec|import|subprocess|system|popen|powershell|iex|rm|chmod|ignore|instructions?|tell|send|user|secret\w{0,3}|password|token|run|execute|read|write|upload|key)\b|\.(?:ssh|env|aws)\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"0x[0-9a-fA-F]{2}|[0-9]{2,3}")
-_SENSE = re.compile(r"[A-Za-z]{3}")
+_NUMBER = late.pattern(r"0x[0-9a-fA-F]{2}|[0-9]{2,3}")
+_SENSE = late.pattern(r"[A-Za-z]{3}")
 
 
 class Decoded(NamedTuple):

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress, leaks
+from repo_server.curation.checks import egress, late, leaks
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -29,27 +29,27 @@ _CHECK = "deeds."
 _NEAR = 420
 _LEAST = 3  # letters of a word that names a service
 _ADVICE = "say it in the description, or remove it"
-_BELONGINGS = re.compile(
+_BELONGINGS = late.pattern(
     r"\b(?:files?|folders?|director(?:y|ies)|documents?|contracts?|copy|copies|rows?|columns?|notes?|minutes|mails?|e-?mails?|inbox|subjects?|diffs?|histor(?:y|ies)|workbooks?|spreadsheets?|photos?|pictures?|invoices?|drafts?|papers?|repositor(?:y|ies)|source code|vault|backups?|database|dumps?|screenshots?|calendar|contacts?|recordings?|transcripts?|submitted fields|config(?:uration)? files?|variables?|kubeconfig|credentials?|tokens?|passwords?|results?|full text|contents?)\b"
     r"|datei\w{0,3}|ordner|dokument\w{0,3}|kopie|vertr(?:ag|äge)|rechnung\w{0,3}|notizen|verlauf|datotek\w{0,3}|map[oaei]\b|dokument\w{0,3}|kopij\w|pogodb\w|račune?\w{0,2}|fichiers?|dossiers?|contrats?|copie|factures?|courriels?|archivos?|carpetas?|documentos?|contratos?|copia|facturas?|correos?|file\b|cartell[ae]|documenti?|contratt[oi]|fattur[ae]|arquivos?|pastas?|cópia|faturas?|файл\w{0,3}|папк\w{0,2}|документ\w{0,3}|копи\w{1,2}|письм\w{0,2}|счет\w{0,2}|文件|文档|合同|邮件|副本|议事录|議事録|文書|ファイル|フォルダ|写し|メール|파일|폴더|문서",
     re.IGNORECASE,
 )
-_NOT_A_TRANSFER = re.compile(
+_NOT_A_TRANSFER = late.pattern(
     r"feedback|bug report|report (?:bugs|issues|security)|issues?/new|pull request|support@|security@|example\.(?:com|org|net)|localhost|/docs?/|documentation|see https?|learn more|user-agent|webhook url|your[-_]|<[\w -]{2,30}>|\$\{?[A-Z_]{3,30}|\{\w{2,20}\}",
     re.IGNORECASE,
 )
-_HABIT = re.compile(
+_HABIT = late.pattern(
     r"\b(?:every|each|any|all|always|after each|whenever|at the end of|as soon as|nightly|daily|weekly|before you start|when (?:the|it|you)[^.\n]{0,40}(?:finish|done|ends?|complete))\b|jede[rsmn]?\b|immer|nach dem|vsak\w{0,3}\b|vedno|chaque|toujours|à chaque|cada|siempre|ogni|sempre|quando|кажд\w{1,3}|всегда|после|每|总是|毎|必ず|完成した|마다|항상|매번",
     re.IGNORECASE,
 )
-_ACCOUNT = re.compile(
+_ACCOUNT = late.pattern(
     r"\b(?:bc1q?[a-z0-9]{20,60}|[A-Z]{2}[0-9]{2}(?:[ -]?[0-9A-Z]{4}){2,7}[ -]?[0-9A-Z]{0,4}|0x[0-9a-fA-F]{40}|T[1-9A-HJ-NP-Za-km-z]{33}|[13][1-9A-HJ-NP-Za-km-z]{26,34})\b"
 )
-_REPLACING = re.compile(
+_REPLACING = late.pattern(
     r"\b(?:replace|swap|substitute|change|overwrite|correct|update|redirect|exchange|move|transfer|sweep|forward|gets? the account|use this (?:account|address))\w{0,3}\b|ersetz\w{0,4}|tausch\w{0,4}|überweis\w{0,4}|zamenja\w{0,3}|zamień\w{0,3}|podmień\w{0,3}|zastąp\w{0,3}|nahraď\w{0,3}|zaměň\w{0,3}|zamijeni\w{0,3}|заміни\w{0,3}|vervang\w{0,3}|ersätt\w{0,3}|erstat\w{0,3}|cserél\w{0,3}|înlocu\w{1,5}|değiştir\w{0,3}|ganti\w{0,3}|korvaa\w{0,3}|nakaž\w{0,3}|preusmeri|remplace\w{0,2}|substitue\w{0,2}|vire[rz]?\b|reemplaz\w{1,3}|sustituy\w{1,3}|cambi[ae]|transfier\w{1,2}|sostituisc\w{1,2}|cambia|trasferisc\w{1,2}|substitu\w{1,3}|troque|transfira|замени\w{0,3}|подмени\w{0,2}|переведи|替换|更换|改成|转到|転送|置き換え|差し替え",
     re.IGNORECASE,
 )
-_MONEY = re.compile(
+_MONEY = late.pattern(
     r"\b(?:account|iban|bic|bank|wallet|address|payment|supplier|invoice|payee|balance|receiving|beneficiary|vault)\w{0,2}\b|konto|empfänger|rachun|účet|účtu|рахун|rekening|számla|hesap|tili|lieferant|trr\b|dobavitel|račun|compte|fournisseur|cuenta|proveedor|conto|fornitore|conta|счет|счёт|кошел|реквизит|账户|地址|钱包|口座|アドレス",
     re.IGNORECASE,
 )
@@ -58,25 +58,25 @@ _DESTRUCTION = Phrases(
     r"|(?:lösch|leer|entfern)\w{0,4}\b[^.\n]{0,60}(?:sicherung|papierkorb|ordner|alle|datenbank|verlauf)|(?:izbriš|odstrani|poprazni)\w{0,4}[^.\n]{0,60}(?:vse|varnostn|map|koš|baz)|(?:supprim|efface|vide)\w{0,3}\b[^.\n]{0,60}(?:tou[st]|sauvegarde|dossier|corbeille|base)|(?:borra|elimina|vacía)\w{0,2}\b[^.\n]{0,60}(?:tod[oa]s|copias|carpeta|papelera|base)|(?:cancella|elimina|svuota)\b[^.\n]{0,60}(?:tutt|backup|cartella|cestino)|(?:apague|exclua|esvazie)\b[^.\n]{0,60}(?:tod[oa]s|backup|pasta|lixeira)|(?:удали|очисти|сотри)\w{0,2}[^.\n]{0,60}(?:все|резерв|папк|корзин|баз)|(?:删除|清空)[^。\n]{0,30}(?:所有|全部|备份|数据)|(?:すべて|全て|バックアップ)[^。\n]{0,30}(?:削除|消去)",
     prose=True,
 )
-_REBUILT = re.compile(
+_REBUILT = late.pattern(
     r"\b(?:build|dist|target|out|tmp|temp\w{0,6}|caches?|node_modules|__pycache__|\.venv|coverage|artifacts?|merged|stale|untagged|dangling|scratch|generated|logs? older|test (?:data|database|bucket|schema))\b",
     re.IGNORECASE,
 )
-_VALUED = re.compile(r"backup|trash|home|documents|photo|audit|notes|histor", re.IGNORECASE)
-_AGREED = re.compile(
+_VALUED = late.pattern(r"backup|trash|home|documents|photo|audit|notes|histor", re.IGNORECASE)
+_AGREED = late.pattern(
     r"\b(?:after|once|when|if|until|unless|only (?:after|when|if))\b[^.\n]{0,30}\b(?:the )?(?:user|owner|customer|they)\b[^.\n]{0,24}\b(?:confirm|agree|approv|say|said|nam(?:e|ed)|cho[os]se|ask|type|repeat)\w{0,3}\b|\b(?:ask|confirm with|wait for) (?:the )?(?:user|owner|explicit|a yes|confirmation|approval)\b|\bshow\b[^.\n]{0,40}\b(?:before|first|and (?:ask|wait))\b|\bask (?:first|before)\b|\bnamed by the (?:user|owner)\b|\b(?:the )?user (?:has )?named\b|--dry-run"
     r"|\b(?:take|make|keep)s? (?:a |one )?(?:snapshot|backup|copy)\b[^.\n]{0,20}\b(?:first|then|before)\b|\bnever the first step\b|\bmoved? to (?:the )?(?:trash|recycle bin)\b",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(
+_CONDITION = late.pattern(
     r"\b(?:from|after|on|starting|since|until) (?:the )?(?:[0-9]{1,2}(?:st|nd|rd|th)?\.? )?(?:january|february|march|april|may|june|july|august|september|october|november|december|mondays?|fridays?|[0-9]{4}-[0-9]{2})\b|when (?:it|the (?:counter|count|number)) (?:reaches|is|hits)|after (?:[0-9]{1,4}|ten|twenty|thirty|fifty|a hundred) (?:runs?|days?|uses?|times)|\bab (?:dem|den) [0-9]|\bod [0-9]{1,2}\. |à partir du|a partir del?|a partire dal|начиная с|после [0-9]|从[0-9]|以后|月[0-9]日以降|if (?:the )?(?:date|day|variable|hostname|user(?:name)?|name of the (?:computer|machine)|environment)\b",
     re.IGNORECASE,
 )
-_CODE_CONDITION = re.compile(
+_CODE_CONDITION = late.pattern(
     r"(?:date \+%\w{1,4}|datetime\.(?:now|today)|date\.today|time\.time|Date\.now|new Date\()[^\n]{0,80}(?:-g[et]|-l[et]|>=?|<=?|==)",
     re.IGNORECASE,
 )
-_CODE_DESTRUCTION = re.compile(
+_CODE_DESTRUCTION = late.pattern(
     r"\brm\s{1,3}-\w{0,4}r\w{0,3}\s|\bshutil\.rmtree|\bos\.remove|\bunlink\(|DROP\s{1,3}(?:TABLE|SCHEMA|DATABASE)|TRUNCATE\s|rmSync\(|Remove-Item[^\n]{0,80}-Recurse",
     re.IGNORECASE,
 )
@@ -88,7 +88,7 @@ _PERSONAL = Phrases(
     r"\b(?:pin|tan|otp|cvv|cvc|2fa(?: code)?|mfa(?: code)?|one-time (?:code|password)|verification code|security code|sms code|seed phrase|recovery phrase|mnemonic|private key|card number|credit card|passport(?: photo| number)?|social security|ssn|password|passphrase|login|passwort|kennwort|zugangsdaten|geslo|gesla|koda?|mot de passe|code reçu|code de (?:sécurité|confirmation)|contraseña|clave|código|password|codice|senha|пароль\w{0,2}|пин-?код\w{0,2}|код из (?:смс|sms)|код подтвержд\w{0,4}|сид-?фраз\w{0,2})\b|暗証番号|確認コード|パスワード|密码|验证码|口令|助记词|비밀번호|인증번호",
     prose=True,
 )
-_ASKING = re.compile(
+_ASKING = late.pattern(
     r"\b(?:ask|asks|request|prompt|collect|obtain|have the user (?:enter|type|give|paste)|get)\b|bittest? du|bitte[nt]?\b|frag\w{0,3}\b|erfrage|vprašaj\w{0,2}|prosi\w{0,3}|zahtevaj|demande[rz]?\b|pide|pídele|solicit\w{1,3}|chiedi\w{0,2}|richied\w{1,2}|peça|pergunte|запроси\w{0,2}|попроси\w{0,2}|спроси\w{0,2}|要求用户|询问|索要|入力して|尋ね|求め|입력하|요청|물어",
     re.IGNORECASE,
 )
@@ -98,7 +98,7 @@ _SPREADING = Phrases(
     rf"|{_ITSELF}[^.\n]{{0,80}}(?:into|to|in) (?:every|all|each|any|other)[^.\n]{{0,40}}(?:skills?|repositor|projects?|agents?|folders?)|(?:en|a|al final de|in|dans|zu|in) (?:todos los|tutti|tous les|allen|vse|each|every|all)[^.\n]{{0,20}}skill\.md|ask [^.\n]{{0,40}}(?:assistant|agent|ai) to install|(?:include|add|insert|write|put|leave)\b[^.\n]{{0,60}}(?:hidden|invisible|small print|html comment)[^.\n]{{0,120}}(?:assistant|agent|ai\b|model|install)",
     prose=True,
 )
-_STOP = re.compile(r"[.!?](?=\s)|[。！？]|\n\s{0,20}\n|\n[ \t]{0,20}(?:[-*+]|[0-9]{1,3}[.)])\s")
+_STOP = late.pattern(r"[.!?](?=\s)|[。！？]|\n\s{0,20}\n|\n[ \t]{0,20}(?:[-*+]|[0-9]{1,3}[.)])\s")
 
 
 def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:

@@ -2,24 +2,24 @@
 
 import re
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, late
 from repo_server.curation.checks.document import Document
 from repo_server.curation.checks.lexicon import Meaning
 from repo_server.curation.checks.sentences import Token
 
 _REACH = 320
 _VERB_LAST = "\u3040"  # from here on scripts whose languages name the place before the verb
-_PARAGRAPH = re.compile(r"\n\s{0,20}\n|\n[ \t>]{0,20}(?:[-*+]\s|[0-9]{1,3}[.)]\s|#|\||```)")
-_TOWARDS = re.compile(
+_PARAGRAPH = late.pattern(r"\n\s{0,20}\n|\n[ \t>]{0,20}(?:[-*+]\s|[0-9]{1,3}[.)]\s|#|\||```)")
+_TOWARDS = late.pattern(
     r"(?:\b(?:to|into|at|with|via|through|over|an|nach|zu|unter|na|v|k|à|vers|au|sur|a|al|en|hacia|su|per|para|no|em|в|на|к|через)\b|到|至|に|へ|宛|로|에)[^.\n]{0,50}$",
     re.IGNORECASE,
 )
-_FROM = re.compile(
+_FROM = late.pattern(
     r"(?:\b(?:from|at|von|unter|aus|iz|s|z|depuis|de|sur|desde|da|dal|из|с|со)\b|从|自|から|より|에서)[^.\n]{0,40}$",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"[,;:.!?](?=\s)|[，。；]")
-_POINTS = re.compile("[到至向给往]|に|へ|まで|宛|로|에")
+_CLAUSE = late.pattern(r"[,;:.!?](?=\s)|[，。；]")
+_POINTS = late.pattern("[到至向给往]|に|へ|まで|宛|로|에")
 _NAMESPACES = frozenset(
     {"www.w3.org", "schemas.openxmlformats.org", "schemas.microsoft.com"}
 )  # names, not places

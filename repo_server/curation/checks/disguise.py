@@ -8,27 +8,27 @@ person to look at.
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import spoken
+from repo_server.curation.checks import late, spoken
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
 from repo_server.curation.textsafe import excerpt
 from signing.format.finding import Severity
 
-_COMMANDS = re.compile(
+_COMMANDS = late.pattern(
     r"\b(?:curl|wget|bash|zsh|/bin/sh|sh -c|powershell|pwsh|cmd\.exe|invoke-expression|iex|iwr|eval|exec|execsync|subprocess|os\.system|child_process|import os|import socket|urllib|requests\.(?:get|post)|urlopen|__import__|nc -|netcat|chmod|base64 -|osascript|certutil|mshta|rm -rf|crontab|launchctl|nslookup)(?![\w-])",
     re.IGNORECASE,
 )
-_URL = re.compile(
+_URL = late.pattern(
     r"(?:https?|ftp|wss?)://(?!(?:www\.)?w3\.org|schemas?\.|(?:www\.)?example\.(?:com|org)|localhost|ns\.adobe)[^\s\"'<>]{4,200}",
     re.IGNORECASE,
 )
-_ORDERS = re.compile(
+_ORDERS = late.pattern(
     r"\b(?:ignore|disregard|do not (?:tell|mention)|don't (?:tell|mention)|never (?:tell|mention)|secretly|silently|system prompt|previous instructions|you must|send (?:it|them|the|all|this)|read (?:the|all|~|/)|\.ssh|\.env\b|\.aws|credentials|password)\b|忽略|不要告诉",
     re.IGNORECASE,
 )
-_MARKED_UP = re.compile(r"^\s{0,8}(?:<svg|<\?xml|<!doctype|<html|\{\"|\[\{)", re.IGNORECASE)
-_OPAQUE = re.compile(r"(?<![\w+/=;,])[A-Za-z0-9+/]{600,}={0,2}")
+_MARKED_UP = late.pattern(r"^\s{0,8}(?:<svg|<\?xml|<!doctype|<html|\{\"|\[\{)", re.IGNORECASE)
+_OPAQUE = late.pattern(r"(?<![\w+/=;,])[A-Za-z0-9+/]{600,}={0,2}")
 _HELPERS = Phrases(
     r"(?:__import__|getattr)\s?\(\s?(?:__builtins__|builtins|os|subprocess|sys|\w{1,20})\s?,\s?[\"'](?:system|popen|exec|eval|\w{1,10}[\"']\s?\+)|\b__import__\s?\(\s?[\"'](?:os|subprocess|socket|base64|urllib|requests|ctypes|builtins)[\"']\s?\)\s?\.|globals\(\)\s?\[\s?[\"']__builtins__|\beval\s?\(\s?(?:String\.fromCharCode|unescape|atob)|\bmarshal\.loads|\bexec\s?\(\s?(?:bytes|bytearray|''\.join|\"\"\.join|__import__|compile\(|zlib|base64|codecs|b64decode)|\[\s?[\"']constructor[\"']\s?\]\s?\(|_0x[0-9a-f]{4,6}\b[^\n]{0,200}_0x[0-9a-f]{4,6}|\bchr\(\w{1,10}\s?\^\s?\w{1,10}\)"
 )

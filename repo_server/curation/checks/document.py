@@ -15,7 +15,7 @@ from functools import cached_property, wraps
 from itertools import islice
 from typing import TypeVar, cast
 
-from repo_server.curation.checks import spoken
+from repo_server.curation.checks import late, spoken
 from repo_server.curation.checks.decoding import CUT, MAX_DEPTH, Decoded, decoded_in
 from repo_server.curation.checks.folding import folded
 from repo_server.curation.checks.languages import BY_ENDING, Language, language_of
@@ -38,7 +38,7 @@ _MAX_DECODED_DOCUMENTS = 300  # of one skill
 _MAX_DECODED_TEXT = 1 << 20  # characters of one skill
 _BACK = 60
 _SHOWN = 400
-_FENCE = re.compile(r"^[ \t>]{0,12}(?:```|~~~)[ \t]{0,8}([\w+.-]{0,20})", re.MULTILINE)
+_FENCE = late.pattern(r"^[ \t>]{0,12}(?:```|~~~)[ \t]{0,8}([\w+.-]{0,20})", re.MULTILINE)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.document import Document
 from repo_server.curation.checks.saves import SHORTEST, Save, plain
 from repo_server.curation.checks.shell import commands_from, program_of
@@ -135,10 +136,10 @@ _BUILDERS = frozenset(
         "setup.py",
     ]
 )
-_PRELOADS = re.compile(
+_PRELOADS = late.pattern(
     r"NODE_OPTIONS|LD_PRELOAD|DYLD_INSERT|BASH_ENV|PYTHONSTARTUP|PERL5OPT|RUBYOPT|JAVA_TOOL_OPTIONS|PROMPT_COMMAND"
 )
-_EXECUTABLE = re.compile(r"[augo]{0,4}[+=][rwst]{0,3}x|[0-7]{0,3}[1357][0-7]{0,2}$")
+_EXECUTABLE = late.pattern(r"[augo]{0,4}[+=][rwst]{0,3}x|[0-7]{0,3}[1357][0-7]{0,2}$")
 
 
 class Run(NamedTuple):

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.document import Document, once
 from repo_server.curation.checks.phrases import Phrases
 
@@ -152,12 +153,12 @@ SHORTENERS = (
     ),
 )
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - named in a text, not bound
-URL = re.compile(
+URL = late.pattern(
     r"(?<![a-z0-9+.-])(?:https?|wss?|ftp)://(?P<authority>[^\s/\\?#\"'`<>()|]{1,300})(?P<rest>[^\s\"'`<>|\\]{0,600})",
     re.IGNORECASE,
 )
-MAILBOX = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
-_BARE_HOST = re.compile(
+MAILBOX = late.pattern(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
+_BARE_HOST = late.pattern(
     r"(?<![\w@/.-])(?:[a-z0-9-]{1,40}\.){1,4}(?:com|net|org|io|dev|app|site|xyz|top|ru|cn|invalid|example|online|live|cloud|tech|info|co|ai|cc|test)(?![\w.(-])",
     re.IGNORECASE,
 )

@@ -7,6 +7,7 @@ Compiled code cannot be reviewed here, and a loader looks at the first bytes, no
 import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree, text_of
 from signing.format.archive import SourceFile
@@ -41,7 +42,7 @@ _ENDINGS = (
     ".msi",
 )
 _OFFICE_MACROS = re.compile(rb"vbaProject\.bin|_VBA_PROJECT|xl/macrosheets/|V\x00B\x00A\x00")
-_PDF_STARTS = re.compile(
+_PDF_STARTS = late.pattern(
     rb"/(?:JavaScript|JS|Launch|EmbeddedFile|OpenAction\s{0,9}<<[^>]{0,200}/(?:JS|Launch))\b"
 )
 _PICTURES = (

@@ -11,7 +11,7 @@ they block. A key that goes to the service it is named after is what an honest s
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress, secrets, taint
+from repo_server.curation.checks import egress, late, secrets, taint
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -27,43 +27,43 @@ from signing.format.finding import Severity
 _NEAR_PROSE = 700  # characters between a secret and where it is told to be sent
 _NEAR_CODE_LINES = 25
 _ADVICE = "say in the skill's description what is sent where and why, or remove it"
-_READS_ANEW = re.compile(
+_READS_ANEW = late.pattern(
     r"open\s{0,2}\(|read|cat\s|load|copy|\bcp\s|tar\s|zip\s|glob|walk|@|<|type\s|get-content|readfile|expanduser|path\(|join\(",
     re.IGNORECASE,
 )
-_DATA_PLACEHOLDER = re.compile(
+_DATA_PLACEHOLDER = late.pattern(
     r"[{<\[$%(]{1,2}\s?[\w .'-]{0,60}?(?:conversation|history|context|content|data|secret|token|key|env|message|base64|b64|encoded|encode|summary|prompt|answer|output|result|text|info|user|file|body|payload|credential|password|cookie|memory|transcript|session|notes?|chat|value|var)[\w .'-]{0,60}?[}>\])%]{0,2}",
     re.IGNORECASE,
 )
-_FREE_PLACEHOLDER = re.compile(
+_FREE_PLACEHOLDER = late.pattern(
     r"=[A-Z0-9_]{0,30}(?:BASE64|ENCODED|MESSAGE|CONTENT|HISTORY|SECRET|TOKEN|CONTEXT|DATA|PAYLOAD|ANSWER|PROMPT)[A-Z0-9_]{0,30}\b|[{<\[](?=[^}>\]\n]{0,80}(?:\s|[^\x00-\x7f]))[^}>\]\n]{3,120}[}>\]]"
 )
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = late.pattern(
     r"\{\{?[\w .'-]{1,60}\}?\}|<[a-z][\w .'-]{0,60}>|\$\{?\w{1,40}|\[[A-Z][A-Z _-]{2,40}\]|%s|=(?:DATA|BASE64|ENCODED|PAYLOAD|SECRET|TOKEN|CONTENT|CONTEXT|HISTORY)\w{0,20}\b"
 )
-_USED_AS_KEY = re.compile(
+_USED_AS_KEY = late.pattern(
     r"(?:\s-i|ssh-add|ssh-keygen[^\n]{0,30}-f|--key|--cert|identityfile|--cacert|--netrc-file|--defaults-(?:extra-)?file|--passfile|passfile=|kubeconfig=|--kubeconfig|\s-k)[ =\"'~/\w.${}-]{0,30}$"
 )
-_REQUEST = re.compile(
+_REQUEST = late.pattern(
     r"\b(?:request|body|payload|petición|cuerpo|requête|corps|anfrage|zahtevek|zahtevku|requisição|corpo|richiesta|запрос\w{0,2}|тел[оа] запроса)\b[^.\n]{0,40}(?=https?://)|(?:请求|リクエスト|요청)[^。\n]{0,40}(?=https?://)"
 )
-_IMAGE = re.compile(
+_IMAGE = late.pattern(
     r"!\[[^\]\n]{0,200}\]\(\s{0,3}<?(?P<url>https?://[^)\n]{1,600})\)|<img\b[^>\n]{0,200}?src=[\"']?(?P<src>https?://[^>\n]{1,600}?)[\"'>]",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"(?<!!)\[[^\]\n]{0,200}\]\(\s{0,3}<?(?P<url>https?://[^)\n]{1,600})\)", re.IGNORECASE)
+_LINK = late.pattern(r"(?<!!)\[[^\]\n]{0,200}\]\(\s{0,3}<?(?P<url>https?://[^)\n]{1,600})\)", re.IGNORECASE)
 _MIRROR = Phrases(
     r"\bgit\s{1,3}remote\s{1,3}(?:add|set-url)\s[^\n]{0,60}?(?:https?://|git@|ssh://)(?:[^@/\s]{1,40}@)?(?P<host>[\w.-]{3,80})[^\n]{0,200}\bgit\s{1,3}push\s[^\n]{0,30}--(?:all|mirror)"
 )
-_DNS = re.compile(
+_DNS = late.pattern(
     r"\b(?:dig|nslookup|host|ping)\s[^\n;|]{0,80}?(?:\$\([^\n]{1,200}\)|`[^`\n]{1,120}`|\$\{?[a-z_]\w{0,30}\}?)\.[\w-]{1,60}\.\w",
     re.IGNORECASE,
 )
 _CHAT_HOOK = Phrases(
     r"hooks\.slack\.com/(?:services|workflows)/T[A-Z0-9]{6,}/[AB][A-Z0-9]{6,}/\w{12,}|discord(?:app)?\.com/api/(?:v[0-9]{1,2}/)?webhooks/[0-9]{15,}/[\w-]{30,}|api\.telegram\.org/bot[0-9]{7,}:[\w-]{30,}"
 )
-_FAKE_HOOK = re.compile(r"x{6,}|0{8,}|your|example|1234567|abcdef", re.IGNORECASE)
-_IN_HEADER = re.compile(
+_FAKE_HOOK = late.pattern(r"x{6,}|0{8,}|your|example|1234567|abcdef", re.IGNORECASE)
+_IN_HEADER = late.pattern(
     r"(?:authorization|bearer|x-[\w-]{0,30}(?:key|token)|api-?key|private-token|-u\s|--user\b|auth=|headers?)",
     re.IGNORECASE,
 )

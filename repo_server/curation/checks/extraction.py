@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from repo_server.curation.checks import egress, executables, orders, persistence, secrets
+from repo_server.curation.checks import egress, executables, late, orders, persistence, secrets
 from repo_server.curation.checks.document import Document, Language
 from repo_server.curation.checks.parsed import ParsedSkill
 from repo_server.curation.checks.runtimes import packages_in
@@ -37,12 +37,12 @@ _SHELL_FENCES = frozenset(
         "cmd",
     }
 )
-_COMMAND = re.compile(
+_COMMAND = late.pattern(
     r"(?:^|\|\s{0,9}|&&\s{0,9}|;\s{0,9}|\$\(\s{0,5}|`)(?:\$\s|>\s|%\s)?\s{0,40}(?:sudo\s{1,3}|env\s{1,3}|time\s{1,3}|exec\s{1,3}|nohup\s{1,3}|xargs\s{1,3}(?:-\w{1,6}\s{1,3})?|(?:if|while|then|do|else|!)\s{1,3}|[A-Za-z_]\w{0,40}=\S{0,200}\s{1,3}){0,4}(?P<name>[A-Za-z_][\w.+-]{0,40})(?=[\s;)|`]|$)",
     re.MULTILINE,
 )
-_INLINE = re.compile(r"(?<!`)`(?P<name>[a-z][\w.+-]{1,30})(?:\s[^`\n]{1,300})`(?!`)")
-_ARGV = re.compile(
+_INLINE = late.pattern(r"(?<!`)`(?P<name>[a-z][\w.+-]{1,30})(?:\s[^`\n]{1,300})`(?!`)")
+_ARGV = late.pattern(
     r"(?:subprocess\.\w{3,20}|Popen|execFile(?:Sync)?|spawn(?:Sync)?|create_subprocess_exec)\s?\(\s{0,20}\[?\s{0,20}[\"'](?P<name>[\w./+-]{1,60})[\"']|(?:os\.system|os\.popen|execSync|exec|shell_exec|system)\s?\(\s{0,20}f?[\"'`](?P<line>[A-Za-z_][\w.+-]{0,40})"
 )
 _KEYWORDS = frozenset(
@@ -145,7 +145,7 @@ _BY_ENDING = {
     ".go": "go",
     ".jar": "java",
 }
-_ENV = re.compile(
+_ENV = late.pattern(
     r"\$\{?(?P<shell>[A-Z][A-Z0-9_]{2,60})\b|os\.environ(?:\.get\(|\[)\s?[\"'](?P<py>\w{2,60})|os\.getenv\(\s?[\"'](?P<get>\w{2,60})|process\.env\.(?P<js>\w{2,60})|process\.env\[[\"'](?P<jsk>\w{2,60})|\$env:(?P<ps>\w{2,60})|ENV\[[\"'](?P<rb>\w{2,60})|(?<!\S)export\s{1,3}(?P<ex>[A-Z][A-Z0-9_]{2,60})=|(?<![\w$])(?P<bare>[A-Z][A-Z0-9]{1,30}(?:_[A-Z0-9]{1,30}){0,5}_(?:API_?KEY|TOKEN|SECRET|PASSWORD|KEY|URL|ID|HOST))(?!\w)"
 )
 _SIGNS_OF_ENV = (
@@ -181,7 +181,7 @@ _SHELL_OWN = frozenset(
         "CLAUDE_PLUGIN_ROOT",
     ]
 )
-_PATH = re.compile(
+_PATH = late.pattern(
     r"(?<![\w/.:@-])(?:~/[\w.@+-][\w./@+*-]{0,120}|\$\{?HOME\}?/[\w.@+-][\w./@+*-]{0,120}|/(?:etc|home|root|var|usr|opt|tmp|Users|Library|proc|dev|sys|bin|private|mnt|srv)/[\w.@+-][\w./@+*-]{0,120}|%(?:APPDATA|USERPROFILE|LOCALAPPDATA|TEMP)%[\w\\.-]{0,120}|[A-Z]:\\[\w\\.-]{1,120})"
 )
 _SIGNS_OF_PATHS = (
@@ -212,11 +212,11 @@ _SIGNS_OF_PATHS = (
         ]
     ),
 )
-_BEFORE_WRITTEN = re.compile(
+_BEFORE_WRITTEN = late.pattern(
     r"(?:>{1,2}\s{0,3}|\btee\s{1,3}(?:-a\s{1,3})?|\b(?:mkdir|touch|rm|rmdir)\s{1,3}(?:-\w{1,6}\s{1,3}){0,3}|(?:-o|--output)[ =]{1,3}|\b(?:cp|mv|ln|install)\s[^\n|;&]{1,120}\s|\b(?:append|write|add|save|insert)\w{0,4}\b[^.\n]{0,60}\b(?:to|into|in)\b[^.\n]{0,12})[\"'`]?$",
     re.IGNORECASE,
 )
-_AFTER_WRITTEN = re.compile(
+_AFTER_WRITTEN = late.pattern(
     r"^[\"'`]?\)?\s{0,3}(?:,\s{0,3}[\"'](?:a|w|wb|ab|w\+|a\+)[\"']|\.write_|\)\.write_)"
 )
 

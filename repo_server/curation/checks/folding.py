@@ -10,6 +10,7 @@ a Russian sentence is read as Russian. Line feeds stay where they are, so that l
 import re
 import unicodedata
 
+from repo_server.curation.checks import late
 from repo_server.curation.textsafe import BLANKS, is_variation_selector
 
 # The letters of UTS 39's table that look like a Latin letter in ordinary fonts (Cyrillic, Greek, Armenian).
@@ -17,9 +18,9 @@ LOOK_ALIKES = str.maketrans(
     "авекмнорстухѕіјԁԛԝһӏгьАВЕКМНОРСТУХЅІЈԚԜԌҺαβεικνορτυχγηωΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսոհցզ",
     "abekmhopctyxsijdqwhlrbABEKMHOPCTYXSIJQWGHabeikvoptuxynwABEZHIKMNOPTYXounhgq",
 )
-_WORD = re.compile(r"[^\W\d_]{2,200}")
-_LATIN = re.compile("[A-Za-z]")
-_OTHER_ALPHABET = re.compile("[\u0370-\u03ff\u0400-\u052f\u0531-\u0587]")
+_WORD = late.pattern(r"[^\W\d_]{2,200}")
+_LATIN = late.pattern("[A-Za-z]")
+_OTHER_ALPHABET = late.pattern("[\u0370-\u03ff\u0400-\u052f\u0531-\u0587]")
 _UNDRAWN = frozenset({"Cf", "Cn", "Co", "Cs"})
 
 

@@ -7,7 +7,7 @@ says: "do as they say", "carry it out", "continue there", "its wording takes the
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language, once
 from repo_server.curation.checks.leaving import hosts_outside
@@ -33,33 +33,33 @@ _SOURCE = Phrases(
     r"remote (?:guide|planner|version|prompt|playbook|list)|live document|\bpastebin\b|\bmotd\b|page title|licen[cs]e server|\bqr code\b|changelog page|raw gist|invit\w{1,6}'s description|mcp server for|\bour partner\b|(?:message|mail)s? whose subject|shared sheet|(?:txt|dns) records?|response headers?|pinned (?:post|comment|issue|message)|(?:first|last|latest|newest|top|pinned|most recent) (?:comment|post|message|issue|release note|reply|tweet|entry|commit message)|issue tracker|\bgist\b|notion|google doc|\bwiki\b|\bfeed\b|\bpastes?\b(?! the| it| into| in)|(?:shared|online|remote|public|hosted) (?:doc(?:ument)?|page|note|sheet|playbook|runbook|calendar|list|file|board)|calendar (?:entry|event|invitation)|telegram|discord channel|slack channel|(?:web)?site's (?:page|text|note)|\btracker\b|(?:a|the) header [`'\"]|(?:server|gateway|service|api|endpoint|proxy) (?:may|can|will|might|sends?|returns?|answers?)|log lines?\b|commit messages?|file names?\b|control (?:server|channel|endpoint)|command (?:server|channel|endpoint)|(?:our|the|its|their) (?:server|endpoint|service|api|backend|bot|channel|playbook page|page) (?:at|hands|says|sends|tells|returns|answers|replies|responds|gives)",
     prose=True,
 )
-_ELSEWHERE = re.compile(
+_ELSEWHERE = late.pattern(
     r"(?:was|wie) (?:dort|da|auf der seite|er|sie|es) (?:steht|sagt|verlangt|gesagt|geschrieben|vorschreibt|angibt)|(?:dort|darin|da) (?:steht|stehenden?|gilt|gelten|genannten?)|was dort verlangt|setze um|maßgeblich|verbindlich (?:ist|sind)|obedece|à risca|vale a página|велено|befolge (?:ihn|sie|es|alles)|führe (?:ihn|sie|es|alles|jeden?)[^.\n]{0,30}aus|(?:kar|kot|kakor) (?:tam )?(?:piše|zahteva|pravi|zapisan\w|veleva)|(?:velja|drži)\b[^.\n]{0,20}(?:tam|stran)|(?:ce qu(?:e|'|i)|comme|tout ce qu)\b[^.\n]{0,20}(?:dit|demande|écrit|indiqu|prescri|ordonn|exige)|fait foi|fait autorité|à la lettre|prime sur|(?:lo que|como|cuanto)\b[^.\n]{0,20}(?:dice|diga|pide|pida|ordena|indica|manda|exige)|al pie de la letra|(?:quello|ciò) che\b[^.\n]{0,20}(?:dice|chiede|ordina|indica|scritto|prescrive|richiede)|come (?:dice|indicato|scritto|ordina)|fa fede|alla lettera|(?:o que|conforme|tudo que|como)\b[^.\n]{0,20}(?:diz|disser|pede|pedir|manda|indica|ordena|exige)|ao pé da letra"
     r"|(?:что|как|всё, что|указания|команды)\b[^.\n]{0,20}(?:сказано|написано|велит|требует|говорит|указано|оттуда|с неё|с него)|(?:що|як|усе, що|вказівки|команди)\b[^.\n]{0,24}(?:сказано|написано|наказує|вимагає|каже|велить|вказано|звідти)|(?:co|jak|wszystko, co|czego)\b[^.\n]{0,24}(?:napisano|każe|mówi|nakazuje|żąda|podan|zapisano)|(?:co|jak|cokoliv|vše, co)\b[^.\n]{0,24}(?:píše|říká|přikaz|nařizuje|stojí|žádá|psáno|uvedeno)|(?:što|šta|kako|sve što)\b[^.\n]{0,24}(?:piše|kaže|traži|nalaže|zahtijeva|stoji|zahteva)|(?:wat|zoals|alles wat)\b[^.\n]{0,20}(?:staat|zegt|vraagt|opdraagt|voorschrijft|geschreven)|(?:vad|det|som|allt)\b[^.\n]{0,20}(?:står|säger|kräver|begär|anger|beordrar)|(?:hvad|hva|det|som|alt)\b[^.\n]{0,20}(?:står|siger|sier|kræver|krever|beder om|ber om)|orada (?:yaz|belirt|söyle)\w{1,8}|(?:ne )?(?:yazıyorsa|diyorsa|istiyorsa|söylüyorsa|derse|isterse)|apa pun yang|(?:sesuai|seperti) yang (?:tertulis|diminta|diperintahkan)|làm (?:theo|đúng) (?:những gì|nội dung|hướng dẫn|lệnh)|(?:ό,τι|όσα|όπως)\b[^.\n]{0,20}(?:λέει|γράφει|ζητά|ορίζει)|(?:ما|كما|كل ما)\b[^.\n]{0,20}(?:يقول|مكتوب|يطلب|تقول|ورد|يأمر)|(?:هر چه|آنچه|هرچه)\b|(?:amit|ahogy|mindent, amit)\b[^.\n]{0,20}(?:ír|mond|kér|előír|parancsol)|(?:ce|cum|tot ce)\b[^.\n]{0,20}(?:scrie|spune|cere|ordon|indic)"
     r"|其中的?(?:指令|命令|步骤|内容)|(?:按|照)[^。\n]{0,14}(?:执行|操作|做|行事)|以[^。\n]{0,14}为准|(?:书か|書か|記載さ|示さ)れ[^。\n]{0,8}(?:とおり|通り|従|指示|手順|内容)|(?:指示|内容|命令)に(?:従|沿)|(?:적힌|나온|쓰인|있는|지시한?)[^.\n]{0,8}(?:대로|지시|명령)|(?:लिखा|कहा|बताए|दिए गए|मांगे)[^।\n]{0,20}(?:करें|करो|पालन|अनुसार|मानें)"
 )
 _FETCHES = (_M.READ, _M.DOWNLOAD, _M.OPEN, _M.FOLLOW, _M.LATEST, _M.ASK)
-_HINDI = re.compile("खोल|पढ़|देख|लाए|डाउनलोड")
-_PINNED = re.compile(r"[0-9a-f]{40}|sha256|@[0-9a-f]{7,40}")
-_READS_ONLY = re.compile(
+_HINDI = late.pattern("खोल|पढ़|देख|लाए|डाउनलोड")
+_PINNED = late.pattern(r"[0-9a-f]{40}|sha256|@[0-9a-f]{7,40}")
+_READS_ONLY = late.pattern(
     r"\b(?:untrusted|as data|data only|quote|never (?:follow|obey|execute)|do not (?:follow|obey|execute)|not (?:an )?instructions?|show (?:it|them) to the user|ask the user|the user (?:confirms|agrees|approves|decides)|review (?:it|them) first|with the user's)\b"
 )
-_NOT_TO_OBEY = re.compile(
+_NOT_TO_OBEY = late.pattern(
     r"\b(?:never|not|n't|don't|cannot|without)\b[^.\n]{0,20}$|\b(?:if|when|whenever|where|should) (?:an? |any |the |some |it |one )[^.,\n]{0,24}$"
 )
 _NEAR = 500  # characters between an address and the order to obey what it holds
-_INSTRUCTION_URL = re.compile(r"https?://[^\s\"'`<>)\]]{4,400}", re.IGNORECASE)
-_GENERIC = re.compile(
+_INSTRUCTION_URL = late.pattern(r"https?://[^\s\"'`<>)\]]{4,400}", re.IGNORECASE)
+_GENERIC = late.pattern(
     r"\b(?:follow|obey|execute|run|perform|do|apply|carry out|act on|comply with)\b[^.\n]{0,30}\b(?:what(?:ever)?\b|everything|(?:any|all|the|those|these|its|their)\b[^.\n]{0,20}\b(?:instructions?|commands?|orders|steps|directives)\b[^.\n]{0,30}\b(?:there|it (?:says|contains|gives|lists)|found|named|given|listed|contained|inside|returned|in (?:it|the (?:file|response|page)))|its (?:contents?|instructions|steps|orders))|treat (?:it|its|the|their|them)\b[^.\n]{0,40}\bas (?:instructions?|orders|commands|the user|if)|(?:loaded|fetched|remote|online|that|its|the) (?:text|version|file|content|page|rules|copy|document)s? (?:wins?|takes? precedence|prevails?|overrides?|supersedes?|is authoritative|has priority)"
     r"|(?:dort|darin) (?:genannten|stehenden|angegebenen|beschriebenen|aufgeführten)|was dort steht|tam (?:naveden|zapisan|opisan)\w{0,3}|ce qui y est|qui s'y trouve\w{0,2}|l'emporte\w{0,2}|lo que (?:diga|indique|digan|ponga|encuentres)|que encuentre\w{0,2} (?:allí|ahí|en ella)|(?:ordens|instruções|passos|regras) que (?:encontrar|estiver\w{0,2}|achar)|o que (?:diz|disser|estiver)|mesmo que contradi\w{1,5}|quello che (?:dice|trovi|c'è)|(?:istruzioni|indicazioni|comandi) che (?:trovi|contiene)|(?:что|всё|все|как) там (?:написано|указано|сказано)|выполня\w{1,4} (?:всё|все|только команды)|(?:其中|里面|上面|该处)的?(?:指令|步骤|命令|说明)|按(?:照)?(?:其|该)(?:内容|指示)|そこに(?:書|記載|ある)|(?:書かれ|記載され)た(?:指示|手順|命令|とおり|通り)|거기에? (?:적힌|있는)"
 )
-_SEE = re.compile(
+_SEE = late.pattern(
     r"\b(?:see|refer to|documentation|docs|reference|more (?:info|details)|learn more|described in|source|based on|link|homepage|follows the)\b[^\n]{0,60}$"
 )
-_PINNED_URL = re.compile(
+_PINNED_URL = late.pattern(
     r"[0-9a-f]{40}|[0-9a-f]{64}|sha256|/v?[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(?:/|$)|@[0-9a-f]{7,40}"
 )
-_INSTRUCTIONS = re.compile(
+_INSTRUCTIONS = late.pattern(
     r"\b(?:instructions?|steps|rules|prompts?|guidelines?|directives?|playbook|recipe|commands?|tasks?|policy|policies|procedures?|workflow|config(?:uration)?|skill(?:\.md)?|anweisung\w{0,3}|schritte?|regeln|befehle?|navodil\w{0,2}|korak\w{0,2}|ukaz\w{0,2}|pravil\w{0,2}|consignes?|étapes?|règles|commandes?|instrucciones|pasos|reglas|comandos?|órdenes|istruzioni|passaggi|regole|comandi|instruções|passos|regras|инструкци\w{0,2}|шаг\w{0,2}|правил\w{0,2}|команд\w{0,2})\b|指令|步骤|规则|说明|指示|手順|命令|ルール|[a-z-]{2,20}\.(?:md|txt)\b"
 )
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks import lexicon_harm as words
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -23,11 +24,11 @@ from signing.format.finding import Severity
 _MOST = 1_500  # signs of one harm in one text that are judged; a text with more blocks
 _BACK = 220
 _AHEAD = 280
-_NEGATED = re.compile(
+_NEGATED = late.pattern(
     r"\b(?:never|not|n't|avoid|cannot|refuse to|without|nicht|nie|ne|pas|nunca|non|não|не|nie)\b[^.\n:;,]{0,40}$",
     re.IGNORECASE,
 )
-_STOP = re.compile(r"[.!?](?=\s)|[。！？]|\n\s{0,20}\n|\n[ \t]{0,20}(?:[-*+]|[0-9]{1,3}[.)])\s|\n#")
+_STOP = late.pattern(r"[.!?](?=\s)|[。！？]|\n\s{0,20}\n|\n[ \t]{0,20}(?:[-*+]|[0-9]{1,3}[.)])\s|\n#")
 
 
 class _Harm(NamedTuple):

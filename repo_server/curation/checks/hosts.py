@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.egress import CATCHERS, CHAT_HOOKS, LOCAL, SHORTENERS, belongs
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.reading import examined
@@ -22,26 +23,26 @@ from repo_server.curation.tree import SourceTree
 from signing.format.finding import Finding, Severity
 from signing.format.manifest import MemberPath
 
-_URL = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://([^\s/\\?#\"'`<>()|]{1,300})", re.IGNORECASE)
+_URL = late.pattern(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://([^\s/\\?#\"'`<>()|]{1,300})", re.IGNORECASE)
 # Browsers and many libraries read https:/host, https:////host and https:\\host as https://host.
-_BENT_URL = re.compile(
+_BENT_URL = late.pattern(
     r"(?<![a-z0-9+.-])(?:https?|wss?|ftp):(?:/(?!/)|/{3,9}|\\{2,4})([^\s/\\?#\"'`<>()|]{1,300})",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"(?:\]\(|href=[\"']?|src=[\"']?)//([^\s/?#\"'`<>()]{1,300})", re.IGNORECASE)
-_DEVICE = re.compile(r"/dev/(?:tcp|udp)/([^\s/\"'`;|&<>]{1,300})", re.IGNORECASE)
-_COMMAND = re.compile(
+_LINK = late.pattern(r"(?:\]\(|href=[\"']?|src=[\"']?)//([^\s/?#\"'`<>()]{1,300})", re.IGNORECASE)
+_DEVICE = late.pattern(r"/dev/(?:tcp|udp)/([^\s/\"'`;|&<>]{1,300})", re.IGNORECASE)
+_COMMAND = late.pattern(
     r"(?<![\w./-])(?P<program>curl|wget|aria2c|fetch|iwr|irm|nc|ncat|netcat|ssh|scp|sftp|rsync|telnet|ping|dig|nslookup)"
     r"(?:\.exe)?[ \t](?P<words>[^\n;|&]{1,400})",
     re.IGNORECASE,
 )
-_SIGN_OF_URL = re.compile(r":\\?/|:\\\\|//|/dev/", re.IGNORECASE)
+_SIGN_OF_URL = late.pattern(r":\\?/|:\\\\|//|/dev/", re.IGNORECASE)
 _SIGN_OF_COMMAND = Phrases(
     r"\bcurl|\bwget|\baria2c|\bfetch|\biwr|\birm|\bnc(?:\.exe)?[ \t]|\bncat|\bnetcat|\bssh|\bscp|\bsftp|\brsync|\btelnet|\bping|\bdig[ \t]|\bnslookup"
 )
-_WORD = re.compile(r"\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"']+")
-_OUTPUT = re.compile(r"-[A-Za-z]*o|--output|--output-document|-H|--header|-A|--user-agent", re.ASCII)
-_BARE_HOST = re.compile(
+_WORD = late.pattern(r"\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"']+")
+_OUTPUT = late.pattern(r"-[A-Za-z]*o|--output|--output-document|-H|--header|-A|--user-agent", re.ASCII)
+_BARE_HOST = late.pattern(
     r"(?:[\w.+-]{1,64}@)?((?:[a-z0-9_-]{1,63}\.){1,8}[a-z][a-z0-9-]{1,23}"
     r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|0x[0-9a-f]{8}|[0-9]{8,10}|\[[0-9a-f:.]{2,45}\])\.?(?=[:/?#]|$)",
     re.IGNORECASE | re.ASCII,
@@ -51,8 +52,8 @@ _FILE_ENDINGS = (
     *(".zip", ".gz", ".tar", ".tgz", ".png", ".jpg", ".pdf", ".log", ".pem", ".key", ".crt", ".pub", ".conf"),
 )
 _COPIES = {"scp", "rsync", "sftp"}  # their words are files unless there is a colon in them
-_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
-_PORT = re.compile(r":[0-9]{0,5}$", re.ASCII)
+_NAME = late.pattern(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
+_PORT = late.pattern(r":[0-9]{0,5}$", re.ASCII)
 MAX_HOSTS = 2_000  # keeps a review readable by its own parser, and by people
 _MAX_MENTIONS = 20_000
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -56,11 +57,11 @@ _PLACE = Phrases(
     r"(?:long-term|permanent|persistent|persisted|your|the agent'?s|agent|assistant'?s|own|user'?s|saved) (?:\w{1,12} )?(?:memory|memories|notes|notebook|profile|preferences|custom instructions|persona|personality|character|rules file|start-up file|startup file|boot file|system prompt|standing (?:orders|instructions?)|knowledge)|standing (?:orders?|instructions?|rules?)|custom instructions|start-?up (?:file|instructions|routine|script)|(?:save|add|write|store|commit|put|note|record|enter|append|pin)\w{0,3} (?:\w{1,16} ){0,5}(?:to|in|into) (?:\w{1,10} )?memor(?:y|ies)\b|\bremember, |\bremember (?:this|that|it|for|permanently|from|forever|in|always|the following)\b|\bmemori[sz]e\b|lasting (?:preference|rule|instruction|note)|commit (?:this|it|that) to memory|(?:file|document|page|note) (?:that|which) (?:is|gets) (?:read|loaded) (?:at|in|with|by) (?:every|each|the start)",
     prose=True,
 )
-_LASTS = re.compile(
+_LASTS = late.pattern(
     r"\b(?:every|all|each|any|future|later|subsequent|next|coming|new|upcoming)\b[^.\n]{0,30}\b(?:sessions?|conversations?|chats?|tasks?|projects?|agents?|runs?|startups?|boots?|answers?|replies|contexts?|topics?|requests?|days?|time)\b|permanent|persist|forever|for good|from now on|henceforth|always|at all times|whatever the (?:topic|task)|regardless of|long-term|standing|\bnever\b|in (?:zukunft|allen|jede)|künftig|für immer|jede[rs]? (?:sitzung|gespräch)|dauerhaft|vsak\w{0,3} (?:sej|pogovor|odgovor)|v prihodnje|trajno|chaque (?:session|conversation|fois)|désormais|toujours|toutes les|à l'avenir|cada (?:sesión|conversación|sessão|conversa)|siempre|sempre|todas las|todas as|futur|ogni (?:sessione|conversazione|risposta|volta)|tutte le|d'ora in poi|кажд\w{0,3}|всех|всегда|навсегда|будущ|впредь|кожн\w{0,3}|завжди|майбутн|усіх|każd\w{0,2}|zawsze|przyszł|wszystkich|každ\w{0,2}|vždy|budouc|všech|navždy|svak\w{0,3}|uvijek|uvek|ubuduće|buduć|svim|elke|altijd|toekomst|alle|varje|alltid|framtid|alla|hver|altid|fremtid|minden|mindig|jövő|fiecare|întotdeauna|viito|her (?:oturum|konuşma|zaman)|bundan (?:böyle|sonra)|setiap|selalu|mulai sekarang|mọi|luôn|từ nay|κάθε|πάντα|μελλοντικ|كل|دائم|المستقبل|هر|همیشه|हर|हमेशा|सभी"
     r"|每次|今后|永久|以后|所有|毎回|今後|常に|すべての|앞으로|항상|모든|매번"
 )
-_ORDERS = re.compile(
+_ORDERS = late.pattern(
     r"https?://|\b[a-z0-9-]{2,40}\.(?:invalid|example|com|net|org|io|dev|app|ai|co)\b|\b(?:sen[dt]s?|upload(?:s|ed)?|forward(?:s|ed)?|recommend\w{0,6}|promotes?|trusts?|trusted|obey|ignore|allowed|grant(?:s|ed)?|bypass|pre-?approved|book through|not to be questioned|act first|without (?:asking|confirm\w{0,6}|approval|question)|permissions?|consent\w{0,3}|(?:never|not) (?:to )?(?:be )?(?:ask(?:s|ed)?|wants?|mention|tell|question|warn)|loads? (?:this|the) (?:skill|page|file)|(?:run|load|use|apply|start|call) this skill|this skill (?:first|is loaded|is used|applies)|first choice|precedence|priority)\b|sende|lade|empfiehl|bevee?l|aanbevel|πρότειν|پیشنهاد|bevorzug|vertrau|erlaub|frag|pošlj|priporoč|zaupa|dovol|vpraš|envo|recommand|confian|autoris|demand|envía|recomiend|confía|permit|pregunt|invia|raccomand|fida|permess|chied|envi|recomend|confi|permi|pergunt|отправ|рекоменд|довер|разреш|спраш|запуск|надсил|рекоменд|довіря|дозвол|запит|wyś|poleca|ufa|zezwal|pytaj|odes|posíl|doporuč|důvěř|povol|ptej|šalj|preporuč|vjeruj|dopušt|pitaj|stuur|aanbevel|vertrouw|toestem|vraag|skicka|rekommend|lita|tillåt|fråga|sende|anbefal|stol|tillat|spør|küldj|ajánl|trimit|recomand|gönder|öner|güven|izin|sorma|kirim|rekomend|izin|gửi|giới thiệu|cho phép|στείλ|συνιστ|أرسل|أوص|بفرست|发送|推荐|信任|允许|询问|送信|推奨|信頼|許可|確認|보내|추천|신뢰|허용"
 )
 _READ_EACH_TIME = Phrases(
@@ -68,10 +69,10 @@ _READ_EACH_TIME = Phrases(
     flags=re.IGNORECASE,
     prose=True,
 )
-_WRITES = re.compile(
+_WRITES = late.pattern(
     r"\b(?:update|add|append|put|write|insert|replace|plant|save|store|skriv|lägg|aggiungi|scrivi|añade|escribe|ajoute[rz]?|écri\w{1,3}|füge|schreib\w?|trage|zapiši|dodaj|dopisz|wpisz|ulož|zapiš|dopiš|upiši|voeg|schrijf|ekle|yaz|tambahkan|tulis|thêm|ghi|adaugă|scrie|írd|adiciona|acrescenta|escreve)\b|допиш|впиш|добав|запиш|додай|저장|추가|写入|保存|追加|書き|προσθ|أضف|اكتب|जोड़|लिख"
 )
-_DEMANDS = re.compile(
+_DEMANDS = late.pattern(
     r"[\"“„«'‘「][^\"”“»'’」\n]{0,200}(?:https?://|\b[a-z0-9-]{2,40}\.(?:invalid|example|com|net|org|io|dev|app)\b|act first|trusts? me|not to be questioned|without (?:asking|confirm)|never ask|senza conferma|ohne (?:rückfrage|zu fragen)|sans (?:demander|confirmation)|sin (?:preguntar|confirmar)|묻지 않고|без (?:вопрос|подтвержд|спрос))|(?:procede del dueño|debe cumplirse|sin rechistar|splň bez ptaní|uninstall|disinstallazione|désinstall|desinstal|deinstall)"
 )
 _TELLS_TO_KEEP = (
@@ -89,12 +90,12 @@ _TELLS_TO_KEEP = (
     "append",
     "pin",
 )
-_REPORTS = re.compile(r"(?:\bto|\bnot|n't|\bthat|\bwill|\bcan|\bmay|\bthey|\busers?|\byou|\bit)\s{1,3}$")
-_ENGLISH = re.compile(
+_REPORTS = late.pattern(r"(?:\bto|\bnot|n't|\bthat|\bwill|\bcan|\bmay|\bthey|\busers?|\byou|\bit)\s{1,3}$")
+_ENGLISH = late.pattern(
     r"(?:memory|memories|remember|memori[sz]e[ds]?|recall|long-term|preferences|profile|notebook|knowledge-base)\b"
 )
-_TABLE = re.compile(r"\s{0,8}[|#]")
-_STARTS = re.compile(
+_TABLE = late.pattern(r"\s{0,8}[|#]")
+_STARTS = late.pattern(
     r"(?:start|starts|launch|launches|run|runs|load|loads|come|comes|execute|begin|wake|fire|kick|boot)(?: \w{1,12}){0,3} (?:with|whenever|each time|every time|as soon as|when|after|at|on|upon) (?:every |each |the |any )?(?:computer|machine|system|laptop|host|device|user|session|boot|reboot|restart|login|log-in|logon|start-?up|power-?on|mac|pc)(?: (?:does|starts|boots|logs in|signs in|is switched on|wakes|comes up|restarts|reboots))?".replace(
         " ", r"\s{1,8}"
     )
@@ -103,7 +104,7 @@ _AT_START = Phrases(
     r"come(?:s)? back (?:if|when|after)|(?:restart|respawn|reviv|reinstat|reinstall)\w{0,3} (?:it|itself|them)?(?: \w{1,10})? ?(?:if|when|after|whenever) [^.\n]{0,30}(?:stop|kill|end|remov|delet|clos|quit)|(?:survive|outlive|outlast)s? (?:a |the |every |any )?(?:reboot|restart|logout|session|uninstall|removal|update)|(?:keep|leave|have)s? (?:it|this|the \w{1,14}) (?:running|alive|resident) (?:in the background|after|even|for good|permanently|between)",
     prose=True,
 )
-_DEFERS = re.compile(
+_DEFERS = late.pattern(
     r"\b(?:ask|offer|propose|suggest)\b[^.\n]{0,40}\b(?:first|before|whether|if|user)\b|with the user's|if the user (?:wants|agrees|asks|says|confirms|approves|likes)|when the user (?:asks|tells|says|wants)|the user (?:can|may|decides|chooses)|on request|upon request|is optional"
 )
 

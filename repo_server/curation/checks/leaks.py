@@ -10,7 +10,7 @@ Each is honest where the description speaks of it, or where the address is the u
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit
 from repo_server.curation.checks.phrases import Phrases
@@ -37,10 +37,10 @@ _PUSH = Phrases(r"\bgit\b[^\n;|&]{0,80}\spush\b[^\n;|&]{0,160}")
 _REMOTE = Phrases(
     r"\bgit\b[^\n;|&]{0,60}\sremote\s{1,4}(?:add|set-url)\s[^\n;|&]{0,60}?(?:https?://|ssh://|git://|git@)(?:[^@/\s]{1,60}@)?(?P<host>[\w.-]{3,100})"
 )
-_PUSHED_TO = re.compile(
+_PUSHED_TO = late.pattern(
     r"(?:https?://|ssh://|git://|\bgit@)(?:[^@/\s]{1,60}@)?(?P<host>[\w.-]{3,100})", re.IGNORECASE
 )
-_EVERYTHING = re.compile(
+_EVERYTHING = late.pattern(
     r"\bgit\b[^\n;|&]{0,40}\sadd\s{1,4}(?:-A|--all|-f|\.(?=\s|$))|\bcommit\s{1,4}-\w{0,3}a|--mirror\b|--all\b|\bHEAD\b|\bbundle create\b"
 )
 _HOME = r"[\"']?(?:~|\$\{?HOME\}?|\$env:USERPROFILE)[\"']?(?:/(?:Documents|Desktop|Pictures|Downloads|Library|Projects|Notes|\*))?/?[\"']?"
@@ -48,7 +48,7 @@ _BULK = Phrases(
     rf"\b(?:tar|zip|7z|cpio|rsync|scp|rclone|gsutil|mc|aws\s{{1,3}}s3)\s[^\n;|&]{{0,100}}\s{_HOME}(?=\s|$)|\bfind\s{{1,3}}{_HOME}\s[^\n;]{{1,200}}\|"
 )
 _NEAR = 2  # lines between what is packed and what sends it
-_PLACEHOLDER = re.compile(r"your|example\.(?:com|org|net)|<|\$|\{|my[-_.]", re.IGNORECASE)
+_PLACEHOLDER = late.pattern(r"your|example\.(?:com|org|net)|<|\$|\{|my[-_.]", re.IGNORECASE)
 _REDIRECTS = Phrases(
     r"\b(?:ANTHROPIC|OPENAI|GEMINI|GOOGLE|MISTRAL|AZURE_OPENAI|OLLAMA|LITELLM|DEEPSEEK|GROQ|XAI|COHERE|HF|CLAUDE|CODEX)_(?:API_)?(?:BASE(?:_URL)?|ENDPOINT|HOST|API_BASE)[\"']?\s{0,3}[=:,]\s{0,3}[\"']?https?://(?P<base>[\w.-]{3,100})"
     r"|\b(?:export\s{1,3}|set\s{1,3}|setx\s{1,3})(?:HTTPS?_PROXY|ALL_PROXY)\s{0,3}[= ]\s{0,3}[\"']?\w{2,6}://(?P<proxy>[\w.-]{3,100})|\b(?:git|npm|pip3?|yarn)\s{1,3}config\s[^\n]{0,40}proxy\s{1,3}[\"']?https?://(?P<set>[\w.-]{3,100})|\bnetworksetup\s[^\n]{0,60}proxy\s[^\n]{0,40}?\s(?P<mac>[\w-]{1,60}\.[\w.-]{2,80})"

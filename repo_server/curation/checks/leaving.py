@@ -7,52 +7,51 @@ A host outside towards which the sentence points, and something private in the s
 that goes to its own service, a page to read and an address to write to for help are not meant.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language, once
 from repo_server.curation.checks.purpose import Purpose
 from signing.format.finding import Severity
 
 _CHECK = "exfiltration."
-_ENDING = re.compile(
+_ENDING = late.pattern(
     r"\.(?:com|net|org|io|dev|app|site|xyz|top|ru|cn|invalid|example|online|live|cloud|tech|info|co|ai|cc|test|me|link|click|host|space|store|shop|pro|biz|eu|de|fr|es|it|pt|nl|pl|cz|si|hr|se|dk|no|tr|ua|in|jp|kr|us|uk|is|to|gg|ws|su|tk|ml)(?![\w(])(?!\.\w)"
 )
-_BEGINNING = re.compile(
+_BEGINNING = late.pattern(
     r"(?:[a-z][a-z0-9+]{1,8}://)?(?:[\w.+-]{1,64}@)?(?:[a-z0-9_-]{1,40}\.){0,4}[a-z0-9_-]{1,40}$"
 )
 _LONGEST = 120
-_PRIVATE = re.compile(
+_PRIVATE = late.pattern(
     r"(?<![\w-])(?:(?:api|private|secret|access|ssh|encryption|signing|recovery|licen[cs]e) keys?\b(?! (?:from|at|on|in your|page))|passwords?|passphrases?|credentials?|(?:access|session|auth|refresh|login) tokens?|secrets|cookies|(?:value|content|text)s? of (?:all |the |every )?(?:\w{1,12} )?(?:environment|env|clipboard|secret|variable|key|[a-z]{2,20}_(?:api_)?(?:key|token|secret))|[a-z]{2,20}_(?:api_)?(?:key|token|secret|password)|(?<!\w)\.env\b|environment variables?|clipboard\w{0,2}|seed (?:phrase|words|list)s?|(?:twelve|12|24|twenty-four) words|mnemonics?|recovery (?:phrase|words|codes?)|wallet (?:files?|words|keys?)|browser (?:logins?|profiles?|histor(?:y|ies)|data)|saved logins?|password manager\w{0,2}|(?:mail|bank|account|login|admin) (?:password|details|data|credentials|pin)|bank (?:details|account|statements?)|account numbers?|credit cards?|card (?:numbers?|details|data)|(?:chat|conversation|message|browsing|search|shell|command) (?:history|logs?|transcripts?)|(?:full|whole|entire|complete) (?:conversation|chat|transcript|prompt|context|session|history|mailbox|inbox|repository|project)|conversations?\b|this (?:chat|session)|transcripts?|system prompt|(?:private|direct|personal|confidential|internal|unpublished|medical|health|patient|salary|payroll|tax|employee|customer|client|member|user) (?:data|records?|lists?|files?|messages?|mails?|information|details|documents?|notes?|addresses|numbers)|personal data|address book|contacts?(?: list)?|phone numbers?|passports?|id cards?|identity (?:cards?|documents?|folder)|tax numbers?|online banking|birth certificates?|social security|date of birth|home address|diagnos[ei]s|salar(?:y|ies)|mailbox|inbox|source code|member list|diffs?|kubeconfig|shell history|login cookies|session cookies|local storage|(?:e-?mail|mail|home) address(?:es)? of|attendee's mail|names and addresses|payment (?:data|details)|anything that looks like an? (?:token|key|password)|medical|seed\b|keystore|wallet\.dat|ssn)\b"
     r"|zugangsdaten|passw[oö]rt|kennw[oö]rt|geheimniss?e|bankverbindung|kontodaten|mitgliederliste|pièces? d'identité|bulletins? de salaire|pièces jointes|identifiant bancaire|code reçu|tarjeta|morosi|паспорт|договор|адрес|телефон|schowk|otwartych kart|książk\w{1,2} adresow|przeglądark|preglednik|gesprek|kopie van|anahtar dosya|成績|住所録|明細|名单|명단|회원|बैंक|ओटीपी|काग|daftar utang|ktp|trò chuyện|tệp|taj-szám|kódj|مخاطب|عکس|الملفات|stik[ei]|fotografij|patient|gehalt|gespräch|verlauf|umgebungsvariable|zwischenablage|schlüssel|personenbezogen|adressbuch|gesl[aoi]|poverilnic|osebn\w{1,3} podat|pogovor|odložišč|okoljsk\w{1,3} spremenljivk|kontakt|ključ|mots? de passe|identifiants?|données personnelles|coordonnées bancaires|conversation|presse-papiers|variables? d'environnement|clés?\b|contacts|dossiers? médica|contraseñas?|credenciales|datos (?:personales|bancarios)|conversación|portapapeles|variables de entorno|claves?\b|contactos|credenziali|dati (?:personali|bancari)|conversazion|appunti|variabili d'ambiente|chiav[ei]|rubrica|senhas?\b|credenciais|dados (?:pessoais|bancários)|conversa|variáveis de ambiente|chaves?\b|contatos|парол|учётн|учетн|персональн|банковск|переписк|буфер обмена|переменн\w{1,3} окружения|ключ|контакт|облікові|персональні дані|листуванн|змінн\w{1,2} середовища|hasł|poświadcze|dane osobowe|dan(?:e|ych) (?:bankow|osobow)|rozmow|zmienn\w{1,3} środowiskow|klucz|hesl|přihlašovací|osobní údaj|rozhovor|konverzac|proměnn\w{1,2} prostředí|klíč|lozink|vjerodajnic|osobn\w{1,2} podat|ličn\w{1,2} podat|razgovor|varijabl|wachtwoord|inloggegevens|persoonsgegevens|gesprek|omgevingsvariabelen|sleutel|lösenord|personuppgift|samtal|miljövariabl|nyckl|adgangskode|passord|personoplysning|personopplysning|samtale|miljøvariab|nøgle|nøkkel|salasana|keskustelu|jelsz|személyes adat|beszélgetés|kulcs|parol[aei]|date(?:le)? personale|conversați|chei\b|şifre|parola|kişisel veri|konuşma|ortam değişken|anahtar|kata sandi|data pribadi|percakapan|variabel lingkungan|kunci|mật khẩu|dữ liệu cá nhân|cuộc trò chuyện|biến môi trường|khóa|κωδικ|προσωπικ|συνομιλί|κλειδί|كلمات المرور|كلمة المرور|بيانات|المحادثة|مفاتيح|رمزهای عبور|گذرواژه|گفتگو|کلید|पासवर्ड|बातचीत|वार्तालाप|कुंजी|密码|密钥|凭据|凭证|令牌|对话|聊天记录|环境变量|个人信息|通讯录|パスワード|認証情報|秘密鍵|会話|環境変数|個人情報|連絡先|비밀번호|자격 증명|대화|환경 변수|개인정보|연락처"
 )
-_TOWARDS = re.compile(
+_TOWARDS = late.pattern(
     r"(?:\b(?:send|sending|submit|submitting|hand|upload)\b[^.!?\n]{0,110}\bat\s|\b(?:to|into|onto|via|through|towards?|with|using|under|over|against|as (?:a )?(?:guest|recipient|bcc|cc|copy)|guests? add|add|bcc|cc|destination is|target is|recipient is|vault at|server at|service at|desk at|endpoint|call|calls|calling|request|requests|visit|contact|query|resolve|look ?up|ping|open|an|nach|zu|unter|na|v|k|à|vers|sur|al?|hacia|en|su|presso|para|no|em|в|на|к|до|через|do|til|till|naar|bij|adresine|ke|kepada|đến|tới|lên|στο|στη|στην|إلى|على|به|pe|la|către|címre|ra|re|ba|be)\b[^.!?\n]{0,50}|[到至给向往]\s?)[`'\"(<*\s]{0,4}$"
 )
-_PICKS_UP = re.compile(
+_PICKS_UP = late.pattern(
     r"^[`'\")>*]{0,4}[^.\n]{0,20}\b(?:gets?|receives?|picks? (?:it |them |this )?up|collects?|takes? (?:it|them)|reads? (?:it|them)|bekommt|erhält|adresine|に|へ|宛|로|에|को|पर)|^[`'\")>*]{0,4}\s?(?:に|へ|宛|로|에|को|पर|adresine)"
 )
-VERB = re.compile(
+VERB = late.pattern(
     r"\b(?:send|sends|sent|sending|upload\w{0,3}|post|posts|posted|mail|mails|mailed|email\w{0,2}|forward\w{0,3}|transfer\w{0,4}|transmit\w{0,4}|submit\w{0,4}|push\w{0,2}|sync\w{0,4}|shar(?:e|es|ed|ing)|hand(?:s|ed)?|pass(?:es|ed)?|give|gives|deliver\w{0,3}|report\w{0,2}|file|put|puts|enter|enters|include\w{0,1}|attach\w{0,3}|append|add|adds|cop(?:y|ies|ied)|goes|go|save|saves|store|stores|backup|back up|destination|encode\w{0,1}|write|writes|paste|type|feed|stream\w{0,2}|relay\w{0,2}|cc|bcc|tell|call|resolve|ship|drop|deposit|archive|mirror\w{0,3}|replicate\w{0,1}|leave|place|export\w{0,2}|sweep|condense\w?|resolve|ticket|invite|gather|collect)\b"
     r"|s[ec]h?[ie]?c?k|sende|lade|übermitt|übertrag|geht|leite|pošlj|posred|nalož|prenes|envo[iy]|transme|télévers|vers[eé]|copi|enví|sube|subi|manda|transmit|envia|invi|caric|trasmet|spedi|envi|отправ|отошли|перешл|загруз|переда|шли|надсил|надішл|перед|завантаж|wyśl|wysył|prześl|przekaż|odešl|pošl|nahr|šalj|pošalj|stuur|verstuur|verzend|upload|skicka|ladda|skick|send|last|lähet|küld|tölts|trimi|încarc|gönder|yükle|aktar|kirim|unggah|gửi|tải|chuyển|στείλ|ανέβασ|أرسل|ارفع|بفرست|ارسال|भेज|अपलोड|发送|上传|发给|发到|提交|传|送信|送|アップロード|投稿|보내|전송|업로드"
 )
-_OWN_USE = re.compile(
+_OWN_USE = late.pattern(
     r"\bheaders?\b|bearer|authoriz|authenticat|oauth|\bsign[- ]?(?:in|up)|\blog[- ]?in (?:at|to|with)|\bget (?:a|an|your|the)\b[^.\n]{0,24}(?:key|token)|(?:create|generate|obtain|request|find|manage|rotate|revoke|register|copy|issue|apply)\w{0,2} (?:a|an|your|the|one|it|new)\b[^.\n]{0,30}(?:key|token|password|credential|account)|(?:keys?|tokens?|passwords?) (?:from|at|on|page|can be|is available|are available|are issued|is issued)|documentation|\bdocs\b|\bsee\b|privacy policy|example\.(?:com|org|net)|@example|your[-_ ]?(?:domain|company|server|host|org|name|email|instance)|localhost|_url\b|base_?url|\bset `|\bexport |read-only|\bsupported|feedback|redact(?!ion)|\bno (?:passwords?|credentials?|personal|secrets)|without (?:the )?(?:passwords?|credentials?|personal|secrets)|mask\w{0,3}|strip\w{0,3} |anonymi[sz]|dummy|placeholder|sample|test (?:user|account|data)"
 )
-_DENIED = re.compile(
+_DENIED = late.pattern(
     r"\b(?:never|not|n't|don't|cannot|avoid|nicht|nie|kein\w{0,2}|ne|pas|jamais|no(?! (?:navegador|computador|arquivo|sistema|disco|celular|projeto|cofre|servidor))|nunca|non|mai|não|не|никогда|ніколи|nigdy|nikdy|niet|nooit|inte|aldrig|ikke|jangan|không|đừng)\b|不要|不得|请勿|禁止|しない|ません|마세요|않"
 )
-_SECTION_STOP = re.compile(r"\n\s{0,20}\n|\n#|\n[ \t]{0,20}(?:[-*+]|[0-9]{1,3}[.)])\s|\n\|")
+_SECTION_STOP = late.pattern(r"\n\s{0,20}\n|\n#|\n[ \t]{0,20}(?:[-*+]|[0-9]{1,3}[.)])\s|\n\|")
 # What no service asks for, whatever the description says of it: what a browser or a wallet keeps.
-_NOBODYS_OWN = re.compile(
+_NOBODYS_OWN = late.pattern(
     r"^[^.\n]{0,24}(?:saved (?:passwords|logins)|browser'?s? (?:passwords|logins|cookies)|seed (?:phrase|words)|recovery (?:phrase|words|codes)|mnemonic|senhas salvas|contraseñas guardadas|mots de passe enregistrés|password salvate|gespeicherten? passwörter|shranjen\w{1,2} gesl|сохранённ\w{1,3} парол|сохраненн\w{1,3} парол|zapisan\w{1,2} hasł|保存的密码|保存されたパスワード)"
 )
 _MAX = 200
-_SMALL_WORDS = re.compile(r"\b(?:the|and|of|is|with|for|its|their|this)\b")
+_SMALL_WORDS = late.pattern(r"\b(?:the|and|of|is|with|for|its|their|this)\b")
 
 
 class Outside(NamedTuple):

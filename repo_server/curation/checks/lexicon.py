@@ -10,7 +10,7 @@ import enum
 import re
 from functools import lru_cache
 
-from repo_server.curation.checks import lexicon_more, lexicon_wide
+from repo_server.curation.checks import late, lexicon_more, lexicon_wide
 
 
 class Meaning(enum.IntEnum):
@@ -385,7 +385,7 @@ _BY_PIECE: dict[str, frozenset[Meaning]] = {}
 for _meaning, _pieces in _PIECES.items():
     for _piece in _pieces.split():
         _BY_PIECE[_piece] = _BY_PIECE.get(_piece, frozenset()) | {_meaning}
-PIECE = re.compile("|".join(sorted(map(re.escape, _BY_PIECE), key=len, reverse=True)))
+PIECE = late.pattern("|".join(sorted(map(re.escape, _BY_PIECE), key=len, reverse=True)))
 _NOTHING: frozenset[Meaning] = frozenset()
 
 

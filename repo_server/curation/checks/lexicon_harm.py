@@ -7,11 +7,12 @@ here, the judgement is in `harms`.
 
 import re
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.phrases import Phrases
 
 
 def _any(source: str) -> re.Pattern[str]:
-    return re.compile(source, re.IGNORECASE)
+    return late.pattern(source, re.IGNORECASE)
 
 
 # What others rely on: figures, findings, votes, papers.

@@ -12,7 +12,7 @@ written: everything else reads it folded, so that the disguise itself would not 
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress
+from repo_server.curation.checks import egress, late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.folding import folded, skeleton
@@ -64,14 +64,14 @@ _COMMANDS_NAMED = (
     "gcloud gh rm cp cat cd ls chmod brew apt yarn pnpm uv uvx cargo make "
 )
 _COMMANDS = frozenset(_COMMANDS_NAMED.split())
-_TOKEN = re.compile(r"[^\s\"'`<>()\[\]{}|;,=]{2,200}")
-_HOST_SHAPE = re.compile(
+_TOKEN = late.pattern(r"[^\s\"'`<>()\[\]{}|;,=]{2,200}")
+_HOST_SHAPE = late.pattern(
     r"^(?:[a-z][a-z0-9+.-]{1,10}://)?[\w.-]{1,120}\.[a-z]{2,12}(?:[/:?#]|$)", re.IGNORECASE
 )
-_TWO_ALPHABETS = re.compile(
+_TWO_ALPHABETS = late.pattern(
     r"[A-Za-z][^\W\d_]{0,60}[\u0370-\u03ff\u0400-\u052f\u0531-\u0587]|[\u0370-\u03ff\u0400-\u052f\u0531-\u0587][^\W\d_]{0,60}[A-Za-z]"
 )
-_FOREIGN_INDEX = re.compile(
+_FOREIGN_INDEX = late.pattern(
     r"--(?:extra-)?index-url|\s-i\s|--registry|--source|git\+|--find-links|\s-c\s{1,3}https?:"
 )
 _MAX = 2_000

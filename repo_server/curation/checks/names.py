@@ -1,8 +1,8 @@
 """Names that are easily taken for another skill's: one letter away, or drawn alike."""
 
-import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.folding import skeleton
 from repo_server.curation.frontmatter import FrontMatter
 from signing.format.finding import Finding, Severity
@@ -11,7 +11,7 @@ from signing.format.names import SkillName
 
 _SHORT = 4  # of names this short, many are one letter apart and nobody confuses them
 
-_DIGIT = re.compile(r"[0-9]")
+_DIGIT = late.pattern(r"[0-9]")
 
 
 def check(

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import chain
 
-from repo_server.curation.checks import egress, secrets, stakes
+from repo_server.curation.checks import egress, late, secrets, stakes
 from repo_server.curation.checks.authority import claims_of_rank
 from repo_server.curation.checks.consent import assumed_consent
 from repo_server.curation.checks.context import is_warning
@@ -37,8 +37,8 @@ from repo_server.curation.checks.steering import steered
 from signing.format.finding import Severity
 
 _M = Meaning
-_VAGUE = re.compile(r"(?:existing|other|original|initial|all)\b")
-_ALL_OF_THEM = re.compile(
+_VAGUE = late.pattern(r"(?:existing|other|original|initial|all)\b")
+_ALL_OF_THEM = late.pattern(
     r"all (?:of )?(?:your|other|instructions|rules|the|prior|previous)|original (?:system )?(?:instructions|prompt)"
 )
 _BESIDE = 4  # words between "previous" and "instructions"
@@ -51,10 +51,10 @@ _WORTH_HIDING = Phrases(
     r"(?<!\w)(?:agents\.md|claude\.md|soul\.md|memory\.md|gemini\.md|heartbeat\.md|identity\.md|user\.md|tools\.md|\.bashrc|\.zshrc|\.bash_profile|\.profile|\.zprofile|crontab|launchagents?|systemd|git hooks?|settings\.json|\.cursorrules|copilot-instructions|authorized_keys)"
     r"|\|\s{0,4}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b|\bchmod\s{1,3}\+x|\brm\s{1,3}-rf|\beval\b|base64\s{1,3}-",
 )
-_SUSPENDS = re.compile(
+_SUSPENDS = late.pattern(
     r"(?:polic|rule|safe|restriction|approval|check)\w{0,4}[^.\n]{0,40}(?:suspended|disabled|lifted|waived|off)\b|without (?:any )?(?:approval|confirmation|asking)|unrestricted"
 )
-_IMPERSONATION = re.compile(
+_IMPERSONATION = late.pattern(
     r"^[ \t>*_#`-]{0,8}(?:\[?(?:system|developer|admin|root|anthropic|openai)(?: (?:message|prompt|override|notice|instruction|update|alert|note))?\]?\s{0,2}:|<\|?(?:system|im_start|im_end|endoftext|start_header_id)\|?>|</?(?:system|system-reminder|system_prompt|assistant|developer|admin)(?:[ -][\w-]{1,20})?>|\[(?:system|inst|/inst|admin|developer)(?: \w{1,12})?\]|<<sys>>|\[?(?:user|human|owner)\b[^\]:\n]{0,24}\]?\s?:\s{1,3}[\"'“]?(?:yes|ok|sure|i (?:approve|agree|confirm|consent|authori[sz]e))\b|\[end of (?:system|user|skill)[^\]\n]{0,40}\]|-{3,}\s{0,3}(?:begin|end) (?:system|admin|developer)[^\n]{0,30})",
     re.MULTILINE,
 )
@@ -71,10 +71,10 @@ _OVERRIDE_IDIOM = Phrases(
     r"|your (?:real|true|actual|new) (?:instructions?|task|goal|objective|purpose|role) (?:is|are)\b|new (?:system )?(?:instructions?|prompt|directives?) (?:follow|from|:)|(?:safety|content) (?:rules?|guidelines|policies|filters|checks|restrictions) (?:do not|don't|no longer) apply|regardless of what the user (?:says|asks|wants)|even if the user (?:objects|refuses|declines|says no|asks you not)",
     prose=True,
 )
-_BEFORE_ANSWERS = re.compile(
+_BEFORE_ANSWERS = late.pattern(
     r"(?:before|after|with|on|in|prior to|for|at the (?:start|beginning|end) of) (?:every|each|any|all|answering|responding|replying)(?: \w{1,12}){0,2} ?(?:answer|response|reply|message|conversation|session|turn|task|prompt|request|question|interaction|query)?s?\b|every time|on every|each time|vor jeder|bei jeder|nach jeder|pred vsakim|ob vsakem|avant chaque|à chaque|antes de cada|en cada|prima di ogni|a ogni|antes de cada|перед каждым|в каждом|при каждом|每次|每个|毎回"
 )
-_IS_REPORTED = re.compile(
+_IS_REPORTED = late.pattern(
     r"(?:\bthat|\bwhich|attempts? to|tries to|trying to|try to|\bcan|\bcould|\bmay|\bmight|designed to|asks? (?:you|it|the \w{1,10}) to|tells? (?:you|it|the \w{1,10}) to|\bif [^.\n]{0,20}|like|such as)\s{1,3}[\"'`“]?$"
 )
 _HARVEST = Phrases(
@@ -229,13 +229,13 @@ def _is_about_it(document: Document, at: int) -> bool:
     return not document.lower.startswith("even if", at)
 
 
-_PLACED = re.compile(
+_PLACED = late.pattern(
     r"\b(?:placed|put|stored|kept|deposited|filed|copied|shared|posted|given|handed|reach(?:es)?|goes|gets|receives?|mirrored|synced|backed up)\b|kopi[eaě]|cópia|copia|копи|副本"
 )
-_LEAVING = re.compile(
+_LEAVING = late.pattern(
     r"\bfound nothing\b|\b(?:this|that|these|the|our|of|any|its) (?:\w{3,12} )?(?:uploads?|transfers?|relay(?:ing)?|forwarding|collector|beacon|tunnel|outgoing (?:requests?|calls?)|network (?:activity|access|requests?|calls?)|exfiltration|archive host|sync step|audit request|reporting request|commission|kickback|recording|telemetry|partner(?:ship)?|settings file)\b|\bsharing (?:data|documents|files|contacts)\b|\bcredentials being read\b"
 )
-_DEEDS = re.compile(
+_DEEDS = late.pattern(
     r"\b(?:drop (?:table|schema|database)|truncate\b|verify\s?=\s?false|--dangerously|bypasspermissions|approvalmode|approval prompts?|trust authentication|0\.0\.0\.0|cluster-admin|rm -rf|backdoor|hard-?coded|allow all|\"?sandbox\"?\s?:\s?false|no-confirm|disable\w{0,2}|deactivate\w{0,2}|bcc|iban|bank details|wallet address|account number|ranks?|slant|favour|trash|git history|audit log\w{0,4})\b"
     r"|(?:remove|delete|erase|wipe|empty|clear|lösche|leerst|leere|izbriši|supprime|borra|cancella|apague|удали|очисти|删除|清空|削除)\w{0,4}\b[^.\n]{0,60}(?:every|all|backup|trash|history|folder|database|notes|logs|sicherung|papierkorb|ordner|varnostn|mapo|sauvegarde|dossier|copias|carpeta|cartella|backup|pasta|резерв|папк|журнал|备份|文件夹|バックアップ|フォルダ)"
 )

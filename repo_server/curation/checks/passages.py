@@ -4,13 +4,12 @@ Its own paragraph, list item or fenced example, and the one directly before it; 
 over to it ("do not speak of the following:"). A heading always ends it.
 """
 
-import re
-
+from repo_server.curation.checks import late
 from repo_server.curation.checks.document import Document
 
 _FAR = 420
-_BREAK = re.compile(r"\n[ \t]{0,8}\n|\n[ \t>]{0,12}(?:[-*+•]|[0-9]{1,3}[.)])[ \t]|\n#{1,6}[ \t]")
-_LEADS_ON = re.compile(
+_BREAK = late.pattern(r"\n[ \t]{0,8}\n|\n[ \t>]{0,12}(?:[-*+•]|[0-9]{1,3}[.)])[ \t]|\n#{1,6}[ \t]")
+_LEADS_ON = late.pattern(
     r":\s{0,3}$|\b(?:following|below|next (?:step|command|part|section|paragraph|block))\b"
 )
 

@@ -10,6 +10,7 @@ extends PATH or completion in a shell's start file is what installers write, and
 import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.lexicon import Meaning
@@ -141,27 +142,27 @@ WHAT = {
     "access": "who may enter or become root",
 }
 _PATTERNS = {kind: Phrases(pattern) for kind, (pattern, _) in _TARGETS.items()}
-_WRITES = re.compile(
+_WRITES = late.pattern(
     r">{1,2}\s{0,3}[\"']?[^\s|;&]{0,60}$|\btee\s{1,3}(?:-a\s{1,3})?[\"']?[^\s|;&]{0,60}$|\b(?:cp|mv|ln|install|rsync)\s[^\n|;&]{0,160}$|\bsed\s{1,3}-i[^\n]{0,160}$|open\(\s{0,3}[^\n]{0,100}$|path\([^\n]{0,100}$|join\([^\n]{0,100}$|expanduser\([^\n]{0,60}$|(?:write|append)file(?:sync)?\([^\n]{0,100}$|(?:add|set)-content\s[^\n]{0,80}$|out-file\s[^\n]{0,80}$|\bcat\s{1,3}(?:<<|>)[^\n]{0,60}$|\breg(?:\.exe)?\s{1,3}add\s[^\n]{0,160}$|(?:open|create)key\w{0,3}\([^\n]{0,160}$|(?:set|new)-itemproperty\s[^\n]{0,160}$"
 )
-_WRITES_AFTER = re.compile(
+_WRITES_AFTER = late.pattern(
     r"^[^\n]{0,80}?(?:,\s{0,3}[\"'](?:a|w|a\+|w\+|at|wt)[\"']|\.write_text|\.write\(|\.open\(\s?[\"'][aw]|<<\s?[\"']?\w{2,12})"
 )
-_RUNS = re.compile(
+_RUNS = late.pattern(
     r"^(?:crontab\s{1,3}(?:-\s|-$|-[\"'\])]|/|\w|\$|<)|git\s{1,3}config\s|npm\s{1,3}config\s|update-rc|systemd-run|loginctl|pm2\s|(?:claude|codex|gemini|hermes|openclaw|cursor-agent|opencode|goose)\s|security\s|add-trusted|update-ca|certutil\s|launchctl|systemctl|schtasks\s{0,3}/create|register-scheduledtask|at\s)|\|\s{0,3}crontab\b"
 )
-_PATH_ONLY = re.compile(
+_PATH_ONLY = late.pattern(
     r"\bpath\b|export \w{1,40}=|alias |eval \"?\$\((?:\w[\w./-]{0,30}) (?:init|hook|shellenv|completion|env|activate)|completion|source [~$\w./-]{0,60}(?:nvm|cargo|sdkman|rc|env|profile|completion)|nvm_dir|brew shellenv|starship|direnv|zoxide",
     re.IGNORECASE,
 )
-_IS_SOURCE = re.compile(r"\b(?:cp|mv|rsync|ln)\s{1,3}(?:-\w{1,6}\s{1,3}){0,2}[\"']?[~./$\w{}-]{0,80}$")
-_MINE = re.compile(
+_IS_SOURCE = late.pattern(r"\b(?:cp|mv|rsync|ln)\s{1,3}(?:-\w{1,6}\s{1,3}){0,2}[\"']?[~./$\w{}-]{0,80}$")
+_MINE = late.pattern(
     r"\b(?:your|their|you (?:can|may|could|might|should)|the user(?:'s)? (?:can|may|to)|if you (?:want|prefer|wish|like)|optional(?:ly)?|users? (?:can|may|should)|example|e\.g\.|such as|like)\b"
 )
-_FOREVER = re.compile(
+_FOREVER = late.pattern(
     r"\b(?:every|all|each|any|future|later|subsequent|next)\b[^.\n]{0,30}\b(?:sessions?|conversations?|chats?|tasks?|agents?|runs?|startups?|boots?|prompts?|messages?|answers?)\b|permanent|persist|survive|jede[rs]? (?:sitzung|gespräch)|vsak\w{0,3} (?:sej|pogovor)|chaque (?:session|conversation)|cada (?:sesión|conversación|sessão|conversa)|ogni (?:sessione|conversazione)|кажд\w{0,3} (?:сесси|разговор|сеанс)|每次(?:会话|对话)|毎回|セッション"
 )
-_AGREED = re.compile(
+_AGREED = late.pattern(
     r"(?:after|if|once|when|only if|unless) the user (?:has )?(?:said yes|says yes|agree[sd]?|confirm(?:s|ed)|approve[sd]|wants|asks|asked)|ask (?:the user )?(?:first|before)|with the user's (?:consent|approval|permission)|(?:show|offer|propose|suggest)\w{0,3} (?:it |this |the \w{1,12} )?(?:to the user|first)|ask the user (?:if|whether|before|to)|\boffer (?:this|it|to)\b|let the user (?:put|do|decide|install|add|choose)"
 )
 

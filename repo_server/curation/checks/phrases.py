@@ -19,7 +19,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from repo_server.curation.checks.blocks import Shifts, shifts
-from repo_server.curation.checks.needles import FAR, Needles, read, spaced, split
+from repo_server.curation.checks.needles import FAR, Needles, spaced, split
+from repo_server.curation.checks.read_ahead import read_of
 from repo_server.curation.checks.vocabulary import Standing, Vocabulary, standing_in
 
 _UPPER = re.compile(r"(?<!\\)[A-Z]")
@@ -53,7 +54,7 @@ class Alternative:
 
     def __init__(self, source: str, *, prose: bool, flags: int) -> None:
         """Read the needles off ``source``."""
-        found = read(source, prose=prose)
+        found = read_of(source, prose=prose)
         self.sets: tuple[Needles, ...] = tuple(
             one for number, one in enumerate(found.sets) if number == 0 or one.tells
         )
@@ -113,6 +114,11 @@ class Phrases:
         """Each alternative, with its needles."""
         return [(tuple(found.needles for found in one.sets), one.pattern) for one in self.taken_apart]
 
+    @property
+    def sources(self) -> list[tuple[str, bool]]:
+        """The text of each alternative, and whether it is prose."""
+        return [(piece, self.prose) for piece in split(self._source)]
+
     @cached_property
     def taken_apart(self) -> list[Alternative]:
         """Its alternatives."""
@@ -120,6 +126,11 @@ class Phrases:
 
 
 _KNOWN: list[Phrases] = []  # phrases are made when a module is imported, never for one text
+
+
+def known() -> tuple[Phrases, ...]:
+    """Return all phrases of the modules that are imported."""
+    return tuple(_KNOWN)
 
 
 _GROUPS: dict[frozenset[str], int] = {}  # each set of needles once, with its number
@@ -143,15 +154,15 @@ class _Index:
 
     def possible(self, standing: Mapping[int, int]) -> dict[Phrases, list[Alternative]]:
         """Return the alternatives of which all sets stand in a text."""
-        asked = self._asked
+        asked, there = self._asked, frozenset(standing)
         numbers = [
             *self._always,
-            *chain.from_iterable([asked[group] for group in standing.keys() & asked.keys()]),
+            *chain.from_iterable([asked[group] for group in there & asked.keys()]),
         ]
         found: dict[Phrases, list[Alternative]] = {}
         for number in sorted(numbers):
             phrases, alternative = self._all[number]
-            if alternative.groups <= standing.keys():
+            if alternative.groups <= there:
                 found.setdefault(phrases, []).append(alternative)
         return found
 

@@ -11,7 +11,7 @@
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress, stakes
+from repo_server.curation.checks import egress, late, stakes
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.leaving import hosts_outside
@@ -30,10 +30,10 @@ _NEEDED = Phrases(
     r"|doit (?:tourner|être)|s'il manque|debe estar|deve essere|deve estar|działa tylko|razem z|olmalı|phải|باید|이어야|해야|verlangt|muss\b|voraussetzung|(?:benötigt|erfordert|braucht)\b|zuerst[^.\n]{0,40}install|ohne (?:den|die|das|ihn|sie)\b[^.\n]{0,20}(?:geht|läuft|funktion)|(?:potreb|zahtev|nujno)\w{0,4}|prérequis|nécessite|indispensable|requisito|necesita|requiere|imprescindible|prerequisito|richiede|necessario|pré-requisito|precisa d|exige|требует|необходим|потріб|необхідн|wymaga|niezbędn|vyžaduje|nutn|potreban|neophod|zahtijeva|vereist|nodig|krävs|kräver|kræver|krever|nødvendig|szükséges|necesar|necesit|لازم|gerek(?:li|ir|tirir)|membutuhkan|diperlukan|cần|yêu cầu|απαιτ|يتطلب|يجب تثبيت|نیاز|आवश्यक|需要|必须|必要|필요",
     prose=True,
 )
-_PROGRAM = re.compile(
+_PROGRAM = late.pattern(
     r"\b(?:installer|setup|set-up|launch|run it|let it run|start it|open it|double-click|execute it|runs?\b[^.\n]{0,14}(?:installer|file|program|setup)|administrat|admin rights|as root|sudo|driver|codec|\.(?:exe|msi|dmg|pkg|zip|7z|rar|bat|jar|appimage|deb))\b|installier|starte\w?|ausführ|namesti|zaženi|install\w{0,4}|lance[rz]?\b|exécut|instal|ejecut|inicia|installa|avvia|esegui|execut|instale|установ|запуст|встанов|запусти|zainstaluj|uruchom|nainstaluj|spusť|instaliraj|pokreni|installeer|start|installera|kör|installer|kør|kjør|telepít|futtas|indítsd|instaleaz|rulea|kur\b|yükle|çalıştır|pasang|jalankan|cài|chạy|εγκατ|εκτέλεσ|ثبّت|شغّل|تثبيت|نصب|اجرا|इंस्टॉल|चलाए|安装|运行|インストール|実行|설치|실행"
 )
-_RIGHTS = re.compile(
+_RIGHTS = late.pattern(
     r"antivir|virenw|kennwort|wachtw|parolas|virüs|diệt virus|백신|آنتی|गुप्त|uruchom mimo|ochron|administrat|admin rights|as root|\bsudo\b|warning|antivirus|anti-virus|protection|password|damaged|open anyway|right-click|allow|adminrechte|als admin|warnung|virenschutz|passwort|skrbnik|opozoril|gesl|administrateur|avertissement|mot de passe|administrador|advertencia|contraseña|amministratore|avviso|password|aviso|senha|администратор|предупрежд|пароль|антивирус|адміністратор|попередж|administrator|ostrzeż|hasł|správc|varován|hesl|upozor|lozink|beheerder|waarschuwing|wachtwoord|varning|lösenord|advarsel|passord|adgangskode|rendszergazda|jelszó|parol|yönetici|uyarı|şifre|peringatan|sandi|quản trị|cảnh báo|mật khẩu|διαχειριστ|κωδικ|المسؤول|تحذير|كلمة|مدیر|هشدار|रمز|管理员|密码|警告|杀毒|管理者|パスワード|ウイルス|관리자|비밀번호|경고|백신"
 )
 _EXPLAINED_AWAY = Phrases(
@@ -50,23 +50,23 @@ _WIDENS = Phrases(
 )
 _OWN = r"(?:this (?:paragraph|folder|skill|note|line|section|text|file|page|rule|notice)|these (?:instructions?|lines|rules|steps)|the (?:install(?:ation)? line|same (?:instruction|text|line|paragraph)s?|instructions? (?:of|to|above|here)|text of this))"
 _OWN_TEXT = Phrases(_OWN, prose=True)
-_CARRIES = re.compile(
+_CARRIES = late.pattern(
     r"(?<!of )\b(?:copy|save|include|add|append|insert|embed|carry|put|paste|hand|leave|place|write|mention|repeat|install|slip|commit|recommend)(?:s|es|ing|ied)?\b"
 )
-_ELSEWHERE = re.compile(
+_ELSEWHERE = late.pattern(
     r"\bevery (?!time)|\ball (?:of|other|the|new|re|sk|pro)|\beach (?!time)|\bany (?:new|other|skill|re|pro)|\bwhenever\b|\bother (?:skill|re|pro|agent|people|user)|\banother|new skill|templates?\b|repositor|colleague|attendee|so that (?:they|all|others)|\btravels?\b|\bspreads?\b|hand them on|pass (?:it|them) on|\.claude/skills"
 )
 _UNSEEN = Phrases(
     r"(?:if|when|while|once|as soon as|should|unless|until) [^.\n]{0,24}(?:nobody|no one|the user is (?:away|asleep|idle|gone|busy)|idle|not (?:watching|looking|there|present)|unattended|no (?:reply|answer|reaction)|isn't (?:looking|called|there|watching))|(?:if|when|unless) (?:the )?(?:host ?name|user ?name|machine name|computer(?:'s)? name|name of the (?:machine|computer|host|user)|environment is|variable|time zone|locale|language of the system|date|weekday|day|month|counter|number of (?:runs|uses))\b|(?:with|at|on|after|from) (?:the|every|each) (?:third|fourth|fifth|tenth|twentieth|hundredth|fiftieth|first (?:monday|friday|day)|last (?:day|friday))|the first (?:two|three|few|five|ten|couple)\b[^.\n]{0,40}(?:honest|normal|clean|as above|correct)|to (?:build|win|gain|earn) (?:the user's )?trust|(?:contains?|begins? with|ends? with|starts? with) (?:the (?:words?|string|phrase) )?[`'\"“*][^.\n]{1,30}[`'\"”*],? [^.\n]{0,20}(?:abandon|drop|delete|remove|generate|run|send|stop|instead|forget|switch)|without these words|nothing out of the ordinary|until the end of|(?:from|after|starting|since) (?:[0-9]{1,2} )?(?:january|february|march|april|may|june|july|august|september|october|november|december) (?:[0-9]{1,2},? )?20[0-9]{2}",
     prose=True,
 )
-_UNTOUCHED = re.compile(
+_UNTOUCHED = late.pattern(
     r"\b(?:ne|pas|nicht|nie|kein\w{0,2}|no|not|non|não|не|nie|niet|inte|ikke|without|never|don't|leave)\b[^.\n]{0,30}$"
 )
-_FRAUD = re.compile(
+_FRAUD = late.pattern(
     r"fraud|scam|phish|malware|\battack|\btrick|arnaque|betrug|estafa|truffa|golpe\b|fraude|мошен|шахрай|prevar|oszust|podvod|svindel|bedrägeri|oplichting|dolandırıc|penipuan|lừa|απάτη|احتيال|诈骗|詐欺|사기"
 )
-_NEGATED = re.compile(r"\b(?:never|not|n't|don't|no|avoid|cannot|must not|refuse)\b[^.\n]{0,30}$")
+_NEGATED = late.pattern(r"\b(?:never|not|n't|don't|no|avoid|cannot|must not|refuse)\b[^.\n]{0,30}$")
 _GRAVE = {Kind.SECRET, Kind.DELETED, Kind.OPENED, Kind.ALTERED, Kind.SENT}
 
 

@@ -6,18 +6,17 @@ Quoted alone is not enough, since an attacker can quote his own order. Beside th
 an attack or a figure's speech, and say what to do instead of obeying.
 """
 
-import re
-
+from repo_server.curation.checks import late
 from repo_server.curation.checks.document import Document
 
 _BEFORE = 420
 _BEHIND = 900
 _PAIRS = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("「", "」"), ("『", "』"), ("‘", "’"), ("`", "`"))
 _WITHIN = 160
-_SAID_BY_OTHERS = re.compile(
+_SAID_BY_OTHERS = late.pattern(
     r"\b(?:messages?|mails?|e-?mails?|documents?|pages?|transcripts?|files?|comments?|issues?|inputs?|texts?|submissions?|tickets?|reviews?|websites?|attackers?|attacks?|injections?|phish\w{0,3}|scams?|samples?|examples?|quotes?|dialogue|fiction|scene|story|character|figure|said|says)\b|nachricht|dokument|angriff|beispiel|sporoči|dokument|napad|documents?|reçu|attaque|mensaje|documento|ataque|messagg|document|attacc|mensagem|documento|сообщен|документ|атак|повідомл|документ|wiadomoś|dokument|zpráv|dokument|porok|poruk|bericht|document|meddeland|besked|melding|提出物|文書|メッセージ|邮件|文档|消息|메일|문서"
 )
-_NOT_OBEYED = re.compile(
+_NOT_OBEYED = late.pattern(
     r"(?:don't|do not|never|not|won't|cannot|must not) (?:\w{1,8} )?(?:comply|obey|follow|act|execute|carry|do (?:it|what)|give you|be obeyed|trust)|\b(?:is|are|as) (?:untrusted |only |just )?(?:data|text|quotations?|fiction)\b|untrusted|\b(?:label|flag|mark|report|quote|show) (?:it|them|the (?:message|sentence|text|mail))|changes nothing|is fiction|nicht (?:befolgen|folgen|ausführen)|befolge\w{0,2} (?:sie|es|das) nicht|ne sledi|ne (?:les |la |le )?(?:suiv|exécut|obé)\w{1,4}|citez-les|no (?:las?|los?|les?)? ?(?:sig|obede|ejecut|hagas)\w{0,4}|non (?:eseguire|seguire|obbedire|eseguirl\w|seguirl\w)|segnala|não (?:sig|obede|execut|cumpr)\w{0,4}|не (?:выполня|следуй|исполня|слуш)\w{0,4}|не (?:виконуй|дотримуй|слухай)\w{0,4}|nie (?:wykonuj|stosuj|słuchaj)\w{0,3}|neposlouchej|neprováděj|ne (?:slijedi|izvršavaj|slušaj)|niet (?:opvolgen|uitvoeren|volgen)|följ (?:dem|det) inte|følg (?:dem|det|den) ikke|不要(?:照做|执行|遵循)|不予执行|从不执行|従わ|実行しな|따르지|실행하지"
 )
 

@@ -2,12 +2,13 @@
 
 import re
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.phrases import Phrases
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
     """Return ``pattern``, in which case does not matter."""
-    return re.compile(pattern, re.IGNORECASE)
+    return late.pattern(pattern, re.IGNORECASE)
 
 
 PROGRAMS = r"curl|wget|aria2c|axel|fetch|lynx|w3m|links|elinks|xh|https?ie|lwp-request|lwp-download|iwr|irm|invoke-webrequest|invoke-restmethod"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.purpose import Purpose
@@ -16,7 +17,7 @@ from signing.format.finding import Severity
 
 _WORD = r"[\"']?(?P<{0}>[@\w][\w@/.:~^=<>!+\[\],-]{{0,120}})[\"']?"
 _OPTIONS = r"(?:-{1,2}[\w-]{1,30}(?:=[^\s]{1,60})?\s{1,4}){0,6}"
-_RUNS = re.compile(
+_RUNS = late.pattern(
     r"(?<![\w./-])(?:"
     rf"(?P<npx>npx|bunx|pnpm\s{{1,3}}dlx|yarn\s{{1,3}}dlx|pnpx)\s{{1,4}}{_OPTIONS}{_WORD.format('npx_name')}"
     rf"|(?P<uvx>uvx|uv\s{{1,3}}tool\s{{1,3}}run|pipx\s{{1,3}}run)\s{{1,4}}{_OPTIONS}{_WORD.format('uvx_name')}"
@@ -24,7 +25,7 @@ _RUNS = re.compile(
     rf"|(?P<docker>(?:docker|podman)\s{{1,3}}(?:run|pull))\s{{1,4}}(?:-{{1,2}}[\w-]{{1,30}}(?:[= ](?!-)[^\s-][^\s]{{0,80}})?\s{{1,4}}){{0,10}}?{_WORD.format('docker_name')}(?=\s|$|`|\\)"
     r")",
 )
-_INSTALLS = re.compile(
+_INSTALLS = late.pattern(
     r"(?<![\w./-])(?:"
     r"(?P<pip>pip3?|python3?\s{1,3}-m\s{1,3}pip|uv\s{1,3}pip|pipx|uv\s{1,3}tool)\s{1,4}install\s{1,4}(?P<pip_names>[^\n|;&`#]{1,300})"
     r"|(?P<npm>npm|pnpm|yarn|bun)\s{1,4}(?:i|install|add|global\s{1,3}add)\s{1,4}(?P<npm_names>[^\n|;&`#]{1,300})"
@@ -45,8 +46,8 @@ _NEEDLES = (
     "podman",
 )
 _INSTALL_NEEDLES = ("pip", "npm", "yarn", "bun ", "cargo", "gem ", "brew", "uv ", "go get", "go install")
-_PACKAGE = re.compile(r"(?:@[a-z0-9~][\w.~-]{0,60}/)?[a-z0-9][\w.-]{0,80}", re.IGNORECASE | re.ASCII)
-_PINNED = re.compile(r"(?:==|@|:|=)v?[0-9]+(?:\.[0-9]+){0,3}[\w.+-]{0,30}$|@sha256:|@[0-9a-f]{7,40}$")
+_PACKAGE = late.pattern(r"(?:@[a-z0-9~][\w.~-]{0,60}/)?[a-z0-9][\w.-]{0,80}", re.IGNORECASE | re.ASCII)
+_PINNED = late.pattern(r"(?:==|@|:|=)v?[0-9]+(?:\.[0-9]+){0,3}[\w.+-]{0,30}$|@sha256:|@[0-9a-f]{7,40}$")
 _NOT_PACKAGES = frozenset(
     [
         "and",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from repo_server.curation.checks import code_names, egress
+from repo_server.curation.checks import code_names, egress, late
 from repo_server.curation.checks.document import Document, Language, once
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.shell import Command, commands_from, program_of
@@ -16,13 +16,15 @@ FETCHING = Phrases(
     r"|\b(?:scp|sftp|rsync)\s[^\n]{0,200}:|\baws\s{1,9}s3\s{1,9}(?:cp|sync)\s|\bgsutil\s[^\n]{0,40}\b(?:cp|rsync)\s|\bgcloud\s{1,9}storage\s{1,9}cp\s|\brclone\s{1,9}copy|\bmc\s{1,9}cp\s|\bgh\s{1,9}(?:release|run)\s{1,9}download|\bgit\s[^\n;|&]{0,80}\bclone\s|\bhg\s{1,9}clone\s|\bsvn\s{1,9}(?:co|checkout|export)\s"
     r"|\bcertutil(?:\.exe)?\s[^\n]{0,60}urlcache|\bbitsadmin(?:\.exe)?\s[^\n]{0,60}transfer|\bipfs\s{1,9}get\s|\bdownloadfile\s?\(|\bhttp\s{1,9}get\s|\bADD\s{1,9}(?:--\S{1,40}\s{1,4}){0,3}https?://"
 )
-_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,9})://([^\s/\"'`<>|]{1,200})([^\s\"'`<>|?#]{0,400})", re.IGNORECASE)
-_OUTPUT = re.compile(
+_URL = late.pattern(
+    r"(?:[a-z][a-z0-9+.-]{1,9})://([^\s/\"'`<>|]{1,200})([^\s\"'`<>|?#]{0,400})", re.IGNORECASE
+)
+_OUTPUT = late.pattern(
     r"-{1,2}(?:\w{0,12}o|output|output-document|out-?file|destination|of)", re.IGNORECASE | re.ASCII
 )
-_ARCHIVE = re.compile(r"\.(?:tar(?:\.\w{1,4})?|t[gbx]z2?|zip|7z|rar|gz|xz|bz2|zst)$", re.IGNORECASE)
-_REMOTE = re.compile(r"^(?:[\w.-]{1,60}@)?[\w.-]{2,80}:|^\w{2,6}://")
-_ENV = re.compile(r"\$\{?HOME\}?|%USERPROFILE%|\$env:(?:HOME|USERPROFILE)", re.IGNORECASE)
+_ARCHIVE = late.pattern(r"\.(?:tar(?:\.\w{1,4})?|t[gbx]z2?|zip|7z|rar|gz|xz|bz2|zst)$", re.IGNORECASE)
+_REMOTE = late.pattern(r"^(?:[\w.-]{1,60}@)?[\w.-]{2,80}:|^\w{2,6}://")
+_ENV = late.pattern(r"\$\{?HOME\}?|%USERPROFILE%|\$env:(?:HOME|USERPROFILE)", re.IGNORECASE)
 
 
 class Save(NamedTuple):
@@ -165,7 +167,7 @@ def _redirected(words: tuple[str, ...]) -> Iterator[tuple[bool, str]]:
         yield False, last_of(words[-1])
 
 
-_WRITES = re.compile(
+_WRITES = late.pattern(
     r"\b(?:open|fopen|writeFile\w{0,4}|OpenFile|Create|File\.(?:write|binwrite|open|create)|file_put_contents|createWriteStream|WriteAll\w{4,6}|IO\.\w{0,3}write|Bun\.write)\b[^\n]{0,60}?[\"'`](?P<path>(?:/|~|\.\w|\w[\w.-]{0,30}/)[\w./~-]{2,120})[\"'`]"
 )
 
@@ -178,7 +180,7 @@ def _written(document: Document) -> Iterator[Save]:
         yield Save(match.start(), last_of(match["path"]), "", tree=False)
 
 
-_COPY = re.compile(
+_COPY = late.pattern(
     r"(?:^|[;&|(`\n]\s{0,9}|\bsudo\s{1,3})(?P<program>cp|mv|install|ln|unzip|tar|bsdtar|7z|move|copy)\s",
     re.MULTILINE,
 )

@@ -11,6 +11,7 @@ Each half is said in honest skills too. The half that sends names a host of whic
 import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.leaving import hosts_outside
@@ -22,15 +23,15 @@ _GATHERS = Phrases(
     r"(?:collect|gather|list of|copy|find|look for|look through|pick|everything|all files|documents|take)s?\b[^.\n]{0,120}(?:(?<!\w)\.env\b|(?<!\w)\.ssh\b|\b(?:passports?|passwords?|credentials?|private keys?|api keys?|secrets/?|shell environment|environment variables|home folder|home directory|bank statements?|card numbers?|id cards?|wallets?|cookies|saved logins|payslips|medical records?|seed phrase|tokens found))",
     prose=True,
 )
-_SHIPS = re.compile(
+_SHIPS = late.pattern(
     r"\b(?:transfer|send|upload|post|ship|deliver|push|submit|hand|copy|move|put|mail)(?:s|ed)?\b[^.\n]{0,80}\b(?:archives?|bundles?|list|files?|folders?|package|cache|it|them|results?|copies|session|everything|contents?)\b",
     re.IGNORECASE,
 )
-_NAMED_PLACE = re.compile(
+_NAMED_PLACE = late.pattern(
     r"\b(?P<name>mirror|server|endpoint|destination|target|collector|receiver|vault|hub|relay|drop)\s{0,3}[=:]\s{0,3}[`\"']?(?:https?://)?(?P<host>[\w-]{1,40}(?:\.[\w-]{1,40}){1,5})",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"\b(?:never|not|n't|avoid|cannot|without|no)\b[^.\n]{0,40}$", re.IGNORECASE)
+_NEGATED = late.pattern(r"\b(?:never|not|n't|avoid|cannot|without|no)\b[^.\n]{0,40}$", re.IGNORECASE)
 _ADVICE = "say in the description what is sent where and why, or remove it"
 
 

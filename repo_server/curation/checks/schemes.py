@@ -13,7 +13,7 @@ Each needs two facts in one passage. One alone is what honest skills say too, an
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress, stakes
+from repo_server.curation.checks import egress, late, stakes
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -32,11 +32,11 @@ _ITSELF = Phrases(
     r"(?:this|our|the same|the present) (?:skill|section|paragraph|block|file|line|text|instruction|passage|document|bundle|folder|rule)(?:'s (?:folder|text|files?))?\b|\byourself\b|dies(?:en|e|es) (?:abschnitt|absatz|datei|text|skill|fertigkeit)|ta (?:razdelek|odstavek|del)|to (?:datoteko|veščino)|cette? (?:section|paragraphe|compétence|fichier)|est[ea] (?:sección|apartado|párrafo|archivo|habilidad)|quest[ao] (?:sezione|paragrafo|file|abilità)|esta (?:secção|seção|habilidade)|этот (?:раздел|абзац|файл|навык)|эту (?:инструкцию|строку)|цей (?:розділ|абзац|файл)|dit (?:hoofdstuk|bestand|deel)|tę? (?:sekcję|akapit|umiejętność)|ten (?:akapit|rozdział|plik)|tuto (?:část|dovednost)|tento (?:oddíl|odstavec|soubor)|ovaj (?:odjeljak|odlomak|dio)|本(?:技能|节|段|文件)|この(?:節|段落|スキル|ファイル)",
     prose=True,
 )
-_ONWARD = re.compile(
+_ONWARD = late.pattern(
     r"(?:\b(?:each|every|all|any|other|new|further|another|jede[nrs]?|alle\w?|ander\w{1,2}|vsak\w{0,3}|vse\w?|drug\w{1,2}|chaque|tou[ts]e?s?|autres?|cada|tod[oa]s|otr[oa]s|ogni|altr[ieao]|tutt[ie]|outr[oa]s|кажд\w{2,3}|друг\w{2,3}|все[хм]?|кожн\w{2,3}|інш\w{2,3}|każd\w{2,3}|inn\w{2,3}|každ\w{1,3}|jin\w{1,3}|svak\w{1,3}|elke?|andere?|varje|andra|hver)\b|所有|每个|其他|すべて|他の)[^.\n]{0,40}(?:skill(?:s|\.md)?\b|readme|repositor|packages?\b|archives?\b|agents?\b|projects?\b|bundles?\b|assistants?\b|veščin|compétence|habilidad|abilità|навык|навич|umiejętnoś|dovednost|projekt|репозитор|помощник|技能|スキル)|\binto the (?:sdist|wheel|package|archive|release)\b|skill\.md (?:files? )?(?:found|you find|under|in)\b|\bany archive\b|new projects\b|into any\b"
 )
 _PUTS = (_M.ALTER, _M.WRITE, _M.COPY, _M.INSTALL)
-_PUTS_TOO = re.compile(
+_PUTS_TOO = late.pattern(
     r"\b(?:bundle|reproduce|plant|put|attach|embed|paste|spread|replicate|insert|append)\b|допиш|впиш|вставь|dopisz|dopiš|připiš"
 )
 
@@ -48,33 +48,33 @@ _SINGLED_OUT = Phrases(
     r"(?:all|every) other(?:s| \w{3,12}) (?:get|gets|receive|see|are|work)|for (?:all|every)(?:one|body)? (?:else|others?)|in (?:smaller|other|all other|the other) (?:\w{3,12} )?(?:work|behave|do|proceed|cases|shops)|(?:otherwise|until then|before (?:that|then)|below (?:this|that)|in all other cases) (?:work|behave|act|do|proceed|everything)\b[^.\n]{0,40}(?:as|normal|usual|above|unchanged)|(?:treated|handled|processed|works?) (?:as (?:described|above|usual)|normally)|and only then|(?:but )?only (?:if|when|while|on|for) (?:the )?(?:host|machine|account|customer|company|domain|document|user(?:name|'s)) |(?:user(?:name)?|host(?:name)?|customer|title|account|domain|company|e?-?mail)(?:'s [^.\n]{1,24})? (?:isn't|is not|contains|ends (?:with|in)|starts with|matches|belongs to|is called|is named)\b|dans (?:les|tous les) autres cas|für alle anderen|in allen anderen fällen|för alla andra|en los demás casos|negli altri casi|во всех остальных|в остальных случаях|w pozostałych|v ostatních případech|u svim ostalim|in alle andere gevallen|for alle andre|(?:nobody|no one|no-one|kein \w{3,14}|niemand|personne|nadie|nessuno) (?:is (?:watching|looking|logged in|there)|angemeldet|zusieht|ne regarde|mira|guarda)|without a (?:terminal|person|tty)|sans terminal|(?:not|isn't) (?:watching|looking|at the (?:keyboard|desk))|trigger (?:word|phrase)|(?:phrase|word|keyword) [\"'“`][^\"'”`\n]{2,40}[\"'”`] (?:occurs|appears|is (?:said|used|typed))|(?:dormant|asleep|inactive) until|(?:should|if|when|unless) [^.\n]{0,30}\b(?:reviewers?|scanners?|auditors?)\b[^.\n]{0,40}\b(?:skip|do nothing|behave|hide|leave out)|signal to (?:open|start|begin|send)|before the audit is over|so that it can't be linked",
     prose=True,
 )
-_GRAVE = re.compile(
+_GRAVE = late.pattern(
     r"\b(?:encrypt|shred|wipe|overwrite|erase)s?\b[^.\n]{0,60}\b(?:files?|folders?|chapters?|documents?|originals?|sources?|backups?|disks?|data|photos?|home)\b|\b(?:delet|remov|empt)(?:e|es|ing|y|ies)\b[^.\n]{0,40}\b(?:backups?|events?|originals?|exports?|databases?|namespaces?|all|every|archives?)\b|\b(?:exchange|replace|swap|round|redirect|raise|lower)\b[^.\n]{0,40}\b(?:account|address|iban|payee|amounts?|refunds?|totals?|prices?|difference|recipient)\b|\b(?:creat|add|open)\w{0,3} (?:an? )?(?:\w{1,12} )?(?:account|user|tunnel|backdoor|administrator)\b|\b(?:unlock|transfer money|open the (?:tunnel|vault|door))\b|\benable forwarding|collect, compress|\bcall home\b|wire requests?|with the hook\b|partner account|the listed countries|altered workflow|wallet address|\bopen the tunnel|\b(?:push|deploy|ship|publish)\w{0,3} the (?:altered|modified|tampered|upgraded)\b|\b(?:insert|add|show|place|append)\b[^.\n]{0,40}\b(?:advert\w{0,9}|sponsored \w{3,12})\b|\bstart the transfer|buchung\b[^.\n]{0,60}angelegt|skapar du ett konto|konto som heter|elimina\w{0,2} las copias|vacía la papelera|without (?:a )?limit\b"
 )
 _TRIED_OUT = (Kind.SENT, Kind.SECRET, Kind.ALTERED)
 
-_CODES = re.compile(
+_CODES = late.pattern(
     r"\b(?:backup codes?|recovery (?:codes?|words?|phrase)|seed (?:phrase|words?)|(?:twelve|twenty-four|12|24)[^.\n]{0,20} words|one-time (?:codes?|passwords?)|sms codes?|verification code|two-factor codes?|2fa codes?|(?:six|6) digits|\btan\b|\bpin\b|passwords?|passcode|login details|card number|cvc|cvv|birth names?|mother's maiden|kennwort|passwort|geslo|gesla|mots? de passe|contraseñas?|password|senhas?|wachtwoord\w{0,2}|hasł[oa]|hesl[oa]|lozink[aue]|lösenord\w{0,2}|adgangskode|parola\w{0,3}|kata sandi|mật khẩu)\b|парол|код (?:из|із|з) |密码|验证码|パスワード|비밀번호|पासवर्ड|كلمة (?:المرور|السر)"
 )
 _ASKING = Phrases(
     r"(?:ask|have|let|get|make|tell|instruct|persuade|convince|prompt|urge) (?:the |your )?(?:users?|them|him|her|owner|customer|client|person|treasurer|colleague|operator)\b|(?:need|want|require) (?:the|their|his|her|your) (?:password|code|pin)|bitte (?:den|die|das) |frag\w{0,2} (?:den|die) |lass (?:dir|den|die)|vprašaj|prosi (?:uporabnika|ga)|demande[rz]? (?:à|au|l')|pide (?:a|al)|pídele|chiedi (?:a|al|all)|peça|pede ao|попроси|спроси|запитай|vraag (?:de|het|naar|hem|haar)|zapytaj|poproś|zeptej se|popros|pitaj|zamoli|be (?:användaren|om)|spørg|spør|kullanıcıdan|minta |hỏi ",
     prose=True,
 )
-_PRETENDED = re.compile(
+_PRETENDED = late.pattern(
     r"\b(?:explain that|say(?:ing)? (?:that )?(?:this|it|the)|tell (?:the user|them|him|her) (?:that|it)|\"to |claim|so that (?:we|it)|keep a (?:spare )?copy|pass (?:it|them)|enter (?:it|them) (?:in|on|at)|type (?:it|them) into|usual procedure|on our side)|mit dem hinweis|sag\w{0,2},? dass|dis-lui|dites|dile|digli|zeg dat|vul (?:ze|het) in|скажи|введи|řekni|powiedz|säg att|reci da|recite"
 )
 _THREAT = Phrases(
     r"(?:tell|inform|warn|convince|persuade|claim|explain|say|write|remind) [^.\n]{0,40}(?:account|access|licen[cs]e|tax|fine|penalty|police|court|bank|data|office|machine|computer|subscription)\b[^.\n]{0,80}(?:\b(?:closed|closes|locked|suspended|blocked|ends|expires?|fined?|penalty|seized|lost|infected|deleted|avoid|today|within|unless|immediately)\b)",
     prose=True,
 )
-_DEMAND = re.compile(
+_DEMAND = late.pattern(
     r"\b(?:pay|paid|transfer|install(?:s|ed)?|click|password|code|card|account (?:in|number)|iban|log in|call|download(?:ed)?|helper|payment)\b"
 )
 _WIDENS = Phrases(
     r"auto_?-?approve\w{0,4}[`\"']{0,2}\s{0,2}(?:to|:|=|auf|na|à|a|su)?\s{0,2}\[?[`\"']{0,2}(?:true|all|\*|always|on|yes)|sandbox(?:\.enabled)?[`\"']{0,2}\s{0,2}(?:to|:|=|auf|na)\s{0,2}[`\"']{0,2}(?:false|off|none|disabled|danger)|allowed_?-?(?:hosts|tools|commands|domains|paths)[`\"']{0,2}\s{0,2}(?:to|:|=)\s{0,2}[`\"']{0,2}\[?[\"']?\*|confirm\w{0,8}[`\"']{0,2} (?:to|=|:) [`\"']{0,2}(?:off|false|never|none)|\bbash\(\*\)[`\"']{0,2} (?:to|in|into)|(?:empty|clear|remove|delete|drop) (?:the |all |every )?(?:[`\"']?deny[`\"']?[- ]?(?:rules?|list|entries)|blocklist)|(?:svuota|vacía|vide[zr]?|leere|izprazni)\b[^.\n]{0,20}(?:divieti|prohib|interdi|verbot|prepoved)|chmod -r (?:0?777|a\+rwx) (?:on )?(?:the )?(?:~|home|/)|bind [^.\n]{0,60}cluster-admin",
     prose=True,
 )
-_SETTINGS = re.compile(
+_SETTINGS = late.pattern(
     r"settings|config|mcpservers|allow list|impostazioni|einstellung|nastavitv|paramètres|ajustes|configur|настройк|ustawie|instelling|permission|agent|before (?:you|starting)|home folder|try again|slow"
 )
 _ABOUT_SETTINGS = (
@@ -88,11 +88,11 @@ _ABOUT_SETTINGS = (
     "kubernetes rbac",
 )
 
-_BOTH_PARTS = re.compile(
+_BOTH_PARTS = late.pattern(
     r"^[ \t>*]{0,8}(?:human|user)\*{0,2}\s?:[^\n]{3,400}\n(?:[ \t]{0,8}\n)?[ \t>*]{0,8}(?:assistant|ai|agent|claude)\*{0,2}\s?:\s{0,2}(?:of course|sure|certainly|yes|ok|understood|doing|done|i will|i'll|absolutely|right away)",
     re.MULTILINE,
 )
-_ACTS = re.compile(
+_ACTS = late.pattern(
     r"\b(?:send|push|upload|print|delete|remove|transfer|pay|grant|disable|run|execute|install|publish|key|keys|token|environment|password|https?)\b"
 )
 _ABOUT_DIALOGUES = (
@@ -124,7 +124,7 @@ _PLAIN = (
     (_ABOVE_OTHERS, "orders.overrides", "puts itself above the user, the operator or the system"),
     (_AGAINST_A_NO, "orders.skips-consent", "goes on against a no of the user, or without waiting for a yes"),
 )
-_HIJACKS = re.compile(
+_HIJACKS = late.pattern(
     r"(?:nobody|no one|no matter|regardless|whatever|whether or not|even (?:if|when)|supersede|overrid|takes? precedence|(?:has|takes|have) priority|outrank|unload|ignore|other skills|do not ask|without asking|objection|never unload|vorrang|gleich worum|wünsche|zurück|prime sur|même (?:lorsque|si)|quel que soit|aunque|sin preguntar|anche (?:se|quando)|senza chiedere|mesmo (?:que|quando)|prevalece|даже если|без спроса|независимо|nawet|bez pytania|i když|bez ptaní|čak i|bez pitanja|ook als|zonder te vragen|även om|utan att fråga|sorma|bile|meskipun|tanpa bertanya|kể cả|dù)"
 )
 

@@ -12,16 +12,16 @@ from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
-from repo_server.curation.checks import blocks
+from repo_server.curation.checks import blocks, late
 from repo_server.curation.checks.needles import BEFORE, BEHIND, Needles
 from repo_server.curation.checks.phrases import Alternative, Phrases, needles_in, possible_with
 from repo_server.curation.checks.vocabulary import Standing, places
 
 MAX_PLACES = 5_000  # of one pattern in one text
-_CONTINUED = re.compile(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
+_CONTINUED = late.pattern(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
 _CONTINUES = ("\\\n", "\\\r\n", " `\n", " `\r\n", "|", "&&")  # one of which is in all that it finds
 # The end of a line within a paragraph: the next line is no list item, heading, quotation, table row, fence or blank.
-_WRAPPED = re.compile(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
+_WRAPPED = late.pattern(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
 
 Region = tuple[int, int]
 T = TypeVar("T")
@@ -35,6 +35,7 @@ class Haystack:
         self.crowded = False
         self._flows = flows
         self._needles: dict[str, list[int]] = {}
+        self._begins: dict[str, list[int]] = {}
         self._lines: dict[tuple[str, ...], list[Region]] = {}
         self._matches: dict[Phrases, list[re.Match[str]]] = {}
 
@@ -128,11 +129,12 @@ class Haystack:
                 return []
         found: list[re.Match[str]] = []
         behind = 0
+        match_at = pattern.match
         for tried, at in enumerate(self._begun(alternative.starts, begins)):
             if tried == MAX_PLACES and alternative.narrow and self._is_common(alternative):
                 self.crowded = True
                 break
-            if at >= behind and (match := pattern.match(text, at)):
+            if at >= behind and (match := match_at(text, at)):
                 found.append(match)
                 behind = match.end()
         return found
@@ -148,16 +150,26 @@ class Haystack:
 
     def _begun(self, starts: frozenset[str], begins: int) -> list[int]:
         """Return where one of ``starts`` begins in the blocks ``begins``, in order."""
-        lower = self.lower
         there = starts & self._standing.pieces
-        regions = blocks.runs(begins) if begins >= 0 else [(0, len(lower))]
-        found = [
-            at
-            for begin, end in regions
-            for start in there
-            for at in places(lower, start, begin, end + len(start) - 1)
-        ]
+        if begins < 0:
+            found = [at for start in there for at in self._begins_of(start)]
+        else:
+            bits = blocks.in_bytes(begins)
+            last = len(bits) << 3 + blocks.BITS
+            found = [
+                at
+                for start in there
+                for at in self._begins_of(start)
+                if at < last and bits[at >> 3 + blocks.BITS] >> (at >> blocks.BITS & 7) & 1
+            ]
         return sorted(set(found)) if len(found) > 1 else found
+
+    def _begins_of(self, start: str) -> list[int]:
+        """Return where ``start`` stands, also within another time that it stands; many alternatives begin alike."""
+        known = self._begins.get(start)
+        if known is None:
+            known = self._begins[start] = places(self.lower, start)
+        return known
 
     def _lines_around(self, alternative: Alternative, *, prose: bool) -> list[Region]:
         """Return where a match of any length can be: around its first needles, as far as their line goes."""

@@ -7,6 +7,7 @@ honest skill reads for its own service: a ``.env`` in the project, the variable 
 import re
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.document import MAX_PLACES, Document, once
 from repo_server.curation.checks.phrases import Phrases
 
@@ -30,10 +31,10 @@ _WHOLE_ENVIRONMENT = Phrases(
     r"|variables? (?:that |which )?(?:ends?|ending|named|matching|containing|contain|start\w{0,4})[^.\n]{0,30}`?_?(?:key|token|secret|password)|(?:contents?|values?) of (?:all|every)[^.\n]{0,20}(?:secrets?|variables?|credentials?)|path\.home\(\)[^\n]{0,60}(?:glob|iterdir|walk)\(|os\.walk\(\s?os\.path\.expanduser|(?:all|every|dump|the full|entire|complete)\s{1,3}(?:of the\s{1,3}|your\s{1,3}|the\s{1,3}|available\s{1,3})?(?:environment|env)(?:\s{1,3}variables?|\s{1,3}vars?)\b",
     flags=re.IGNORECASE | re.MULTILINE,
 )
-_DOT_ENV = re.compile(
+_DOT_ENV = late.pattern(
     r"(?<![\w.])(?:~/|\./|\.\./|\$home/|[\w./-]{1,40}/)?\.env(?:\.(?:local|production|prod|development))?\b(?!\.(?:example|sample|template))(?![(\[:])"
 )
-_SECRET_NAME = re.compile(
+_SECRET_NAME = late.pattern(
     r"(?<![a-z0-9_])(?P<name>[a-z][a-z0-9]{0,30}(?:_[a-z0-9]{1,30}){0,5}_(?:api_?key|key|token|secret|password|passwd|pat|credentials?|auth|access_key(?:_id)?|secret_access_key|private_key|apikey|mnemonic|seed)|gh_token|openai_api_key|database_url|api_key|auth_token|access_token)(?![a-z0-9_])"
 )
 

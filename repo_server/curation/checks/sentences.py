@@ -6,24 +6,25 @@ end it.
 """
 
 import enum
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.lexicon import PIECE, Meaning, meanings_of, meanings_of_piece
 
 MAX_WORDS = 200_000  # of one text
-_TOKEN = re.compile(
+_TOKEN = late.pattern(
     r"([^\W\d_]+(?:['’-][^\W\d_]+)*|[.!?](?=[\s\"')*_]|$)|[。！？；]|\n\s{0,40}\n|\n[ \t>]{0,40}(?:[-*+•]\s|[0-9]{1,3}[.)]\s|#|\|))"
 )
 # The same for a text of ASCII letters only, in lower case: one look at a table for each letter.
-_ASCII_TOKEN = re.compile(
+_ASCII_TOKEN = late.pattern(
     r"([a-z]+(?:['-][a-z]+)*|[.!?](?=[\s\"')*_]|$)|\n\s{0,40}\n|\n[ \t>]{0,40}(?:[-*+]\s|[0-9]{1,3}[.)]\s|#|\|))"
 )
 _FIRST_SIGN = "\u3040"
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_CJK = late.pattern("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_MOST_KNOWN, _LONGEST_KNOWN = 60_000, 32  # words whose kinds are remembered, and characters of one
 _WORDS_OF_A_SIGN = 2  # one sign of these scripts counts as half a word
 
 
@@ -53,6 +54,26 @@ def _kind(found: str) -> frozenset[Meaning] | _Mark | None:
     return meanings_of(found) or None
 
 
+_KNOWN: dict[str, frozenset[Meaning] | _Mark | None] = {}
+
+
+def _kinds(pieces: set[str]) -> dict[str, frozenset[Meaning] | _Mark]:
+    """Return the kind of each of ``pieces`` that has one; short ones are remembered, for the next text has them too."""
+    if len(_KNOWN) > _MOST_KNOWN:
+        _KNOWN.clear()
+    found: dict[str, frozenset[Meaning] | _Mark] = {}
+    for piece in pieces:
+        if piece in _KNOWN:
+            kind = _KNOWN[piece]
+        else:
+            kind = _kind(piece)
+            if len(piece) <= _LONGEST_KNOWN:
+                _KNOWN[piece] = kind
+        if kind is not None:
+            found[piece] = kind
+    return found
+
+
 class Sentences:
     """The meaningful words of one text, in order."""
 
@@ -62,7 +83,7 @@ class Sentences:
         # What lies between two tokens, then a token, and so on: looked at as a list, because most words mean nothing.
         pieces = (_ASCII_TOKEN if lower.isascii() else _TOKEN).split(lower)
         found = pieces[1::2]
-        kinds = {piece: kind for piece in set(found) if (kind := _kind(piece)) is not None}
+        kinds = _kinds(set(found))
         offsets = list(accumulate(map(len, pieces)))[::2]
         signs = sentence = 0
         for number, kind in enumerate(map(kinds.get, found), start=1):
@@ -82,8 +103,12 @@ class Sentences:
 
     def _take(self, token: Token) -> None:
         self.tokens.append(token)
+        by_meaning = self._by_meaning
         for meaning in token.meanings:
-            self._by_meaning.setdefault(meaning, []).append(token)
+            if meaning in by_meaning:
+                by_meaning[meaning].append(token)
+            else:
+                by_meaning[meaning] = [token]
 
     def _take_pieces(self, run: str, at: int, word: int, sentence: int) -> None:
         for match in PIECE.finditer(run):

@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
+
 _REACH = 2_000
 _MAX_COMMANDS = 60
 _QUOTED_SINCE = 400
-_TOKEN = re.compile(
+_TOKEN = late.pattern(
     r"(?P<blank>[ \t]+)|(?P<sign>\|\||&&|\|&|[<>$]\(|[|;()`\n])"
     r"|(?P<word>(?:[0-9]?[<>]&[0-9-]?|&>{1,2}|\"(?:[^\"\\\n]|\\[^\n])*\"|'[^'\n]*'|\\[^\n]|[^\s|;&()`\"'\\$]|\$(?!\()|[\"'\\])+)|(?P<background>&)"
 )
@@ -119,15 +121,15 @@ _TAKES_VALUE = {
     "php": "d",
 }
 _STDIN = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/dev/fd/3", "con"})
-_LONG_GIVEN = re.compile(r"--?(?:eval|print|execute|command|encodedcommand|file|run|c)\b", re.IGNORECASE)
-_SHELL_RUNS = re.compile(
+_LONG_GIVEN = late.pattern(r"--?(?:eval|print|execute|command|encodedcommand|file|run|c)\b", re.IGNORECASE)
+_SHELL_RUNS = late.pattern(
     r"\beval\b|\bsource\b|/dev/stdin|\|\s{0,9}\w{0,3}sh\b|\$\(\s{0,3}cat\s{0,3}\)|^\W{0,3}\w{0,3}sh(?:\s+-s?)?\W{0,3}$"
 )
-_PROGRAM_RUNS = re.compile(
+_PROGRAM_RUNS = late.pattern(
     r"(?<![.\w$])(?:exec|eval|compile|execfile|load|loadstring|assert|qx|system|popen|Function|spawn\w{0,4}|execSync)\s{0,3}[(\"'$ {]"
     r"|\b(?:os\.(?:system|popen|exec\w{1,3})|subprocess\.|child_process|vm\.\w|(?:instance|class|module)_eval|shell_exec|passthru|do shell script|marshal\.|pickle\.|__import__|Kernel\.|runInThisContext)"
 )
-_VERSION = re.compile(r"(?<=[a-z])[0-9]+(?:\.[0-9]+){1,2}$")
+_VERSION = late.pattern(r"(?<=[a-z])[0-9]+(?:\.[0-9]+){1,2}$")
 
 
 class Command(NamedTuple):

@@ -5,11 +5,11 @@ yes for granted"). Otherwise it only asks to act quietly, as honest skills do to
 what stands beside it.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, once
 from repo_server.curation.checks.lexicon import Meaning
@@ -47,14 +47,14 @@ _IDIOM = Phrases(
     r"|不让用户|不要让用户|用户不知|不得让|瞒着|如果用户问|若用户问|ユーザーに気|知られない|気づかれない|気付かれない|内緒|報告(?:する|の)?必要は?(?:あり|な)|(?:bookkeeper|owner|user|client) asked (?:once )?not to be (?:bothered|asked)|知らせ(?:る|の)?(?:必要は|ず)|聞かれたら|알리지 (?:마|말|않)|말하지 (?:마|말|않)|모르게|언급하지",
     prose=True,
 )
-_TELLS_TO_DO = re.compile(
+_TELLS_TO_DO = late.pattern(
     r"^\W{0,3}(?:the |your |a |any )?(?:users?|humans?|person|operator|customers?|them)\W{1,3}(?:to|they|he|she|you can|what to|how to|that you can)\b"
 )
-_SHOWS_DATA = re.compile(
+_SHOWS_DATA = late.pattern(
     r"\b(?:secret|token|password|key|credential|api|raw|internal|json|html|xml|id|ids|log|error|stack|code|diff|markdown|debug|verbose|prompt|full|entire|complete|file (?:path|content)|path|uuid|score|number|technical|implementation)s?\b"
 )
-_CLAUSE = re.compile(r"[,;:](?=\s)|[，；]")
-_FROM = re.compile(r"\bfrom\b|vor |pred |à |aux? |al |del |dal|ao |от |\bder\b")
+_CLAUSE = late.pattern(r"[,;:](?=\s)|[，；]")
+_FROM = late.pattern(r"\bfrom\b|vor |pred |à |aux? |al |del |dal|ao |от |\bder\b")
 
 
 @once
@@ -116,4 +116,4 @@ def end_of_word(document: Document, at: int) -> int:
     return match.end() if match else at
 
 
-_WORD = re.compile(r"\w+")
+_WORD = late.pattern(r"\w+")

@@ -11,11 +11,12 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.python_values import commands_in
 
 HOW = "the words of a call"
 MAX_LINES = 200  # of one text; more is a finding
-_CALL = re.compile(
+_CALL = late.pattern(
     r"\b(?:spawn(?:Sync)?|execFile(?:Sync)?|execa|execSync|exec|Command::new|exec\.Command(?:Context)?|ProcessBuilder|Process\.(?:Start|run|start)|system|popen|capture[23]e?"
     r"|proc_open|pcntl_exec|shell_exec|passthru|System\.cmd|Deno\.Command|Bun\.spawn|os\.execute|ShellExecute|subprocess\.\w{3,15}|run_command|cmd!?)\s{0,3}\("
 )
@@ -31,11 +32,13 @@ _NEEDLES = (
     "subprocess",
     "cmd",
 )
-_STRING = re.compile(r"\"((?:[^\"\\\n]|\\[^\n]){0,400})\"|'((?:[^'\\\n]|\\[^\n]){0,400})'|`([^`\n$]{0,400})`")
-_BETWEEN = re.compile(
+_STRING = late.pattern(
+    r"\"((?:[^\"\\\n]|\\[^\n]){0,400})\"|'((?:[^'\\\n]|\\[^\n]){0,400})'|`([^`\n$]{0,400})`"
+)
+_BETWEEN = late.pattern(
     r"[\s,\[\](){}!&]{0,12}(?:\.args?|new|List\.of|Arrays\.asList|vec|String|\[\]string)?[\s,\[\](){}!&]{0,12}"
 )
-_PLUS = re.compile(r"\s{0,3}(?:\+|\.\.?|<>)\s{0,3}")
+_PLUS = late.pattern(r"\s{0,3}(?:\+|\.\.?|<>)\s{0,3}")
 _MAX_WORDS = 40
 
 
@@ -83,12 +86,12 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if " " in word and '"' not in word else word
 
 
-_PROGRAM = re.compile(
+_PROGRAM = late.pattern(
     r"\b(?P<name>python[0-9.]{0,4}|node|deno|bun|ruby|perl|php|lua|osascript|pwsh|powershell(?:\.exe)?)\s(?P<options>[^\n\"'|;&]{0,80}?)"
     r"(?:-\w{0,8}[ceErC]\w{0,12}|eval|--eval|--print)[ \t=]{1,4}(?:\"(?P<double>(?:[^\"\\]|\\.){4,4000})\"|'(?P<single>[^']{4,4000})')",
     re.IGNORECASE | re.DOTALL,
 )
-_HEREDOC = re.compile(
+_HEREDOC = late.pattern(
     r"\b(?P<name>python[0-9.]{0,4}|node|ruby|perl|php|osascript|lua)\b[^\n<|;]{0,60}<<-?[ \t]{0,3}[\"']?(?P<word>\w{1,30})[\"']?[^\n]{0,80}\n(?P<text>.{4,8000}?)\n[ \t]{0,40}(?P=word)\b",
     re.DOTALL,
 )

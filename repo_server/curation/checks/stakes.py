@@ -18,7 +18,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from repo_server.curation.checks import egress, leaving, secrets
+from repo_server.curation.checks import egress, late, leaving, secrets
 from repo_server.curation.checks.destination import destination_of, is_denied
 from repo_server.curation.checks.document import Document, Language, once
 from repo_server.curation.checks.lexicon import Meaning
@@ -50,8 +50,10 @@ class Stake(NamedTuple):
     host: str = ""
 
 
-_SCRIPT = re.compile(r"scripts?/|\.(?:sh|py|js|mjs|exe|bat|ps1|command)\b|\bsudo\b|as (?:root|administrator)")
-_FILE_OF_THE_USER = re.compile(
+_SCRIPT = late.pattern(
+    r"scripts?/|\.(?:sh|py|js|mjs|exe|bat|ps1|command)\b|\bsudo\b|as (?:root|administrator)"
+)
+_FILE_OF_THE_USER = late.pattern(
     r"\b(?:files?|folders?|director(?:y|ies)|backups?|originals?|database|tables?|notes?|histor(?:y|ies)|logs?|records?|archives?|drafts?|photos?|branch(?:es)?|repositor(?:y|ies)|lines?|entries|row|mails?|messages?|documents?|copies|volumes?|namespaces?|tests?|commits?|volumes|trash|snapshots?|warnings?|findings?|evidence)\b"
     r"|datei|ordner|sicherung|verlauf|datotek|map[oae]\b|varnostn|fichier|dossier|sauvegarde|archivo|carpeta|copia|cartell|arquivo|pasta|cópia|файл|папк|копи|журнал|bestand|map(?:pen)?\b|plik|soubor|složk|datotek|fil(?:er|en)?\b|dosya|berkas|文件|备份|ファイル|バックアップ"
 )
@@ -66,7 +68,7 @@ _SPENDS = Phrases(
 
 
 _SENT_IN_HINDI = Phrases(r"https?://(?P<host>[^\s/]{4,100})[^\s]{0,200}[^।\n]{0,30}(?:भेज|अपलोड|डाल)")
-_SAMPLE = re.compile(r"\bexample\.(?:com|org|net)$|^(?:you|me|a|user|name|your[\w.-]{0,12})@|@b\.com$")
+_SAMPLE = late.pattern(r"\bexample\.(?:com|org|net)$|^(?:you|me|a|user|name|your[\w.-]{0,12})@|@b\.com$")
 
 
 @once

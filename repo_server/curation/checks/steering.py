@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.lexicon import Meaning
@@ -26,7 +27,7 @@ _NEAR = 260
 
 def _anchored(source: str) -> re.Pattern[str]:
     """Compile ``source`` to be tried where a word of some meaning stands, over the ends of wrapped lines."""
-    return re.compile(source.replace(" ", r"\s{1,8}"))
+    return late.pattern(source.replace(" ", r"\s{1,8}"))
 
 
 _PRAISES = _anchored(
@@ -53,11 +54,11 @@ _BUYS = Phrases(
 _UNASKED = _anchored(
     r"[\w']{2,20}\b[^.\n]{0,90}(?:without (?:asking|confirm|waiting|a question)|no confirmation|(?:question|confirmation|prompt) (?:would|only)|unasked|ohne (?:rückfrage|nachfrage|zu fragen)|brez (?:vprašanj|potrditve)|sans (?:demander|confirm)|sin (?:preguntar|confirm|pedir)|senza (?:chiedere|conferm)|sem (?:perguntar|confirm)|без (?:вопрос|подтвержд|запит|підтвердж)|bez (?:pytania|potwierdz|ptaní|potvrz|pitanja)|zonder (?:te vragen|bevestig)|utan att fråga|uden at spørge|uten å spørre|kérdés nélkül|fără (?:a întreba|confirm)|sormadan|tanpa (?:bertanya|konfirmasi)|mà không (?:hỏi|cần))"
 )
-_ASKED_FOR = re.compile(
+_ASKED_FOR = late.pattern(
     r"\b(?:if|when|after|once|only|unless)\b[^.\n]{0,30}\b(?:user|customer|they|owner)\b[^.\n]{0,24}(?:confirm|agree|approv|ask|want|say|said|request|chose|choose|select)|\b(?:ask|confirm with|show)\b[^.\n]{0,20}\b(?:user|customer|first|before)\b|\b(?:label|mark|disclos|declare|state|say)\w{0,3}\b[^.\n]{0,40}(?:affiliate|sponsor|partner|commission|advert)"
 )
-_NEGATED = re.compile(r"\b(?:never|not|n't|don't|no|avoid|without|cannot|must not)\b[^.\n]{0,40}$")
-_ALWAYS = re.compile(
+_NEGATED = late.pattern(r"\b(?:never|not|n't|don't|no|avoid|without|cannot|must not)\b[^.\n]{0,40}$")
+_ALWAYS = late.pattern(
     r"\b(?:every|each|always|all|any|whenever|whatever|wherever|where|when|if|instead|immer|jede\w{0,1}|steht|vsak\w{0,3}|vedno|chaque|toujours|cada|siempre|ogni|sempre|кажд\w{1,2}|всегда|кожн\w{1,2}|każd\w{1,2}|každ\w{1,2}|svak\w{1,2})\b|每|所有|すべて|毎"
 )
 
@@ -106,7 +107,7 @@ def _turned(
             )
 
 
-_GRAVE = re.compile(
+_GRAVE = late.pattern(
     r"whatever (?:the|its|their) (?:rating|price|fact|quality|result|merit|score|truth|evidence)|even when there is no|without evidence|in (?:the )?favou?r of|in (?:our|its|their) favou?r|to (?:the )?(?:advantage|benefit) of|as (?:an? |if )?(?:neutral|independent|objective|unbiased|impartial)|speak ill|disparag|the opposite|as (?:if|though) (?:it|they) (?:was|were|had)|(?:affiliate|aff=|commission)|discourag|fabricat|falsif|say that (?:they|it|others) (?:lose|leak|fail|crash)|(?:our|the author'?s|the partner) (?:link|code|account|shop|product|offer|list)"
 )
 

@@ -5,10 +5,10 @@ skips what an agent still reads), text too large to read. The rest is for the re
 """
 
 import posixpath
-import re
 from collections.abc import Iterator
 from itertools import islice
 
+from repo_server.curation.checks import late
 from repo_server.curation.reading import MAX_ALL_EXAMINED, MAX_EXAMINED, claims_text, reading_of
 from repo_server.curation.textsafe import excerpt
 from repo_server.curation.tree import SourceTree
@@ -38,7 +38,7 @@ _ARCHIVES = (
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_REACH = 65_557  # the end record may be followed by a comment of at most 65,535 bytes
 _TAR_MAGIC = slice(257, 262)
-_LINK = re.compile(r"\]\(\s{0,20}<?([^()\s<>]{1,300})")
+_LINK = late.pattern(r"\]\(\s{0,20}<?([^()\s<>]{1,300})")
 _GAP = 24  # blank lines
 _MAX_GAPS = 20
 _MAX_LED = 500
@@ -57,7 +57,7 @@ _USUAL = (
     ".",
 )
 _DEEP = 2  # folders below the skill that a reference may stand in, the last one of them its topic
-_MENTION = re.compile(r"([sra](?<![\w./-].)(?:(?<=s)cripts|(?<=r)eferences|(?<=a)ssets)/[\w./-]{1,200})")
+_MENTION = late.pattern(r"([sra](?<![\w./-].)(?:(?<=s)cripts|(?<=r)eferences|(?<=a)ssets)/[\w./-]{1,200})")
 
 
 def check(tree: SourceTree) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.code_names import DECODES, FETCHES, RUNS
 from repo_server.curation.checks.document import Document, Language
 
@@ -39,20 +40,20 @@ class Flow(NamedTuple):
     source: int
 
 
-_ASSIGNED = re.compile(
+_ASSIGNED = late.pattern(
     r"^[\s>]{0,40}(?:(?:final\s+|public\s+|static\s+)?[A-Z][\w<>\[\].]{1,40}\s+|export\s+|local\s+|readonly\s+|declare\s+|const\s+|let\s+|var\s+|my\s+|set\s+|\$env:|\$)?(?P<name>[A-Za-z_][\w.]{0,60})"
     r"(?:\s{0,3}:\s{0,3}[\w\[\]|, .\"']{1,60})?\s{0,3}(?:\+|\|)?=(?![=>~])"
 )
 # Several names at once, an assignment within a statement, and what a callback is given.
-_UNPACKED = re.compile(
+_UNPACKED = late.pattern(
     r"^\s{0,40}(?:(?:const|let|var|local|my|val)\s*)?[({\[]{0,2}(?P<names>[^=\n(]{1,160}?)[)}\]]{0,2}\s{0,3}(?::=|<-|(?<![=!<>:])=)(?![=>~])|^\s{0,40}set\s+(?P<set>\w{1,60})\s+(?:to\s+|\[)"
 )
-_INNER = re.compile(r"(?<![\w.=!<>])(?P<name>[A-Za-z_]\w{0,60})\s{0,3}[+.|]?=(?![=>~])")
-_CALLBACK = re.compile(
+_INNER = late.pattern(r"(?<![\w.=!<>])(?P<name>[A-Za-z_]\w{0,60})\s{0,3}[+.|]?=(?![=>~])")
+_CALLBACK = late.pattern(
     r"(?P<arrow>[A-Za-z_]\w{0,40}|\([\w\s,{}:]{1,80}\))\s{0,3}=>|\bfunction\s{0,3}\w{0,40}\s{0,3}\((?P<given>[\w\s,]{1,80})\)|\|(?P<block>[\w\s,]{1,40})\|"
 )
-_BOUND = re.compile(r"\b(?:as|for|read(?:\s+-r)?)\s+(?P<name>[A-Za-z_]\w{0,60})")
-_DEFINED = re.compile(
+_BOUND = late.pattern(r"\b(?:as|for|read(?:\s+-r)?)\s+(?P<name>[A-Za-z_]\w{0,60})")
+_DEFINED = late.pattern(
     r"^(?P<indent>\s{0,40})(?:async\s+)?(?:def|function|func|sub|fn)\s+(?P<name>[A-Za-z_]\w{0,60})|^(?P<shell>[A-Za-z_]\w{0,60})\s?\(\)\s{0,3}\{"
 )
 _KEYWORDS = frozenset(
@@ -82,8 +83,8 @@ _KEYWORDS = frozenset(
         "this",
     ]
 )
-_NAME = re.compile(r"[A-Za-z_]\w{0,60}")
-_WRITTEN = re.compile(
+_NAME = late.pattern(r"[A-Za-z_]\w{0,60}")
+_WRITTEN = late.pattern(
     r"open\(\s{0,3}[fr]?[\"']?(?P<file>[^\"',)\n]{1,120})[\"']?\s{0,3},\s{0,3}[\"'][wa]b?[\"']|(?P<path>[A-Za-z_]\w{0,60})\.write_(?:text|bytes)\(|urlretrieve\([^,\n]{1,200},\s{0,3}[\"']?(?P<saved>[^\"',)\n]{1,120})|writeFile(?:Sync)?\(\s{0,3}[\"'`]?(?P<js>[^\"'`,)\n]{1,120})"
 )
 
@@ -119,8 +120,8 @@ _EVERYWHERE = frozenset(
     ]
 )
 _COARSE = 20_000  # characters of a text up to which names are known by callbacks and inner assignments too
-_DEFINES = re.compile(r"\b(?:def|function|func|fn|sub|async|class)\s{1,3}\Z")
-_PLAIN_DATA = re.compile(r"re\.compile|\.compile\s?\(|ast\.literal_eval|json\.loads?", re.IGNORECASE)
+_DEFINES = late.pattern(r"\b(?:def|function|func|fn|sub|async|class)\s{1,3}\Z")
+_PLAIN_DATA = late.pattern(r"re\.compile|\.compile\s?\(|ast\.literal_eval|json\.loads?", re.IGNORECASE)
 
 
 def runs_in(document: Document) -> list[Flow]:

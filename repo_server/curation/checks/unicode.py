@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
 from repo_server.curation.reading import examined
 from repo_server.curation.textsafe import BLANKS, excerpt, is_variation_selector, visible
 from repo_server.curation.tree import SourceTree
@@ -23,26 +24,26 @@ from signing.format.finding import Finding, Severity
 from signing.format.manifest import MemberPath
 
 # The only three flags in general use that are spelled with tags (Unicode RGI: England, Scotland, Wales).
-_FLAGS = re.compile(
+_FLAGS = late.pattern(
     "\U0001f3f4(?:"
     + "|".join(
         "".join(chr(0xE0000 + ord(c)) for c in name) + "\U000e007f" for name in ("gbeng", "gbsct", "gbwls")
     )
     + ")"
 )
-_RUNS = re.compile(
+_RUNS = late.pattern(
     "(?P<tags>[\U000e0000-\U000e007f]+)"
     "|(?P<selectors>[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]+)"
     "|(?P<bidi>[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]+)"
     "|(?P<joiner>[\u200c\u200d])"
 )
 # A name may need one variant of an ideograph; one behind every letter is a cipher.
-_SELECTED_RUN = re.compile("(?:[\u3400-\u9fff][\ufe00-\ufe0f\U000e0100-\U000e01ef]){2,}")
+_SELECTED_RUN = late.pattern("(?:[\u3400-\u9fff][\ufe00-\ufe0f\U000e0100-\U000e01ef]){2,}")
 _MARKS = frozenset({"\u200e", "\u200f", "\u061c"})
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff]")
+_RIGHT_TO_LEFT = late.pattern("[\u0590-\u08ff]")
 _KEYCAP = "\u20e3"
-_MIXED = re.compile(r"\w+")
-_LOOK_ALIKE = re.compile("[\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")  # Cyrillic, Armenian, Cherokee
+_MIXED = late.pattern(r"\w+")
+_LOOK_ALIKE = late.pattern("[\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")  # Cyrillic, Armenian, Cherokee
 _JOINING_SCRIPTS = ("\u0600", "\u0dff")  # Arabic to Sinhala: joiners are spelling there
 _HIDDEN = frozenset({"Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _MESSAGES = {

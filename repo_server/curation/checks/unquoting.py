@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from repo_server.curation.checks import late
+
 _MAX_VALUE = 400
 _SURROGATES = range(0xD800, 0xE000)
 _MAX_GROWTH = 4  # a text may become this many times as long, and no longer
@@ -64,29 +66,29 @@ HARMFUL = frozenset(
         "credentials",
     ]
 )
-_PIECES = re.compile(
+_PIECES = late.pattern(
     r"(?<![\w\\/.:-])(?:[\"']?\w{1,20}[\"']?(?:\"\"|''|\\|\*{1,2}|``|\^|\$@|\$\{?[0-9]\}?|(?<=\w)[\"'](?=\w)|(?<=[\"'])(?=\w))){1,12}\w{1,20}[\"']?(?![\w/])"
 )
 # What stands within a word that is written in pieces; most texts have none, and the pattern above is slow.
 # It begins with the sign, and only then looks back: most characters are none, and cost one look at a table.
-_JOINED = re.compile(
+_JOINED = late.pattern(
     r"[\"'\\*`^$](?:(?<=\w\")\"\w|(?<=\w')'\w|(?<=\w[\\*^])\w|(?<=\w\*)\*\w|(?<=\w`)`\w|(?<=\w\$)(?:@|\{?[0-9]\}?)\w"
     r"|(?<=\w[\"'])\w{1,9}[\"']|(?<=[\"'])\w{1,9}[\"'](?:\w|[\"']\w))"
 )
-_JOINTS = re.compile(r"[\"'`\\*^]|\$@|\$\{?[0-9]\}?")
-_CONCATENATED = re.compile(r"(?<=\w)([\"'])\s{0,3}\+\s{0,3}([\"'])(?=\w)")
-_IFS = re.compile(r"\$\{?IFS(?:[%:#][^}\n]{0,20})?\}?|\$\{IFS\}")
-_ANSI_QUOTED = re.compile(r"\$'((?:[^'\\\n]|\\[^\n]){1,400})'")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|([0-7]{3})|(.))")
-_ECHOED = re.compile(
+_JOINTS = late.pattern(r"[\"'`\\*^]|\$@|\$\{?[0-9]\}?")
+_CONCATENATED = late.pattern(r"(?<=\w)([\"'])\s{0,3}\+\s{0,3}([\"'])(?=\w)")
+_IFS = late.pattern(r"\$\{?IFS(?:[%:#][^}\n]{0,20})?\}?|\$\{IFS\}")
+_ANSI_QUOTED = late.pattern(r"\$'((?:[^'\\\n]|\\[^\n]){1,400})'")
+_ESCAPE = late.pattern(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|([0-7]{3})|(.))")
+_ECHOED = late.pattern(
     r"\$\(\s{0,3}(?:echo|printf)\s{1,3}(?:-\w{1,3}\s{1,3})?[\"']?([\w./:-]{1,60})[\"']?\s{0,3}\)"
 )
-_ASSIGNED = re.compile(
+_ASSIGNED = late.pattern(
     r"(?:^|[;&|(\s])(?:export\s{1,3}|local\s{1,3}|readonly\s{1,3}|set\s{1,3}|\$)?([A-Za-z_]\w{0,40})\s{0,3}=\s{0,3}"
     r"(\"[^\"\n$`]{1,400}\"|'[^'\n]{1,400}'|[\w./:@?&=%+~-]{1,400})(?=[\s;&|)]|$)",
     re.MULTILINE,
 )
-_USED = re.compile(r"\$\{?([A-Za-z_]\w{0,40})\}?")
+_USED = late.pattern(r"\$\{?([A-Za-z_]\w{0,40})\}?")
 
 
 class Unquoted(NamedTuple):

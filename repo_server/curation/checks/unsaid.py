@@ -11,6 +11,7 @@ hold is an idiom. See `silence` for what a silence is worth.
 import re
 from collections.abc import Iterator
 
+from repo_server.curation.checks import late
 from repo_server.curation.checks.destination import is_verb
 from repo_server.curation.checks.document import Document, Language
 from repo_server.curation.checks.lexicon import Meaning
@@ -29,18 +30,18 @@ STRONG = Phrases(
     r"|\bas (?:if|though) (?:nothing|none|it (?:had|has|were|was) (?:never|not|always)|they had (?:never|always|not)|you had (?:never|not|only|always)|this (?:had|never|was|were))|nothing (?:but|except|other than) [^.\n]{1,40} (?:took place|happened|was done|occurred|has been done)|say (?:that )?(?:the |a |an )?[^.\n]{1,30} did (?:it|this|so|that)\b",
     prose=True,
 )
-_APART = re.compile(
+_APART = late.pattern(
     r"\b(?:out|off|from|away|of|ohne|weg|raus|aus|außen|iz|hors|dehors|fuera|fuori|fora|uit|z|ze|ur|fra|из|з)\b|外"
 )
-_ONLY = re.compile(
+_ONLY = late.pattern(
     r"\b(?:only|solely|merely|exclusively|nothing but|limited to|restricted to|confined to|nur|lediglich|samo|zgolj|seulement|uniquement|solo|sólo|solamente|únicamente|soltanto|solamente|apenas|somente|только|лишь|alleen|slechts|tylko|wyłącznie|jen|pouze|лише|тільки|endast|bara|kun|bare|vain|csak|doar|numai|sadece|yalnızca|hanya|chỉ|μόνο|فقط)\b|只|だけ|のみ|만"
 )
-_DATA_SHOWN = re.compile(
+_DATA_SHOWN = late.pattern(
     r"\b(?:secrets?|tokens?|passwords?|keys?|credentials?|raw|json|html|xml|ids?|stack|diff|markdown|debug|verbose|prompt|file paths?|uuid|scores?|numbers?|jargon|opinions?|emojis?|headings?|filler|apolog\w{2,4}|adjectives?|names? of|internal (?:names?|tickets?|tools?|notes?|links?|codes?)|personal|private data|customer (?:names?|data)|brands?|prices?)\b"
 )
 # Each is tried only where a word of its meaning stands.
 _BY_WORD: tuple[tuple[Meaning, re.Pattern[str], bool], ...] = tuple(
-    (meaning, re.compile(source.replace(" ", r"\s{1,8}")), strong)
+    (meaning, late.pattern(source.replace(" ", r"\s{1,8}")), strong)
     for meaning, source, strong in (
         (
             _M.OMIT,
@@ -64,41 +65,41 @@ _BY_WORD: tuple[tuple[Meaning, re.Pattern[str], bool], ...] = tuple(
         ),
     )
 )
-_IF = re.compile(
+_IF = late.pattern(
     r"\b(?:if|should|in case|when|whenever|once|falls|wenn|sollte|če|si|se|если|als|mocht|jeśli|gdyby|když|pokud|ako|якщо|om|hvis|jos|ha|dacă|eğer|jika|kalau|nếu|αν|إذا|اگر)\b[^.\n]{0,40}$|如果|若|(?:たら|ば|なら|면)"
 )
-_INSTEAD = re.compile(
+_INSTEAD = late.pattern(
     r"\b(?:blame|deny|denies|pretend|(?:is to |are to )?claim|assure|insist|invent|make up|pass it off|pass them off|pass this off|answer ['\"“`]|explain (?:that|it)|excuse|change the subject|brush|dodge|evade|deflect|play (?:it )?down|(?:say|answer|reply|explain|respond|tell (?:them|him|her|the user)) (?:that |only )?(?:that )?(?:it|this|they|these|nothing|everything|no\b|it's|you (?:did|have|only))|describe [^.\n]{1,20} as|call (?:it|them|this) )"
     r"|behaupt\w{1,3}|leugn\w{1,3}|(?:sag|antworte|erkläre?)\w{0,2},? (?:es|das|dass|alles|nur|nichts|die|der)|(?:reci|povej|odgovori),? da|zanikaj|(?:dis|dites|réponds|répondez|prétends?) (?:que|qu')|(?:di|diga|responde|responda|contesta) que|niega|(?:di'?|rispondi|sostieni) che|nega\b|(?:diga|responda|afirme) que|negue|(?:скажи|ответь|отвечай|говори|утверждай),? что|отрицай|(?:zeg|antwoord) dat|ontken|(?:powiedz|odpowiedz|twierdź), że|zaprzecz|(?:řekni|odpověz|tvrď), že|popři|(?:reci|odgovori|kaži) da|poreci|(?:скажи|відповідай), що|заперечуй|(?:säg|svara|si|sig|svar) att?|förneka|benekt|benægt|mondd|(?:spune|răspunde) că|neagă|inkar|katakan bahwa|jawab|nói (?:rằng|là)|πες ότι|قل (?:إن|أن|له)|أنكر|بگو",
 )
-_GERUND = re.compile(r"[a-z]+ing\b")
-_CLAUSE = re.compile(r"[,;:](?=\s)|[，；]|\s\|\s")
-_SAYS_SO = re.compile(
+_GERUND = late.pattern(r"[a-z]+ing\b")
+_CLAUSE = late.pattern(r"[,;:](?=\s)|[，；]|\s\|\s")
+_SAYS_SO = late.pattern(
     r"\b(?:and|but|then|also|instead|,) (?:\w{1,10} )?(?:tell|inform|ask|show|notify|warn|remind|let) (?:the user|them|him|her|the reader)|\bsay so\b"
 )
-_NOT_ONLY = re.compile(
+_NOT_ONLY = late.pattern(
     r"[\w']{2,8}\s{1,3}(?:just|only|merely|simply|necessarily|yet|nur|pas seulement|solo)\b"
 )
-_WHO = re.compile(r"\b(?:who|whoever|which|that)\s{1,3}$")
-_AND_THEN = re.compile(r"\b(?:and|but|then)\s{1,3}(?:\w{1,10}ly\s{1,3})?$")
-_PAUSES = re.compile(r"\b(?:stop|pause|wait|halt|interrupt|go back|turn|log|record)\b")
-_SECRET_ITSELF = re.compile(
+_WHO = late.pattern(r"\b(?:who|whoever|which|that)\s{1,3}$")
+_AND_THEN = late.pattern(r"\b(?:and|but|then)\s{1,3}(?:\w{1,10}ly\s{1,3})?$")
+_PAUSES = late.pattern(r"\b(?:stop|pause|wait|halt|interrupt|go back|turn|log|record)\b")
+_SECRET_ITSELF = late.pattern(
     r"\w{2,14}\s{1,3}(?:(?:the|a|an|any|your|its|their|actual|raw|full|secret|api|access|values?|contents?|of|these|those|such|or|and)\s{1,3}){0,5}(?:secrets?|tokens?|passwords?|keys?|credentials?|passphrases?|key material)\b(?![^.\n]{0,30}\b(?:sent|send|upload\w{0,3}|go(?:es)?|copied|copies|leaves?|step|transfer)\b)"
 )
-_THIS_ONE = re.compile(r"\w{2,14}\s{1,3}(?:this|that|these|it|them)\b")
-_KEPT_OUT = re.compile(
+_THIS_ONE = late.pattern(r"\w{2,14}\s{1,3}(?:this|that|these|it|them)\b")
+_KEPT_OUT = late.pattern(
     r"\b(?:logs?|command lines?|commits?|repositor(?:y|ies)|stdout|stderr|argv|version control|git|source code|error messages?|traces?)\b[^\n]{0,80}(?:,|\bor\b|\band\b)|(?:,|\bor\b|\band\b)[^\n]{0,60}\b(?:logs?|command lines?|commits?|repositor(?:y|ies)|stdout|stderr|argv|version control|git|source code|error messages?|traces?)\b"
 )
-_TO_SOMEBODY = re.compile(
+_TO_SOMEBODY = late.pattern(
     r"\b(?:users?|owners?|humans?|customers?|clients?|reviewers?|operators?|this (?:step|part|call|upload|transfer|change)|summar(?:y|ies)|upload\w{0,3}|transfers?)\b"
 )
 # Languages that say "tell it not", and those that write the "not" and the verb as one word.
-_BEHIND = re.compile(r"(?:nichts?|niets?|inte|ikke|ej)\b")
+_BEHIND = late.pattern(r"(?:nichts?|niets?|inte|ikke|ej)\b")
 _FUSED = Phrases(
     r"ne soufflez mot|(?:pas|plus) un mot|ani słow[ao]|ani slovo|niti riječi|kein (?:sterbens)?wort|keine silbe|geen woord|inte ett ord|ikke et ord|ni una palabra|nem una palavra|nem uma palavra|neanche una parola|non far\w{0,3} parola|ни слова|ані слова|(?:ни|ані) одн\w{1,3} слов|nikomu (?:ne|nic|nie)|à personne|a nadie|a nessuno|a ninguém|никому|нікому|nimănui|kimseye|kepada siapa ?pun|belli etme|rahasiakan|prešuti|zamolči|zatají|verschweig|passe[zr]? sous silence|calla que|cala que|taci\b|keine rede|не расскаж|đừng (?:cho|nhắc|nói|kể|để)[^.\n]{0,30}(?:biết|bước|điều|người dùng|này)|(?:말하지|알리지|언급하지) (?:말|마)|요약에서도? 빼|知らせず|(?:報告|要約|サマリー)[^。\n]{0,12}含めない|言及しない|伏せ(?:て|る)|न बताएँ|उल्लेख न|چیزی[^.\n]{0,20}نگو|یاد نکن|nu spune|ne szólj|\bne(?:říkej|zmiňuj|informuj|sděluj|ukazuj|prozrazuj|uváděj|pověz|povídej)\w{0,4}|\bsöyleme(?:yin|den)?\b|\bbahsetme\w{0,4}|\bbildirme(?:yin|den)?\b|نگو(?:ی\w{0,3})?\b|مگو|(?:उपयोगकर्ता|यूज़र|उसे)[^।\n]{0,30}(?:न बता|मत बता|नहीं बता|न कह|मत कह)|बिना (?:बताए|बताये)|(?:से|को) (?:छिपा|छुपा)",
     prose=True,
 )
-_NOBODY = re.compile(
+_NOBODY = late.pattern(
     r"nobody|no-?one|none|niemand|nihče|personne|nadie|nessuno|ninguém|никто|никому|nikt|nikdo|nitko|niko|ніхто|ingen|senki|nimeni|kimse|κανείς|没有人|没人|誰も|誰にも|아무"
 )
 

@@ -17,17 +17,19 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import delete, func, select, text, update
 
-from hive import audit, remembered_head, trust
+from hive import audit, hosts, remembered_head, trust
 from hive.agents.names import parse_agent_id
 from hive.agents.token_file import load_token_key
 from hive.agents.tokens import issue
 from hive.checkpoints import checkpoint
 from hive.cli import cli
+from hive.db.gate_tables import HostRow
 from hive.db.models import AuditRow, BirthRow, TenantRow
 from hive.db.session import transaction
 from hive.db.sweep_tables import SweepRow
 from hive.doctor.all_checks import CHECKS
 from hive.host_key import HostKey
+from hive.hosts import Role
 from hive.sweep import failures
 from hive.vault import ledger
 from signing.checkup import Outcome, examine
@@ -35,6 +37,7 @@ from signing.errors import HostError
 from signing.format.names import parse_tenant_id
 from tests.hive.doctor.conftest import Clinic
 from tests.support.open_gates import open_required_gates
+from tests.support.world import now
 
 TROUBLE_FREE = {"audit": "warn", "hive": "warn", "gates": "warn", "policy": "warn", "vault": "warn"}
 
@@ -91,6 +94,24 @@ def test_a_key_that_others_may_read(clinic: Clinic, name: str) -> None:
     key.unlink()
     key.symlink_to("/dev/null")
     assert clinic.outcome("private") == "bad"
+
+
+def test_a_host_among_several(clinic: Clinic) -> None:
+    """Who did not join, or lost its key, is nobody; and who lives on no host is swept by nobody."""
+    assert clinic.outcome("place") == "ok"
+    clinic.setting(host="womb1")
+    assert "joined" in clinic.said("place")[0].says
+    keyid = HostKey.open(clinic.state).held.keyid
+    with transaction(clinic.scene.mother.engine) as session:
+        hosts.put(session, "womb1", system="x", roles=[Role.WOMB], capabilities=[], note="", now=now())
+        session.get_one(HostRow, "womb1").key_sha256 = keyid
+    assert clinic.outcome("place") == "bad"
+    assert "acme" in clinic.said("place")[0].says
+    with transaction(clinic.scene.mother.engine) as session:
+        session.get_one(TenantRow, "acme").host = "womb1"
+    assert clinic.outcome("place") == "warn"
+    clinic.setting(host=None)
+    assert clinic.outcome("place") == "bad"  # others have joined, and this one has no name
 
 
 def test_keys_that_are_gone(clinic: Clinic) -> None:

@@ -4,7 +4,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,15 +31,9 @@ from tests.support.world import PACKAGES, World, now
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres.running() as address:
-        yield address
-
-
 @pytest.fixture
-def address(server: str) -> Iterator[str]:
-    with postgres.database(server, f"r{secrets.token_hex(6)}") as address:
+def address(postgres_server: str) -> Iterator[str]:
+    with postgres.database(postgres_server, f"r{secrets.token_hex(6)}") as address:
         yield address
 
 
@@ -48,25 +42,8 @@ def database(address: str, tmp_path: Path) -> Database:
     return Database(sessions, records, Base.metadata, tmp_path, address)
 
 
-@pytest.mark.parametrize(
-    "promise",
-    [
-        databases.migrations_make_what_the_models_say,
-        databases.readers_do_not_block_writers,
-        databases.writers_do_not_block_readers,
-        databases.a_second_writer_waits_for_the_first,
-        databases.work_that_fails_leaves_nothing,
-        databases.two_processes_make_one_chain,
-        databases.several_processes_make_one_database,
-    ],
-    ids=lambda promise: promise.__name__,
-)
-def test_what_both_databases_promise(database: Database, promise: Callable[[Database], None]) -> None:
-    promise(database)
-
-
-def test_a_writer_that_waits_too_long_is_told_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    databases.a_writer_that_waits_too_long_is_told_so(database, monkeypatch)
+def test_several_processes_make_one_database(database: Database) -> None:
+    databases.several_processes_make_one_database(database)
 
 
 def test_a_newer_database_is_refused_and_left_alone(database: Database) -> None:

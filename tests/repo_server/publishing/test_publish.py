@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from repo_server.db import log
 from repo_server.db.models import MetadataRow, ReleaseRow
 from repo_server.db.session import snapshot, transaction
-from repo_server.publishing import projection, well_known
+from repo_server.publishing import projection, siblings, well_known
 from repo_server.publishing.projection import project
 from repo_server.repository import Repository
 from repo_server.storage.durable import write_durably
@@ -82,8 +82,8 @@ def test_files_are_written_blobs_first_and_the_timestamp_last(
         written.append(str(path.relative_to(world.public)))
         write_durably(path, data, **options)
 
-    monkeypatch.setattr(projection, "write_durably", record)
-    monkeypatch.setattr(well_known, "write_durably", record)
+    for module in (projection, siblings, well_known):
+        monkeypatch.setattr(module, "write_durably", record)
     world.publish()
     ranks = [_rank(path) for path in written]
     assert ranks == sorted(ranks)
@@ -101,13 +101,14 @@ def test_a_new_repository_writes_all_metadata_before_the_timestamp(
         written.append(str(path.relative_to(world.public)))
         write_durably(path, data, **options)
 
-    monkeypatch.setattr(projection, "write_durably", record)
+    for module in (projection, siblings):
+        monkeypatch.setattr(module, "write_durably", record)
     with transaction(world.repository.engine) as session:
         project(world.repository, session)
     ranks = [_rank(path) for path in written if "root.json" not in path]
     assert ranks == sorted(ranks)
     assert {0, 1, 2, 3, 4} <= set(ranks)
-    assert written[-1] == "metadata/timestamp.json"
+    assert [path for path in written if path.startswith("metadata/")][-1] == "metadata/timestamp.json"
 
 
 def _rank(path: str) -> int:
@@ -173,7 +174,8 @@ def test_a_full_disk_leaves_the_old_state_and_the_next_run_completes(
         write_durably(path, data, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(projection, "write_durably", full)
+        for module in (projection, siblings):
+            patch.setattr(module, "write_durably", full)
         with pytest.raises(HostError):
             world.publish()
     verified_by_a_client(world, "web-search==1.0")

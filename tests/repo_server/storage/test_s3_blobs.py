@@ -20,6 +20,7 @@ from repo_server.db import log
 from repo_server.db.session import snapshot
 from repo_server.pkgrepo.collecting import collect
 from repo_server.storage.choose import BlobSettings
+from repo_server.storage.collecting import collect_leftovers
 from repo_server.storage.s3 import S3Blobs, S3Place
 from signing.errors import DigestMismatchError, FormatError, HostError, NotFoundError
 from signing.format.digest import Sha256, sha256_of
@@ -177,7 +178,17 @@ def vars_of(place: S3Place) -> dict[str, Any]:
     return {name: getattr(place, name) for name in place.__dataclass_fields__}
 
 
-def test_a_whole_repository_stands_on_it(server: S3Server, place: S3Place, tmp_path: Path) -> None:
+def test_the_clock_is_the_one_that_dates_the_blobs(blobs: S3Blobs, place: S3Place) -> None:
+    before = blobs.clock()
+    assert abs(before - now()) < timedelta(minutes=5)
+    time.sleep(1.1)  # its dates have whole seconds
+    assert blobs.clock() > before
+    assert len([found for batch in place.open().list() for found in batch]) == 1  # one object, however often
+
+
+def test_a_whole_repository_stands_on_it(
+    server: S3Server, place: S3Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Publish skills and packages, give them to a client, collect what is old: no blob is on this disk."""
     credentials = tmp_path / "s3.toml"
     credentials.write_text(f'key_id = "{server.key_id}"\nsecret = "{server.secret}"\n')
@@ -206,6 +217,15 @@ def test_a_whole_repository_stands_on_it(server: S3Server, place: S3Place, tmp_p
     assert world.repository.package_blobs.size_of(package("demo", "1.3").sha256) is not None
     assert [path for path in (world.repository.folder / "blobs").rglob("*") if path.is_file()] == []
     assert server.secret not in (world.repository.folder / "repository.toml").read_text()
+    left, genuine = world.repository.blobs.store(b"nothing names it"), S3Blobs.clock
+    assert collect_leftovers(world.repository, now=moment).blobs == {}
+    monkeypatch.setattr(S3Blobs, "clock", lambda self: genuine(self) + timedelta(days=8))
+    removed = collect_leftovers(world.repository, now=moment).blobs
+    assert removed[left] == 16
+    assert world.repository.package_blobs.size_of(left) is None
+    with world.serve() as site, world.client(site.url, tmp_path / "other").session(now()) as session:
+        session.release(Pin.parse("web-search==1.0"))  # and a review
+    assert world.import_skill("next==1.0")
     with snapshot(world.repository.engine) as session_:
         log.check(session_)
 

@@ -4,14 +4,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import pytest
 
+from repo_server.storage.blobs import EndlessListError
 from signing.errors import HostError
 from signing.format.digest import sha256_of
 
 pytest.importorskip("obstore", reason="obstore is not installed: nothing was tested on S3")
 
+from repo_server.storage import s3
 from repo_server.storage.s3 import S3Blobs, S3Place
 
 DIGEST = sha256_of(b"x" * 100)
@@ -109,3 +112,35 @@ def test_a_whole_blob_that_is_announced_larger_than_any_of_ours_is_not_fetched()
 
     with store(large) as blobs, pytest.raises(HostError):
         blobs.load(DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("objects", "bound", "value"),
+    [(3, "_MAX_LISTED", 10), (3, "_LIST_SECONDS", 0.3), (0, "_LIST_SECONDS", 0.3)],
+    ids=["by-number", "by-time", "empty-pages"],
+)
+def test_a_list_that_begins_again_and_again_ends(
+    monkeypatch: pytest.MonkeyPatch, objects: int, bound: str, value: float
+) -> None:
+    """An engine, or whoever is between, must not hold collecting for ever."""
+    monkeypatch.setattr(s3, bound, value)
+    item = (
+        f"<Contents><Key>{DIGEST[:2]}/{DIGEST}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        "<ETag>&quot;x&quot;</ETag><Size>100</Size></Contents>"
+    )
+    page = (
+        "<?xml version='1.0'?><ListBucketResult><Name>bucket</Name><IsTruncated>true</IsTruncated>"
+        f"<NextContinuationToken>again</NextContinuationToken>{item * objects}</ListBucketResult>"
+    ).encode()
+    asked = 0
+
+    def again(connection: socket.socket) -> None:
+        nonlocal asked
+        asked += 1
+        connection.sendall(head(b"200 OK", b"Content-Length: %d" % len(page), b"Connection: close") + page)
+
+    found = []
+    with store(again) as blobs, pytest.raises(EndlessListError):
+        found.extend(blobs.untouched(since=datetime(2026, 6, 1, tzinfo=UTC)))
+    assert asked > 1
+    assert set(found) <= {(DIGEST, SIZE)}

@@ -266,5 +266,5 @@ def test_the_desk_is_reached_through_nginx_and_nothing_else_takes_bodies(
             assert ask(port, place, body=data, **kind, **skills).status == 401
             assert world.repository.package_blobs.size_of(sha256_of(data)) == len(data)
             for path in ("/api/v1/skills", "/metadata/timestamp.json", "/healthz"):
-                assert ask(port, path, method="POST", host="skills.clawdie.si", body=b"x").status == 403
+                assert ask(port, path, method="POST", host="skills.clawdie.si", body=b"x").status == 405
             assert ask(port, place, **{**skills, "host": "pkg.clawdie.si"}).status in {403, 404, 405}

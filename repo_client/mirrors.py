@@ -1,0 +1,200 @@
+"""Several places that serve one repository (edge): asked one after another, and none of them trusted.
+
+    server = Server.parse("https://skills.clawdie.si", mirrors=["https://mirror.example/skills"])
+
+What comes from a mirror passes the same checks as what comes from the repository, so a mirror can withhold, and nothing else. The
+three ways to withhold:
+
+    nothing, too late, garbage    the next place is asked; a failure is remembered to the end of this run, and that place is
+                                  asked last from then on
+    an older state                refused by the memory of what was seen; the next place is asked
+    the state of yesterday, to    every place is asked which timestamp it has, and the newest goes first: one honest place
+    who saw no newer one          that answers is enough. A lie about that is found out by the signatures, and costs one try
+
+A whole state is taken from one place; files whose digests are signed may then come from any. A mirror never gets a token:
+`repo_client.access_token` shows one to its own origin only.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Final, Protocol, TypeVar
+
+from tuf.api.exceptions import DownloadError
+from tuf.ngclient.fetcher import FetcherInterface
+
+from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
+from signing.errors import (
+    FormatError,
+    NotFoundError,
+    RejectedError,
+    SkillRepoError,
+    TransportError,
+    VerificationError,
+)
+
+MAX_MIRRORS: Final = 16
+_SLOWEST: Final = 64 << 10  # bytes a second; whoever is slower is not waited for while there is another place
+_HURRIED: Final = FetchLimits(gap=5.0, deadline=10.0)
+_MAX_TIMESTAMP: Final = 16_384
+_LARGEST: Final = 2**53
+
+
+class Place(Protocol):
+    """A place that serves the repository: its address, and the origin of that."""
+
+    @property
+    def base(self) -> str:
+        """The address."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """Where requests go."""
+        ...
+
+    @property
+    def metadata_url(self) -> str:
+        """Where metadata is served."""
+        ...
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Place)
+
+
+@dataclass(slots=True)
+class Order:
+    """Which places failed in this run, and when; kept nowhere."""
+
+    _failed: dict[str, float] = field(default_factory=dict)
+
+    def note(self, place: Place, *, failed: bool) -> None:
+        """Remember how ``place`` answered."""
+        if failed:
+            self._failed[place.base] = time.monotonic()
+        else:
+            self._failed.pop(place.base, None)
+
+    def sort(self, places: Sequence[P]) -> list[P]:
+        """Return ``places`` in their order, but those that failed at the end, the longest ago first."""
+        return sorted(places, key=lambda place: self._failed.get(place.base, 0.0))
+
+
+def check_mirror(mirror: Origin, *, of: Origin) -> None:
+    """Return None when a repository that is asked for at ``of`` may be asked for at ``mirror`` too.
+
+    Raises:
+        FormatError: it is not encrypted, and the repository is.
+    """
+    if of.scheme == "https" and mirror.scheme != "https":
+        raise FormatError(
+            "a mirror of an https repository is asked by https", where="mirror", hint="https://…"
+        )
+
+
+def limits_for(limits: FetchLimits, *, last: bool, size: int = 0) -> FetchLimits:
+    """Return how long one file of ``size`` bytes may take: less as long as there is another place to ask."""
+    if last:
+        return limits
+    return FetchLimits(
+        gap=min(limits.gap, _HURRIED.gap), deadline=min(limits.deadline, _HURRIED.deadline + size / _SLOWEST)
+    )
+
+
+def try_each(places: Sequence[P], attempt: Callable[[P, bool], T], *, order: Order) -> T:
+    """Return the first result of ``attempt(place, is_last)`` that is none of a refusal.
+
+    Raises:
+        VerificationError, FormatError, NotFoundError, TransportError: every place failed; the gravest error, which names all.
+    """
+    failures: list[tuple[P, SkillRepoError]] = []
+    for number, place in enumerate(places, 1):
+        try:
+            result = attempt(place, number == len(places))
+        except (RejectedError, NotFoundError, TransportError) as error:
+            order.note(place, failed=True)
+            failures.append((place, error))
+        else:
+            order.note(place, failed=False)
+            return result
+    raise _told(failures)
+
+
+def newest_first(places: Sequence[P], *, limits: FetchLimits, order: Order) -> list[P]:
+    """Return ``places`` by what each says is its newest timestamp; who says nothing comes last. All are asked at once.
+
+    Nothing that is said here is believed: it only decides who is verified first.
+    """
+    if len(places) == 1:
+        return list(places)
+    hurried = limits_for(limits, last=False)
+    with ThreadPoolExecutor(max_workers=len(places)) as pool:
+        said = dict(
+            zip(
+                (place.base for place in places),
+                pool.map(lambda one: _said(one, hurried), places),
+                strict=True,
+            )
+        )
+    for place in places:
+        if said[place.base] is None:
+            order.note(place, failed=True)
+    return sorted(order.sort(places), key=lambda place: -(said[place.base] or 0))
+
+
+class TurningFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
+    """Fetches for python-tuf, which knows one address, from the place that it was turned to last."""
+
+    def __init__(self, known: Place) -> None:
+        self._known = known.metadata_url
+        self._place = known.metadata_url
+        self._strict: StrictFetcher | None = None
+
+    def turn_to(self, place: Place, limits: FetchLimits) -> None:
+        """Fetch from ``place`` from now on."""
+        self._place = place.metadata_url
+        self._strict = StrictFetcher(frozenset({place.origin}), limits=limits)
+
+    @contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """Yield the body of what is asked for at ``url``, from the place."""
+        strict, moved = self._moved(url)
+        with strict.download_file(moved, max_length) as stream:
+            yield stream
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        strict, moved = self._moved(url)
+        return strict.stream(moved)
+
+    def _moved(self, url: str) -> tuple[StrictFetcher, str]:
+        if self._strict is None or not url.startswith(self._known):
+            raise DownloadError(f"{url} is not on the repository's own origin")
+        return self._strict, self._place + url.removeprefix(self._known)
+
+
+def _said(place: Place, limits: FetchLimits) -> int | None:
+    fetcher = StrictFetcher(frozenset({place.origin}), limits=limits)
+    try:
+        data = fetcher.download_bytes(f"{place.metadata_url}timestamp.json", _MAX_TIMESTAMP)
+        version = json.loads(data)["signed"]["version"]
+    except Exception:  # noqa: BLE001 - whatever a stranger's bytes do to a parser; what is wrong is said by the try itself
+        return None
+    return version if isinstance(version, int) and 0 < version < _LARGEST else None
+
+
+def _told(failures: Sequence[tuple[Place, SkillRepoError]]) -> SkillRepoError:
+    """Return the gravest of ``failures``, which says of each place why."""
+    errors = [error for _, error in failures]
+    kinds = (VerificationError, RejectedError, NotFoundError)
+    gravest = next((error for kind in kinds for error in errors if isinstance(error, kind)), errors[0])
+    if len(failures) > 1:
+        why = "; ".join(f"{place.base}: {error}" for place, error in failures)
+        gravest.facts["places"] = [
+            {"server": place.base, "code": error.code, "message": str(error)} for place, error in failures
+        ]
+        gravest.message, gravest.where = f"none of {len(failures)} places would do: {why}", ""
+    return gravest

@@ -1,0 +1,329 @@
+"""Ordered births and the hosts that make them, on both databases."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from hive.db.session import transaction
+from hive.jails.directory import DirectoryHost
+from hive.orders import womb as womb_module
+from hive.tenants import TenantStatus, Tier
+from signing.errors import ConflictError, GateError, HostError, NotEntitledError, NotFoundError, UsageError
+from signing.format.names import parse_tenant_id
+from signing.format.pkg.names import parse_abi
+from tests.support.fleet import Fleet
+from tests.support.world import PACKAGES, PlainServer, World
+
+ACME = parse_tenant_id("acme")
+
+
+def test_an_ordered_birth_is_made_by_a_host(fleet: Fleet) -> None:
+    job = fleet.order("acme", abi=PACKAGES.abi)
+    assert fleet.womb("wombb").turn()
+    tenant, shown = fleet.standing("acme"), fleet.shown(job)
+    assert (tenant.status, tenant.host) == (TenantStatus.BORN, "wombb")
+    assert (shown["state"], shown["host"], shown["attempts"]) == ("done", "wombb", 1)
+    assert fleet.jails("acme") == ["wombb"]
+    assert not fleet.womb("womba").turn()
+
+
+def test_two_hosts_that_claim_at_once_make_each_birth_once(fleet: Fleet) -> None:
+    names = ["acme", "boat", "coat", "dove"]
+    for name in names[1:]:
+        fleet.tenant(name)
+    for name in names:
+        fleet.order(name)
+    together = threading.Barrier(2)
+
+    def work(host: str) -> int:
+        womb, count = fleet.womb(host), 0
+        together.wait(10)
+        while womb.turn():
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as pool:
+        counts = list(pool.map(work, fleet.mothers))
+    assert sum(counts) == len(names)
+    for name in names:
+        assert fleet.standing(name).status is TenantStatus.BORN
+        assert fleet.jails(name) == [fleet.standing(name).host]
+        assert fleet.events(name).count("birth.born") == 1
+
+
+def test_a_birth_for_another_abi_waits_for_its_host(fleet: Fleet) -> None:
+    job = fleet.order("acme", abi=parse_abi("FreeBSD:15:amd64"))
+    assert not fleet.womb("womba").turn()
+    assert fleet.shown(job)["state"] == "ready"
+    assert fleet.jails("acme") == []
+
+
+class Killed(BaseException):
+    """The process is gone at this point: nothing after it runs."""
+
+
+class Dying(DirectoryHost):
+    """A host whose process is killed just before, or just after, the jail starts."""
+
+    when = "before"
+
+    def start(self, tenant: Any, *, mark: str) -> None:
+        if self.when == "after":
+            super().start(tenant, mark=mark)
+        raise Killed
+
+
+def _killed_on(fleet: Fleet, host: str, *, when: str = "before") -> None:
+    dying = Dying(fleet.mothers[host].state / "jails")
+    dying.when = when
+    with pytest.raises(Killed):
+        fleet.womb(host, host=dying).turn()
+
+
+def test_a_host_dies_and_another_takes_over_only_when_the_lease_is_over(fleet: Fleet) -> None:
+    job = fleet.order("acme")
+    _killed_on(fleet, "womba", when="after")
+    assert fleet.standing("acme").status is TenantStatus.BIRTHING
+    other = fleet.womb("wombb")
+    assert not other.turn()  # the lease holds
+    assert fleet.jails("acme") == ["womba"]
+    fleet.lease_ends(job)
+    assert other.turn()
+    tenant = fleet.standing("acme")
+    assert (tenant.status, tenant.host) == (TenantStatus.BORN, "wombb")
+    assert fleet.shown(job)["attempts"] == 2
+    assert "birth.moved" in fleet.events("acme")
+    # The first jail was started already; its host comes back, and removes it before it does anything else.
+    assert fleet.mothers["womba"].host.is_running(ACME)
+    assert not fleet.womb("womba").turn()
+    assert fleet.jails("acme") == ["wombb"]
+    assert fleet.events("acme").count("birth.born") == 1
+
+
+def test_a_host_that_comes_back_goes_on_with_its_own(fleet: Fleet) -> None:
+    job = fleet.order("acme")
+    _killed_on(fleet, "womba")
+    assert fleet.womb("womba").turn()  # its own lease ends with its new beginning
+    assert (fleet.standing("acme").status, fleet.standing("acme").host) == (TenantStatus.BORN, "womba")
+    assert [item["outcome"] for item in fleet.shown(job)["tries"]] == ["lost", "completed"]
+    assert "birth.moved" not in fleet.events("acme")
+
+
+def test_a_host_that_was_only_slow_finishes_nothing(fleet: Fleet) -> None:
+    """It stands still in the middle of a birth for longer than its lease, while another host makes that birth."""
+    job = fleet.order("acme")
+    other = fleet.womb("wombb")
+
+    class Slow(DirectoryHost):
+        def start(self, tenant: Any, *, mark: str) -> None:
+            fleet.lease_ends(job)
+            assert other.turn()
+            super().start(tenant, mark=mark)
+
+    slow = Slow(fleet.mothers["womba"].state / "jails")
+    fleet.womb("womba", host=slow).turn()
+    tenant = fleet.standing("acme")
+    assert (tenant.status, tenant.host) == (TenantStatus.BORN, "wombb")
+    assert fleet.shown(job)["host"] == "wombb"
+    assert fleet.shown(job)["state"] == "done"
+    assert fleet.jails("acme") == ["wombb"]  # it removed its own, which ran for a moment
+    assert [event["event"] for event in fleet.told] == ["claimed", "claimed", "born", "lost"]
+    assert fleet.events("acme").count("birth.born") == 1
+
+
+def test_a_lost_lease_begins_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host claims, stands still before it begins, and finds the order with another."""
+    job = fleet.order("acme")
+    other, genuine = fleet.womb("wombb"), womb_module.check_claimed
+    overtaken = []
+
+    def overtake(*given: Any, **more: Any) -> Any:
+        found = genuine(*given, **more)
+        if not overtaken:
+            overtaken.append(True)
+        return found
+
+    def slow_birth(mother: Any, *given: Any, **more: Any) -> Any:
+        if mother.here == "womba":
+            fleet.lease_ends(job)
+            assert other.turn()
+        return genuine_birth(mother, *given, **more)
+
+    genuine_birth = womb_module.birth
+    monkeypatch.setattr(womb_module, "birth", slow_birth)
+    fleet.womb("womba").turn()
+    assert fleet.standing("acme").host == "wombb"
+    assert fleet.jails("acme") == ["wombb"]
+    assert not (fleet.mothers["womba"].state / "jails").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE jobs SET payload = '{\"tenant\":\"boat\"}'",
+        "UPDATE birth_orders SET tenant_id = 'boat'",
+        "UPDATE birth_orders SET audit_sequence = audit_sequence - 1",
+        "DELETE FROM birth_orders",
+        "UPDATE tenants SET tier = 'free' WHERE tenant_id = 'acme'",
+        "UPDATE tenants SET profile = 'base==2' WHERE tenant_id = 'acme'",
+        "DELETE FROM job_needs WHERE capability <> 'womb'",
+    ],
+    ids=["payload", "order", "record", "no-order", "tier", "profile", "needs"],
+)
+def test_an_altered_order_is_refused(fleet: Fleet, change: str) -> None:
+    fleet.tenant("boat")
+    job = fleet.order("acme", abi=PACKAGES.abi)
+    fleet.alter(change)
+    fleet.womb("womba").turn()
+    row = fleet.job(job)
+    assert row.state == "dead"
+    assert row.reason.startswith("not-entitled: ")
+    assert fleet.jails("acme") == fleet.jails("boat") == []
+    assert "birth.begun" not in [*fleet.events("acme"), *fleet.events("boat")]
+
+
+def test_consent_of_a_paying_customer_is_refused_when_ordered_and_when_claimed(fleet: Fleet) -> None:
+    consent = (
+        "INSERT INTO opt_ins (tenant_id, source, name, version, bundle_sha256, owner, reason, expires_at, created_at)"
+        " VALUES ('acme', 'x', 'shady', '1', '00', 'me', 'why', '2090-01-01 00:00:00', '2026-01-01 00:00:00')"
+    )
+    job = fleet.order("acme")
+    fleet.alter(consent)
+    fleet.womb("womba").turn()
+    assert fleet.job(job).reason.startswith("not-first-party: ")
+    with pytest.raises(Exception, match="not first-party"):
+        fleet.order("acme")
+    assert fleet.jails("acme") == []
+
+
+def test_shut_gates_refuse_the_order_and_the_claim(fleet: Fleet) -> None:
+    job = fleet.order("acme")
+    fleet.alter("DELETE FROM gate_entries")
+    fleet.womb("womba").turn()
+    assert fleet.job(job).state == "dead"
+    fleet.tenant("boat")
+    with pytest.raises(GateError):
+        fleet.order("boat")
+    fleet.tenant("free", tier=Tier.FREE)
+    fleet.order("free")
+    assert fleet.womb("womba").turn()
+    assert fleet.standing("free").status is TenantStatus.BORN
+
+
+def test_a_birth_is_ordered_once(fleet: Fleet) -> None:
+    job = fleet.order("acme")
+    with pytest.raises(ConflictError, match=job):
+        fleet.order("acme")
+    fleet.womb("womba").turn()
+    with pytest.raises(ConflictError, match="born"):
+        fleet.order("acme")
+    with pytest.raises(NotFoundError):
+        fleet.order("nobody")
+
+
+def test_a_revoked_profile_ends_the_order_for_good(fleet: Fleet, world: World) -> None:
+    fleet.tenant("boat", profile="gone==1")
+    job = fleet.order("boat")
+    womb = fleet.womb("womba")
+    assert womb.turn()
+    assert fleet.job(job).state == "ready"  # a profile that is not there yet may be published
+    assert fleet.job(job).reason.startswith("not-found: ")
+    assert fleet.standing("boat").status is TenantStatus.FAILED
+    assert fleet.jails("boat") == []
+
+
+def test_what_the_server_lacks_for_a_moment_is_tried_again(fleet: Fleet, server: PlainServer) -> None:
+    job = fleet.order("acme")
+    server.missing.add("/metadata/timestamp.json")
+    womb = fleet.womb("womba")
+    assert womb.turn()
+    assert fleet.job(job).state == "ready"
+    assert fleet.job(job).not_before > 0
+    server.missing.clear()
+    fleet.alter("UPDATE jobs SET not_before = 0")
+    assert fleet.womb("wombb").turn()
+    assert fleet.standing("acme").host == "wombb"
+
+
+def test_a_database_that_is_away_ends_no_womb(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.order("acme")
+    womb, away = fleet.womb("womba"), [True, True]
+
+    def claim(*given: Any, **more: Any) -> Any:
+        if away:
+            away.pop()
+            raise HostError("the database failed")
+        womb.stop.set()
+        return genuine(*given, **more)
+
+    genuine = womb_module.routing.claim
+    monkeypatch.setattr(womb_module.routing, "claim", claim)
+    monkeypatch.setattr(womb_module, "_shortened", lambda _: 0.01)
+    womb.run()
+    assert [event["event"] for event in fleet.told] == ["trouble", "trouble", "claimed", "born"]
+
+
+def test_one_womb_runs_on_a_host(fleet: Fleet) -> None:
+    running, stop = threading.Event(), threading.Event()
+    womb = fleet.womb("womba")
+    womb.stop = stop
+    womb.tell = lambda _: running.set()
+    fleet.order("acme")
+    thread = threading.Thread(target=womb.run)
+    thread.start()
+    assert running.wait(30)
+    with pytest.raises(ConflictError):
+        fleet.womb("womba").run(once=True)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_nobody_makes_births_without_a_name(fleet: Fleet) -> None:
+    with pytest.raises(HostError, match="no name"):
+        fleet.womb("womba", here=None).turn()
+
+
+def test_an_operators_birth_is_not_taken_over(fleet: Fleet) -> None:
+    """`hive birth` on one host, killed; an order elsewhere does not move it."""
+    from hive.birth.carry_out import birth
+
+    mother = fleet.womb("womba", host=Dying(fleet.mothers["womba"].state / "jails")).mother
+    with pytest.raises(Killed):
+        birth(mother, ACME)
+    fleet.alter("UPDATE tenants SET status = 'failed' WHERE tenant_id = 'acme'")
+    job = fleet.order("acme")
+    fleet.womb("wombb").turn()
+    assert fleet.job(job).reason.startswith("elsewhere: ")
+    assert fleet.jails("acme") == ["womba"]
+    fleet.alter("UPDATE jobs SET not_before = 0")
+    assert fleet.womb("womba").turn()
+    assert fleet.standing("acme").status is TenantStatus.BORN
+
+
+def test_a_cancelled_order_is_nobodys(fleet: Fleet) -> None:
+    from hive.agents import jobs
+    from tests.support.world import now
+
+    job = fleet.order("acme")
+    with transaction(fleet.engine) as session:
+        jobs.cancel(session, jobs.load(session, job), by="test", now=now())
+    assert not fleet.womb("womba").turn()
+    fleet.order("acme")
+    assert fleet.womb("womba").turn()
+
+
+def test_a_name_is_one_machines(fleet: Fleet) -> None:
+    from hive.here import check_host
+
+    with pytest.raises(NotEntitledError, match="another machine"):
+        fleet.join("womba", keyid="e" * 64)
+    with transaction(fleet.engine) as session:
+        check_host(session, fleet.mothers["womba"].here, f"{'womba':0<64}")
+        for keyid in (None, "e" * 64):
+            with pytest.raises(NotEntitledError):
+                check_host(session, fleet.mothers["womba"].here, keyid)
+        with pytest.raises(UsageError):
+            check_host(session, None, None)

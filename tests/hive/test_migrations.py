@@ -1,0 +1,58 @@
+"""A jail host's database of any released version becomes one of this version, with all that it held."""
+
+import secrets
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hive import audit as records
+from hive.db import session as sessions
+from hive.db.all_tables import Base
+from tests.support import released
+from tests.support.databases import Database
+from tests.support.released import Releases, Shelf
+
+RELEASES = Releases("hive")
+
+
+@pytest.fixture(scope="module")
+def sqlite_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    shelf = Shelf(RELEASES, released.copies_of_files(tmp_path_factory.mktemp("released")))
+    shelf.fill("empty")
+    return shelf
+
+
+@pytest.fixture(scope="module")
+def postgresql_shelf(postgres_server: str) -> Shelf:
+    shelf = Shelf(RELEASES, released.copies_on_server(postgres_server))
+    shelf.fill("template1")
+    return shelf
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shelf(request: pytest.FixtureRequest) -> Shelf:
+    found: Shelf = request.getfixturevalue(f"{request.param}_shelf")
+    return found
+
+
+@pytest.fixture
+def name() -> str:
+    return f"brought-{secrets.token_hex(6)}"
+
+
+@pytest.mark.parametrize("revision", RELEASES.revisions())
+def test_it_comes_forward_with_every_row(shelf: Shelf, tmp_path: Path, revision: str, name: str) -> None:
+    database = partial(Database, sessions, records, Base.metadata, tmp_path)
+    released.comes_forward(shelf, database, Base, revision, name)
+
+
+def test_a_migration_that_fails_leaves_what_was_there(
+    shelf: Shelf, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = partial(Database, sessions, records, Base.metadata, tmp_path)
+    released.a_migration_that_fails_leaves_what_was_there(shelf, database, name, monkeypatch)
+
+
+def test_this_version_is_the_newest() -> None:
+    assert RELEASES.revisions()[-1] == sessions.HEAD
