@@ -35,6 +35,7 @@ from signing.format.review import Decision, Review
 from signing.format.revocations import Revocations
 from signing.format.statement import PAYLOAD_TYPE, Statement
 from signing.format.withdrawal import Withdrawal
+from signing.former import Former
 from signing.keys import envelope_signers, holder_of
 from signing.roles import SKILLS
 from signing.sealed import unchangeable
@@ -236,7 +237,7 @@ def verify_review(
     Raises:
         DigestMismatchError: not the bytes vouched for, or not the review that the bundle's metadata names.
         WrongSubjectError: about another bundle, or not a review.
-        ThresholdError: no curator signed it.
+        ThresholdError: nobody signed it who is a curator, or was one and left in good standing.
         BlockedError: it does not approve, or leaves blocking findings that nobody answers for.
     """
     check_target(data, target)
@@ -245,7 +246,7 @@ def verify_review(
     envelope = Envelope.parse(data, where="review")
     if envelope.payload_type != PAYLOAD_TYPE:
         raise WrongSubjectError(f"carries {envelope.payload_type!r}", where="review")
-    signers = envelope_signers(envelope, trusted.holders(SKILLS))
+    signers = envelope_signers(envelope, (*trusted.holders(SKILLS), *Former.of(trusted.targets).keys))
     if not signers:
         raise ThresholdError("review", signed=0, threshold=1)
     review = Review.from_statement(

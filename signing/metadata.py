@@ -37,6 +37,7 @@ from tuf.api.serialization.json import CanonicalJSONSerializer, JSONSerializer
 from signing.errors import FormatError
 from signing.format.digest import Sha256, parse_sha256, sha256_of
 from signing.format.pkg.names import PackageRepo
+from signing.former import Former
 from signing.keys import HeldKey, check_keys
 from signing.roles import (
     ADVISORIES,
@@ -296,6 +297,7 @@ def lint_root(root: Root) -> None:
 
 def lint_targets(targets: Targets, *, where: str) -> None:
     """Raise FormatError unless ``targets`` and its delegations keep our rules."""
+    Former.of(targets)
     for path, target in targets.targets.items():
         target_sha256(target, where=f"{where}: {path}")
         if target.length > MAX_TARGET_BYTES:

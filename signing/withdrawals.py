@@ -29,16 +29,21 @@ from signing.format.pkg.names import PackagePin
 from signing.format.reinstatement import Reinstatement
 from signing.format.revocations import Revocations
 from signing.format.withdrawal import Withdrawal, Withdrawn
+from signing.former import Former
 from signing.keys import envelope_signers
 from signing.roles import SKILLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curators:
-    """Who publishes, and how many of them it takes: the measure of a reinstatement too."""
+    """Who publishes, and how many of them it takes: the measure of a reinstatement too.
+
+    ``confirmed`` are the withdrawals whose lifting they confirmed when those who had lifted them left.
+    """
 
     keys: tuple[Key, ...]
     threshold: int
+    confirmed: frozenset[Sha256] = frozenset()
 
     @classmethod
     def of(cls, targets: Targets) -> Self:
@@ -51,21 +56,21 @@ class Curators:
         role = (delegations.roles or {}).get(SKILLS) if delegations is not None else None
         if delegations is None or role is None:
             raise CouldNotVerifyError(f"targets does not delegate {SKILLS!r}")
-        return cls(keys=tuple(delegations.keys[keyid] for keyid in role.keyids), threshold=role.threshold)
+        return cls(
+            keys=tuple(delegations.keys[keyid] for keyid in role.keyids),
+            threshold=role.threshold,
+            confirmed=Former.of(targets).lifted,
+        )
 
     def lifting(self, entry: Withdrawal) -> tuple[Key, ...]:
         """Return which of them signed the reinstatement of exactly this ``entry``."""
-        if entry.lifted is None:
-            return ()
-        try:
-            Reinstatement.parse(entry.lifted, withdrawal=entry.id)
-        except (WrongSubjectError, FormatError):
-            return ()  # it lifts something else, or nothing: then this entry stands
-        return envelope_signers(entry.lifted, self.keys)
+        return () if entry.lifted is None or not _lifts(entry) else envelope_signers(entry.lifted, self.keys)
 
     def have_lifted(self, entry: Withdrawal) -> bool:
-        """Return whether enough of them signed the reinstatement of exactly this ``entry``."""
-        return entry.lifted is not None and len({key.keyid for key in self.lifting(entry)}) >= self.threshold
+        """Return whether enough of them signed the reinstatement of exactly this ``entry``, or confirmed it since."""
+        if entry.id in self.confirmed:
+            return _lifts(entry)
+        return len({key.keyid for key in self.lifting(entry)}) >= self.threshold
 
     def covering(
         self, revocations: Revocations, pin: Pin, *, bundle_sha256: Sha256, tree_sha256: Sha256
@@ -93,6 +98,16 @@ class Curators:
             if entry.scope.covers_package(pin, sha256=sha256) and not self.have_lifted(entry)
         ]
         return tuple(sorted(found, key=lambda entry: -entry.state.gravity))
+
+
+def _lifts(entry: Withdrawal) -> bool:
+    if entry.lifted is None:
+        return False
+    try:
+        Reinstatement.parse(entry.lifted, withdrawal=entry.id)
+    except (WrongSubjectError, FormatError):
+        return False  # it lifts something else, or nothing: then this entry stands
+    return True
 
 
 def check_continues(revocations: Revocations, *, count: int, head: Sha256) -> None:

@@ -12,7 +12,7 @@ from signing.errors import FormatError, NotFoundError
 from signing.keys import HeldKey
 from signing.metadata import MAX_METADATA_BYTES, Signatories
 
-_MAX_ROLES: Final = 20_000
+_MAX_ROLES: Final = 40_000  # a next root with other people holds each role twice
 _MAX_BYTES: Final = 256 << 20  # of all together: the folder comes by mail, or on somebody's stick
 
 

@@ -1,7 +1,8 @@
-r"""`skillrepo root next` and `root publish`: another year, another online key, other holders of root.
+r"""`skillrepo root next` and `root publish`: another year, another online key, other people.
 
 skillrepo --repo DIR root next FOLDER                                 # the same for another year
 skillrepo --repo DIR root next FOLDER --online-key online2.pub.json   # the online key was stolen, or lost
+skillrepo --repo DIR root next FOLDER --curator-key a.pub.json …      # all curators from now on
 skillrepo --keys /media/rita root sign FOLDER --as rita               # each holder, on a machine of their own
 skillrepo --repo DIR root publish FOLDER [--online online2.key.json]
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import click
-from tuf.api.metadata import Root
+from tuf.api.metadata import Root, Targets
 
 from repo_server.cli.ceremony_files import read_folder, read_public, read_signatories, write_folder
 from repo_server.cli.context import (
@@ -40,7 +41,7 @@ from signing.errors import ConflictError, HostError, KeyAccessError, UsageError
 from signing.format.moment import render_moment
 from signing.keystore import KEY_SUFFIX, PUBLIC_SUFFIX, SealedKeySigner
 from signing.metadata import Signatories, parse
-from signing.roles import ROOT, TIMESTAMP
+from signing.roles import PROFILES, ROOT, SKILLS, TARGETS, TIMESTAMP, is_bin
 
 _FILE: Final = click.Path(path_type=Path)
 
@@ -50,6 +51,17 @@ _FILE: Final = click.Path(path_type=Path)
 @click.option("--root-key", "root_keys", multiple=True, type=_FILE, help="All holders of root from now on.")
 @click.option("--root-threshold", type=click.IntRange(1), help="How many of them must sign.")
 @click.option("--online-key", type=_FILE, help="Public half of another online key.")
+@click.option("--curator-key", "curator_keys", multiple=True, type=_FILE, help="All curators from now on.")
+@click.option("--curator-threshold", type=click.IntRange(1), help="How many of them must sign.")
+@click.option("--operator-key", "operator_keys", multiple=True, type=_FILE, help="All operators from now on.")
+@click.option("--operator-threshold", type=click.IntRange(1), help="How many of them must sign.")
+@click.option(
+    "--distrust",
+    "distrusted",
+    multiple=True,
+    metavar="NAME|KEYID",
+    help="A curator who leaves because their key was stolen: nothing that only it signed counts any more.",
+)
 @console_option
 @click.pass_context
 def draft(
@@ -58,14 +70,21 @@ def draft(
     root_keys: Sequence[Path],
     root_threshold: int | None,
     online_key: Path | None,
+    curator_keys: Sequence[Path],
+    curator_threshold: int | None,
+    operator_keys: Sequence[Path],
+    operator_threshold: int | None,
+    distrusted: Sequence[str],
     console: Console,
 ) -> None:
     """Draft the root that follows the published one, in FOLDER; what is not named stays as it is.
 
     It is signed by enough of the old holders and enough of the new ones (root sign), and then published
-    (root publish). Clients that trust the old one follow.
+    (root publish). Clients that trust the old one follow. Where curators or operators change, the new ones
+    also sign all that the old ones had signed; reviews by curators who leave go on to count.
     """
     from repo_server.db.session import snapshot
+    from repo_server.publishing.handing_over import draft_handover
     from repo_server.publishing.vouched import vouched_content
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -73,13 +92,26 @@ def draft(
     repository = open_repository(ctx, console)
     with snapshot(repository.engine) as session:
         published = vouched_content(session, ROOT, anchor=repository.anchor)
+        targets = vouched_content(session, TARGETS, anchor=repository.anchor)
+        handover = draft_handover(
+            repository,
+            session,
+            curators=_new_people("curator", targets, SKILLS, curator_keys, curator_threshold),
+            operators=_new_people("operator", targets, PROFILES, operator_keys, operator_threshold),
+            distrusted=distrusted,
+            now=clock(),
+        )
     documents = draft_next(
         published,
         root=_new_holders(published, root_keys, root_threshold),
         online=read_public(online_key) if online_key is not None else None,
+        curators=handover.appointed.curators if handover.people is not None else None,
+        people=handover.people,
         now=clock(),
     )
     write_folder(folder, documents)
+    for pin in handover.unreviewed:
+        console.note(f"warning: only a distrusted key signed the review of {pin}: clients will refuse it")
     show_next(documents, console)
 
 
@@ -188,12 +220,16 @@ def show_next(documents: Documents, console: Console) -> None:
     succession = Succession.of(documents)
     found = succession.standings()
     missing = sorted({name for item in found if not item.complete for name in item.missing})
+    bins = sorted((item for item in found if is_bin(item.role)), key=lambda item: len(item.signed))
     lines = [
-        f"{item.role:9} {len(item.signed)} of {item.threshold}"
+        f"{item.role:12} {len(item.signed)} of {item.threshold}"
         + (f"  signed: {', '.join(item.signed)}" if item.signed else "")
         + (f"  missing: {', '.join(item.missing)}" if not item.complete else "")
         for item in found
+        if not is_bin(item.role) or item is bins[0]
     ]
+    if bins:
+        lines.append(f"({len(bins)} hash bins; the one with the fewest signatures stands for all)")
     ending = f"still to sign: {', '.join(missing)}" if missing else "complete: skillrepo root publish FOLDER"
     roles: list[dict[str, Any]] = [
         {
@@ -221,4 +257,15 @@ def _new_holders(published: bytes, keys: Sequence[Path], threshold: int | None) 
             raise UsageError("--root-threshold needs all holders", hint="name each by --root-key FILE")
         return None
     kept = parse(published, Root, where=ROOT).signed.roles[ROOT].threshold
+    return read_signatories(keys, threshold if threshold is not None else kept)
+
+
+def _new_people(
+    who: str, targets: bytes, role: str, keys: Sequence[Path], threshold: int | None
+) -> Signatories | None:
+    if not keys:
+        if threshold is not None:
+            raise UsageError(f"--{who}-threshold needs all {who}s", hint=f"name each by --{who}-key FILE")
+        return None
+    kept = parse(targets, Targets, where=TARGETS).signed.get_delegated_role(role).threshold
     return read_signatories(keys, threshold if threshold is not None else kept)

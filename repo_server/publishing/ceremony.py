@@ -97,8 +97,7 @@ def sign_documents(
     signed_roles = []
     result = dict(documents)
     for role, data in documents.items():
-        parent = _parent(documents, role)
-        if signer.public_key.keyid not in _keyids(parent, role):
+        if signer.public_key.keyid not in keyids_of(documents, role):
             continue
         # A key may be named by someone else's draft: what is signed is judged by our rules first.
         if role == ROOT:
@@ -282,9 +281,14 @@ def _parent(documents: Documents, role: str) -> Root | Targets:
     return parse(_need(documents, above), Targets, where=above).signed
 
 
-def _keyids(parent: Root | Targets, role: str) -> set[str]:
+def keyids_of(documents: Documents, role: str) -> set[str]:
+    """Return the ids of the keys that may sign ``role``, as the role above it says.
+
+    Raises:
+        FormatError: that one is missing, or delegates no such role.
+    """
     try:
-        return set(parent.get_delegated_role(role).keyids)
+        return set(_parent(documents, role).get_delegated_role(role).keyids)
     except ValueError as error:
         raise FormatError(f"nobody delegates {role!r}", where="ceremony") from error
 

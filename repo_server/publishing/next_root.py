@@ -1,4 +1,4 @@
-"""The next root: the same for another year, with another online key, or with other holders of root (pure).
+"""The next root: the same for another year, another online key, other holders of root, other curators, operators.
 
     documents = draft_next(published, root=…, online=…, now=…)     the publisher's machine; what is not given stays
     documents = sign_next(documents, signer, now=…)                each holder of root, on a machine of their own
@@ -9,7 +9,7 @@ Clients follow from root to root, so a new one is signed by enough holders of th
 specification 5.3.4). The folder holds both; a holder who signs sees what changes. The old one has to be the one that
 the holder signed: a forged old one would make a whole forgery look like a small change.
 
-Curators and operators are not changed here: what they signed until now would lose its signatures.
+When curators or operators change, the folder also holds all that these sign: `repo_server.publishing.next_people`.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ from tuf.api.metadata import Metadata, Root
 
 from repo_server.db import log
 from repo_server.publishing.ceremony import Documents, Standing
+from repo_server.publishing.handing_over import accept_people
+from repo_server.publishing.next_people import Appointed, Holders, People, check_people
 from repo_server.publishing.online import OnlineState, sign_state
+from repo_server.publishing.people_shown import describe_people, facts_of
 from repo_server.publishing.state import add_versions
 from repo_server.publishing.vouched import vouched_content
 from repo_server.repository import Repository
@@ -50,6 +53,7 @@ class Succession:
 
     previous: Metadata[Root]
     following: Metadata[Root]
+    people: People | None = None
 
     @classmethod
     def of(cls, documents: Documents) -> "Succession":
@@ -58,16 +62,18 @@ class Succession:
         Raises:
             FormatError: it is not the folder of a next root.
         """
-        if set(documents) != {ROOT, PREVIOUS}:
-            raise FormatError(f"must hold {PREVIOUS}.json and {ROOT}.json and nothing else", where="folder")
+        if not {ROOT, PREVIOUS} <= set(documents):
+            raise FormatError(f"must hold {PREVIOUS}.json and {ROOT}.json", where="folder")
         return cls(
             previous=parse(documents[PREVIOUS], Root, where=PREVIOUS),
             following=parse(documents[ROOT], Root, where=ROOT),
+            people=People.of(documents),
         )
 
-    def standings(self) -> tuple[Standing, Standing]:
-        """Return how far the signatures of the old holders, and of the new ones, have come."""
-        return (self._standing(self.previous.signed, "old"), self._standing(self.following.signed, "new"))
+    def standings(self) -> tuple[Standing, ...]:
+        """Return how far the signatures of the old holders of root have come, of the new ones, and of each other role."""
+        roots = (self._standing(self.previous.signed, "old"), self._standing(self.following.signed, "new"))
+        return (*roots, *self.people.standings(render(self.following))) if self.people is not None else roots
 
     def _standing(self, root: Root, which: str) -> Standing:
         result = root.get_verification_result(ROOT, self.following.signed_bytes, self.following.signatures)
@@ -85,9 +91,17 @@ def is_next(documents: Documents) -> bool:
 
 
 def draft_next(
-    published: bytes, *, root: Signatories | None = None, online: HeldKey | None = None, now: datetime
+    published: bytes,
+    *,
+    root: Signatories | None = None,
+    online: HeldKey | None = None,
+    curators: Holders | None = None,
+    people: People | None = None,
+    now: datetime,
 ) -> dict[str, bytes]:
-    """Return the published root and an unsigned one that follows it; ``root`` and ``online`` stay where not given.
+    """Return the published root and an unsigned one that follows it; who is not given stays.
+
+    ``people`` is what `draft_people` made for other curators or operators, and ``curators`` all of these then.
 
     Raises:
         FormatError: a key would have two tasks.
@@ -100,13 +114,19 @@ def draft_next(
         for key in root.keys:
             following.add_key(key.to_tuf(), ROOT)
         following.roles[ROOT].threshold = root.threshold
+    if curators is not None:
+        following.roles[TARGETS].keyids = []
+        for curator in curators.keys:
+            following.add_key(curator, TARGETS)
+        following.roles[TARGETS].threshold = curators.threshold
     if online is not None:
         for role in (SNAPSHOT, TIMESTAMP):
             following.roles[role].keyids = []
             following.add_key(online.to_tuf(), role)
     named = {keyid for role in following.roles.values() for keyid in role.keyids}
     following.keys = {keyid: key for keyid, key in following.keys.items() if keyid in named}
-    documents = {PREVIOUS: published, ROOT: render(Metadata(following))}
+    others = people.to_documents() if people is not None else {}
+    documents = {PREVIOUS: published, ROOT: render(Metadata(following)), **others}
     check_rules(Succession.of(documents), now=now)
     return documents
 
@@ -126,10 +146,15 @@ def sign_next(documents: Documents, signer: Signer, *, now: datetime) -> dict[st
         *succession.previous.signed.roles[ROOT].keyids,
         *succession.following.signed.roles[ROOT].keyids,
     }
-    if keyid not in holders:
+    result = dict(documents)
+    if succession.people is not None:
+        result |= succession.people.signed_by(signer, documents[ROOT]).to_documents()
+    if keyid in holders:
+        sign(succession.following, signer)
+        result[ROOT] = render(succession.following)
+    elif result == dict(documents):
         raise NotEntitledError(f"{holder_of(signer.public_key)} signs neither the old nor the new root")
-    sign(succession.following, signer)
-    return {**documents, ROOT: render(succession.following)}
+    return result
 
 
 def merge_next(documents: Documents, others: Documents) -> dict[str, bytes]:
@@ -139,7 +164,13 @@ def merge_next(documents: Documents, others: Documents) -> dict[str, bytes]:
         FormatError: the two are not copies of one draft.
     """
     mine, theirs = Succession.of(documents), Succession.of(others)
-    if (mine.previous.signed_bytes, mine.following.signed_bytes) != (
+    result = dict(documents)
+    if mine.people is not None and theirs.people is not None:
+        result |= mine.people.merged(theirs.people, documents[ROOT]).to_documents()
+    if (mine.people is None) != (theirs.people is None) or (
+        mine.previous.signed_bytes,
+        mine.following.signed_bytes,
+    ) != (
         theirs.previous.signed_bytes,
         theirs.following.signed_bytes,
     ):
@@ -147,7 +178,7 @@ def merge_next(documents: Documents, others: Documents) -> dict[str, bytes]:
     good = {keyid for root in (theirs.previous, theirs.following) for keyid in _signed(root.signed, theirs)}
     for keyid in sorted(good):
         mine.following.signatures[keyid] = theirs.following.signatures[keyid]
-    return {**documents, ROOT: mine.following.to_bytes(SERIALIZER)}
+    return {**result, ROOT: mine.following.to_bytes(SERIALIZER)}
 
 
 def describe_next(documents: Documents) -> list[str]:
@@ -165,6 +196,8 @@ def describe_next(documents: Documents) -> list[str]:
         ]
         if old.roles[name].threshold != new.roles[name].threshold:
             lines.append(f"{name}: THRESHOLD {old.roles[name].threshold} becomes {new.roles[name].threshold}")
+    if (handed := _appointed(succession)) is not None:
+        lines += describe_people(*handed)
     if len(lines) == 1:
         lines.append("nobody comes and nobody leaves")
     for name in (ROOT, TARGETS, TIMESTAMP):
@@ -172,6 +205,21 @@ def describe_next(documents: Documents) -> list[str]:
         lines.append(f"{name}: {role.threshold} of")
         lines += [f"  {holder_of(new.keys[keyid]):16} key id {keyid}" for keyid in role.keyids]
     return lines
+
+
+def _appointed(succession: Succession) -> tuple[People, Appointed] | None:
+    """Return who curates and operates under the next root; None where that does not change."""
+    if succession.people is None:
+        return None
+    old, new = succession.previous.signed, succession.following.signed
+    # When it was drafted: whether it has ended since is not the question here.
+    drafted = new.expires - life_of(ROOT).expiry
+    return succession.people, check_people(succession.people, before=old, after=new, now=drafted)
+
+
+def _handed_over(succession: Succession) -> dict[str, Any]:
+    handed = _appointed(succession)
+    return facts_of(*handed) if handed is not None else {}
 
 
 def _signed(root: Root, succession: Succession) -> list[str]:
@@ -193,12 +241,15 @@ def check_rules(succession: Succession, *, now: datetime) -> None:
         raise BadSignatureError(
             "the old root is not signed by its holders", hint="do not sign; ask who made this folder"
         )
+    if succession.people is not None:
+        check_people(succession.people, before=old.signed, after=new, now=now)
     people = {*new.roles[ROOT].keyids, *new.roles[TARGETS].keyids}
     online = set(new.roles[TIMESTAMP].keyids)
     rules = {
         "version": new.version == old.signed.version + 1,
         "term": now < new.expires <= now + life_of(ROOT).expiry + _CLOCK_SLACK,
-        "curators": new.roles[TARGETS] == old.signed.roles[TARGETS],
+        # Whoever may sign targets by root is whom targets names for everything below: `check_people` has compared them.
+        "curators": succession.people is not None or new.roles[TARGETS] == old.signed.roles[TARGETS],
         "online key": len(new.roles[TIMESTAMP].keyids) == new.roles[TIMESTAMP].threshold == 1
         and new.roles[SNAPSHOT] == new.roles[TIMESTAMP],
         "the online key is of no person": online.isdisjoint(people),
@@ -234,7 +285,7 @@ def accept_next_root(
     """Publish the next root with a snapshot and a timestamp by its online key; None when it is published already.
 
     Raises:
-        ConflictError: another root was published meanwhile.
+        ConflictError: another root was published meanwhile, or something else that people sign.
         KeyAccessError: ``online`` is not the key that the new root names.
         ThresholdError, BadSignatureError, FormatError: see `check_next_root`.
     """
@@ -253,6 +304,8 @@ def accept_next_root(
             "this is not the online key that the new root names", hint="name its key file by --online"
         )
     add_versions(session, [(ROOT, new.version, documents[ROOT])], now=now)
+    if succession.people is not None:
+        accept_people(session, succession.people, now=now)
     state = sign_state(session, online, now=now, force_snapshot=True)
     log.append(session, event="root.published", facts=_facts(succession, documents[ROOT]), now=now)
     return state
@@ -267,4 +320,5 @@ def _facts(succession: Succession, content: bytes) -> dict[str, Any]:
         "online_keyid": new.roles[TIMESTAMP].keyids[0],
         "online_changed": new.roles[TIMESTAMP].keyids != old.roles[TIMESTAMP].keyids,
         "signed_by": list(succession.standings()[0].signed),
+        **_handed_over(succession),
     }

@@ -138,3 +138,42 @@ def test_a_holder_signs_what_follows_the_root_that_they_know(desk: WarmDesk) -> 
     other = desk.json(*HOLDER, "root", "sign", "other", "--as", "root-1", "--yes", status=11)
     assert "knows root 2 already" in other["error"]["message"]
     assert kept.read_bytes() == (desk.folder / "next/root.json").read_bytes()
+
+
+def test_a_curator_leaves_as_it_is_typed(desk: WarmDesk) -> None:
+    """curator-3 takes the place of curator-2; what was published before is fetched, what follows is signed by three."""
+    passphrase = ("--passphrase-file", "repo/keys/passphrase")
+    skill = skill_folder(desk.folder / "web-search", "web-search")
+    number = desk.json(*REPO, "import", str(skill), "--version", "1.0.0")["candidate"]
+    desk.run(*REPO, "review", number, "--approve", "--reason", "fine", "--as", "curator-2")
+    for curator in ("curator-1", "curator-2"):
+        desk.run(*REPO, "sign", number, "--as", curator)
+    desk.run(*REPO, "publish")
+    desk.run("skillrepo", "--keys", "new", *passphrase, "key", "new", "curator-3", "--quick")
+    people = ("--curator-key", "repo/keys/curator-1.pub.json", "--curator-key", "new/curator-3.pub.json")
+    drafted = desk.json(*REPO, "root", "next", "next", *people)
+    assert drafted["missing"] == ["curator-1", "curator-3", "root-1"]
+    new = ("skillrepo", "--keys", "new", *passphrase)
+    # Who joins brings the anchor: a folder that somebody handed over proves nothing.
+    refused = desk.json(*new, "root", "sign", "next", "--as", "curator-3", "--yes", status=11)
+    assert refused["error"]["code"] == "could-not-verify"
+    anchored = (*new, "--trust-anchor", "repo/trust-anchor.json")
+    shown = desk.run(*anchored, "root", "sign", "next", "--as", "curator-3", "--yes").stderr
+    assert "curators: curator-2 LEAVES (their reviews go on to count)" in shown
+    assert "curators: curator-3 COMES" in shown
+    assert "1 releases" not in shown
+    assert "with 1 release" in shown
+    desk.run(*HOLDER, "root", "sign", "next", "--as", "root-1", "--yes")
+    early = desk.json(*REPO, "root", "publish", "next", status=11)
+    assert "curator-1" in early["error"]["hint"]
+    first = (*HOLDER, "--trust-anchor", "repo/trust-anchor.json")
+    assert desk.json(*first, "root", "sign", "next", "--as", "curator-1", "--yes")["complete"]
+    assert desk.json(*REPO, "root", "publish", "next")["root_version"] == 2
+    with desk.serving("skillrepo", "--repo", "repo", "serve", "--port", "0") as url:
+        client = ("skillrepo-client", "--metadata-dir", "client", "--server", url)
+        desk.run("skillrepo-client", "--metadata-dir", "client", "init", "repo/trust-anchor.json")
+        desk.run(*client, "get", "web-search==1.0.0", "--dest", "skills")
+    second = skill_folder(desk.folder / "second", "second")
+    number = desk.json(*REPO, "import", str(second), "--version", "1.0.0")["candidate"]
+    late = ("review", number, "--approve", "--reason", "fine", "--as", "curator-2")
+    assert desk.json(*REPO, *late, status=12)["error"]["code"] == "not-entitled"
