@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format lock skills-cli bw-cli engine-cisco bench clean help
+.PHONY: demo test test-slow lint format dist lock skills-cli bw-cli engine-cisco bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -51,8 +51,11 @@ bench: $(STAMP)  ## measurements, each against its floor in the same run
 	$(BIN)/python benchmarks/pkg_repositories.py 3500
 	$(BIN)/python benchmarks/client_scale.py
 
+dist: $(STAMP)  ## wheel, sdist and bill of materials of the last commit, built twice and compared
+	@$(BIN)/python deploy/release/dist.py dist
+
 lock:  ## resolve requirements/*.in again into locked, hashed *.txt
 	./requirements/lock.sh
 
 clean:  ## remove everything make made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
