@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from signing.console import Console
-from signing.errors import KeyAccessError, UsageError
+from signing.errors import HostError, KeyAccessError, UsageError
 from signing.format.names import HolderName, parse_holder_name
 from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key
 
@@ -38,6 +38,7 @@ def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = Fal
     Raises:
         UsageError: none is named, or a signer brings no anchor.
         NotFoundError: there is none. CouldNotVerifyError: its anchor is another one.
+        RollbackError: with ``to_sign``, what is published is older than what this signer has seen.
     """
     from repo_server.repository import Repository
 
@@ -55,9 +56,22 @@ def open_repository(ctx: click.Context, console: Console, *, to_sign: bool = Fal
         anchor=anchor,
         signers_folder=signers_folder(ctx) if to_sign else None,
     )
+    if anchor is not None and (own := signers_folder(ctx)) is not None:
+        _remember_base(repository, own, anchor, console)
     if repository.config.dev:
         console.note("development repository: everybody's keys are throw-away keys on this machine")
     return repository
+
+
+def _remember_base(repository: "Repository", folder: Path, anchor: bytes, console: Console) -> None:
+    from repo_server.db.session import snapshot
+    from repo_server.publishing.seen_base import remember_base
+
+    try:
+        with snapshot(repository.engine) as session:
+            remember_base(session, folder, anchor=anchor)
+    except HostError as error:  # keys on a medium that cannot be written
+        console.note(f"warning: whether this state is older than one you saw is not known: {error}")
 
 
 def open_desk(ctx: click.Context, console: Console, *, to_sign: bool = False) -> "Desk":
