@@ -1,4 +1,4 @@
-"""Every line of the threat model names tests, and they exist."""
+"""Every line of the threat model, and every way out of a disaster, names tests, and they exist."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 PAGE = TESTS.parent / "docs/threat-model.md"
+DISASTERS = TESTS.parent / "docs/disasters.md"
 _NAMED = re.compile(r"`((?:[a-z_0-9/]+\.py)?(?:::test_\w+)?)`")
 
 
@@ -49,7 +50,20 @@ def test_a_line_names_tests(row: str) -> None:
     assert named(row.rpartition("|")[0].rpartition(" | ")[2]), row
 
 
-@pytest.mark.parametrize(("file", "test"), sorted(set(named(PAGE.read_text("utf-8")))))
+def parts() -> list[str]:
+    """The parts of the page about disasters, without what stands above them."""
+    return DISASTERS.read_text("utf-8").split("\n## ")[1:]
+
+
+@pytest.mark.parametrize("part", parts(), ids=lambda part: re.sub(r"\W+", "-", part)[:40])
+def test_a_way_out_names_tests(part: str) -> None:
+    assert "Test" in part
+    assert named(part)
+
+
+@pytest.mark.parametrize(
+    ("file", "test"), sorted({*named(PAGE.read_text("utf-8")), *named(DISASTERS.read_text("utf-8"))})
+)
 def test_what_is_named_exists(file: str, test: str) -> None:
     assert file
     assert (test in names_in(file)) if test else names_in(file)
