@@ -73,7 +73,9 @@ class ServedSite:
         with self.below(self.skills, "metadata") as reader:
             files, roots = _fetch(reader, repo, self.anchor)
         trusted = verify_metadata(self.anchor, roots=roots, files=files, now=now)
-        return ServedState(site=self, repo=repo, trusted=trusted, files=files)
+        # `verify_metadata` has walked them: each is signed by the one before it.
+        chain = [parse(root, Root, where=ROOT).signed for root in (self.anchor, *roots)]
+        return ServedState(site=self, repo=repo, trusted=trusted, files=files, roots=tuple(reversed(chain)))
 
     def target(self, folder: str, name: str, digest: Sha256, *, max_bytes: int) -> bytes:
         """Return the target file ``folder``/``name`` with ``digest``, compared with it.
@@ -100,6 +102,7 @@ class ServedState:
     repo: PackageRepo
     trusted: TrustedMetadata
     files: dict[str, bytes] = field(repr=False)
+    roots: tuple[Root, ...] = field(repr=False)
 
     def targets(self) -> Targets | None:
         """Return the metadata of the builder's role, also past its end; None before its first.
@@ -193,7 +196,11 @@ class ServedState:
         with self.site.below(self.site.skills, "metadata") as reader, suppress(NotFoundError):
             for version in range(self.trusted.targets.version - 1, 0, -1):
                 data = reader.load(f"{version}.{TARGETS}.json", max_bytes=MAX_ROLE_BYTES)
-                earlier = _signed(data, self.trusted.root, TARGETS)
+                # By the curators of then, who may have left since.
+                under = next(
+                    (root for root in self.roots if _is_signed(data, root, TARGETS)), self.trusted.root
+                )
+                earlier = _signed(data, under, TARGETS)
                 if _is_signed(self.files[role], earlier, role):
                     return self._as_named(_signed(self.files[role], earlier, role), role, meta)
         raise BadSignatureError("is signed by nobody who was ever appointed", where=role)

@@ -4,6 +4,7 @@ The database is not trusted with this. A signature covers the whole list of a ro
 was altered in the database would carry the alteration into whatever is signed next.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -17,7 +18,7 @@ from signing.errors import BadSignatureError
 from signing.metadata import lint_root, lint_targets, parse
 from signing.roles import ROOT, SKILLS, TARGETS, is_bin
 
-CACHED_ROLES: Final = 160
+CACHED_ROLES: Final = 600
 
 
 def vouched_targets(session: Session, role: str, *, anchor: bytes) -> Targets:
@@ -48,6 +49,17 @@ def vouched_delegator(session: Session, role: str, *, anchor: bytes) -> Root | T
     return _read(_above(role), _vouched(session, _above(role), anchor)).signed
 
 
+def vouched_roots(session: Session, *, anchor: bytes) -> list[bytes]:
+    """Return the chain of roots from ``anchor`` to the one in force, the newest first.
+
+    What was published earlier was signed under an earlier one: its curators may have left since.
+
+    Raises:
+        BadSignatureError, FormatError: as for `vouched_targets`.
+    """
+    return list(reversed(list(_chain(session, anchor))))
+
+
 def _vouched(session: Session, role: str, anchor: bytes) -> bytes:
     if role == ROOT:
         return _vouched_root(session, anchor)
@@ -57,7 +69,16 @@ def _vouched(session: Session, role: str, anchor: bytes) -> bytes:
 
 
 def _vouched_root(session: Session, anchor: bytes) -> bytes:
+    root = anchor
+    for following in _chain(session, anchor):
+        root = following
+    return root
+
+
+def _chain(session: Session, anchor: bytes) -> Iterator[bytes]:
+    """Yield the roots from ``anchor`` on, each signed by the one before it and by itself."""
     _check(anchor, ROOT, anchor, ROOT)
+    yield anchor
     root, version = anchor, _version(anchor)
     statement = (
         select(MetadataRow.content)
@@ -71,7 +92,7 @@ def _vouched_root(session: Session, anchor: bytes) -> bytes:
         _check(root, ROOT, content, ROOT)
         _check(content, ROOT, content, ROOT)
         root, version = content, following
-    return root
+        yield root
 
 
 @lru_cache(maxsize=CACHED_ROLES)
@@ -92,7 +113,7 @@ def _read(role: str, content: bytes) -> Metadata[Root] | Metadata[Targets]:
 
 
 # The answer depends on the bytes alone, and without a compiled library each signature costs 10 ms to check. There
-# are 64 bins by default: a smaller cache than all roles would forget each before it is asked for again.
+# are 64 bins by default, 512 in a large repository: a smaller cache than all roles would forget each before it is asked for again.
 @lru_cache(maxsize=CACHED_ROLES)
 def _check(delegator: bytes, delegator_role: str, content: bytes, role: str) -> None:
     metadata = _read(role, content)

@@ -1,6 +1,6 @@
 """Curators and operators come and leave: what they signed stays good, what they sign from then on is nothing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,20 @@ from repo_client.client import RepoClient
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
 from repo_server.db.session import snapshot, transaction
+from repo_server.publishing.builders import give_builder
 from repo_server.publishing.ceremony import Documents
 from repo_server.publishing.handing_over import draft_handover
 from repo_server.publishing.next_people import BEFORE, WITHDRAWALS
 from repo_server.publishing.next_root import (
     PREVIOUS,
     Succession,
-    accept_next_root,
     describe_next,
-    draft_next,
     merge_next,
     sign_next,
 )
-from repo_server.publishing.projection import project
 from repo_server.publishing.proposals import open_proposals
 from repo_server.publishing.renewals import give_renewal
-from repo_server.publishing.state import current
+from repo_server.publishing.state import current_root
 from signing.errors import (
     BadSignatureError,
     ConflictError,
@@ -44,10 +42,13 @@ from signing.keys import HeldKey
 from signing.keystore import KEY_SUFFIX, SealedKeySigner, load_key, new_key
 from signing.metadata import Signatories, build_target, parse, render
 from signing.roles import PROFILES, REVOCATIONS, ROOT, SKILLS, TARGETS
+from tests.repo_server.desk.scene import Scene
+from tests.support.next_people import accept, drafted, hand_over, signed
+from tests.support.publishing import keys_of, later, make_build, publish, remote_desk
 from tests.support.withdrawing import draft as draft_withdrawal
 from tests.support.withdrawing import reinstate, withdraw
 from tests.support.withdrawing import sign as sign_withdrawal
-from tests.support.world import CHEAP, PASSPHRASE, World, now
+from tests.support.world import CHEAP, PACKAGES, PASSPHRASE, World, now
 
 PIN = Pin.parse("web-search==1.0")
 Person = tuple[HeldKey, SealedKeySigner]
@@ -79,51 +80,6 @@ def stranger(tmp_path: Path) -> Callable[[str], Person]:
         return held, load_key(folder / f"{name}{KEY_SUFFIX}", passphrase=lambda _: PASSPHRASE)
 
     return make
-
-
-def drafted(
-    world: World,
-    *,
-    curators: Iterable[HeldKey] = (),
-    operators: Iterable[HeldKey] = (),
-    threshold: int = 2,
-    distrust: Iterable[str] = (),
-) -> dict[str, bytes]:
-    people, others = tuple(curators), tuple(operators)
-    with snapshot(world.repository.engine) as session:
-        handover = draft_handover(
-            world.repository,
-            session,
-            curators=Signatories(keys=people, threshold=threshold) if people else None,
-            operators=Signatories(keys=others, threshold=1) if others else None,
-            distrusted=list(distrust),
-            now=now(),
-        )
-        return draft_next(
-            current(session, ROOT).content,
-            curators=handover.appointed.curators if handover.people is not None else None,
-            people=handover.people,
-            now=now(),
-        )
-
-
-def signed(world: World, documents: Documents, *signers: SealedKeySigner) -> Documents:
-    for signer in (world.signers["root-1"], *signers):
-        documents = sign_next(documents, signer, now=now())
-    return documents
-
-
-def accept(world: World, documents: Documents) -> None:
-    with transaction(world.repository.engine) as session:
-        accept_next_root(world.repository, session, documents, world.signers["online"], now=now())
-    with transaction(world.repository.engine) as session:
-        project(world.repository, session)
-
-
-def hand_over(world: World, *signers: SealedKeySigner, **changes: Any) -> Documents:
-    documents = signed(world, drafted(world, **changes), *signers)
-    accept(world, documents)
-    return documents
 
 
 def held(world: World, name: str) -> HeldKey:
@@ -329,6 +285,27 @@ def test_nothing_changes_for_nobody(world: World) -> None:
 def test_the_online_key_is_no_curator_s(world: World) -> None:
     with pytest.raises(FormatError, match="online key"):
         drafted(world, curators=[held(world, "alice"), held(world, "online")])
+
+
+def test_what_a_replaced_builder_left_is_told_from_forgeries_when_its_curators_left_too(
+    world: World, tmp_path: Path, carol: Person
+) -> None:
+    """Who appointed the old builder is in an older root: its successor goes on, here and over HTTP."""
+    build = make_build(tmp_path / "one", {"demo": "1.0"})
+    with Scene(world, tmp_path / "desk").serving() as scene:
+        desk = remote_desk(scene, tmp_path / "host")
+        assert publish(world, build, desk=desk).index.serial == 1
+        for curator in ("alice", "bob"):
+            with transaction(world.repository.engine) as session:
+                key = held(world, "mallory")
+                give_builder(world.repository, session, PACKAGES, key, world.signers[curator], now=now())
+        world.publish()
+        hand_over(world, world.signers["alice"], carol[1], curators=[held(world, "alice"), carol[0]])
+        with snapshot(scene.desk("alice").repository.engine) as session:  # a mirror that begins now
+            assert current_root(session).version == 2
+        keys = keys_of(world, builder="mallory")
+        again = publish(world, build, desk=desk, keys=keys, at=later(minutes=1))
+    assert (again.state, again.index.serial, again.index.kept) == ("published", 2, ())
 
 
 # --- meanwhile ---------------------------------------------------------------------------------------
