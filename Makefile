@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format dist lock skills-cli bw-cli engine-cisco bench clean help
+.PHONY: demo test test-slow fuzz lint format dist lock skills-cli bw-cli engine-cisco bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -25,6 +25,11 @@ test: $(STAMP)  ## the tests (loopback only)
 
 test-slow: $(STAMP)  ## the slow tier: kills at every step, adversarial inputs, the README's tour
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
+
+TIME ?= 600
+fuzz: $(STAMP)  ## every parser of bytes from outside under atheris: make fuzz TIME=3600 (seconds in all)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m tests.fuzz --time $(TIME)
 
 lint: $(STAMP)  ## ruff, formatting, mypy --strict
 	$(BIN)/ruff check .

@@ -108,7 +108,8 @@ class _Reader:
     """Collects advisories while expat reads; nothing else of the document is kept."""
 
     def __init__(self) -> None:
-        self.parser = expat.ParserCreate(namespace_separator=" ")
+        # One encoding, whatever the document says: another name makes expat ask Python, whose errors are no refusal.
+        self.parser = expat.ParserCreate("UTF-8", namespace_separator=" ")
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
