@@ -22,8 +22,19 @@ from table import Row, load, missed, render, store
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->"
-LIMIT_SECONDS = 900
-BENCHMARKS = ("startup", "review_speed", "detection", "pkg_repositories", "client_scale", "serving")
+LIMIT_SECONDS, GRACE_SECONDS = 900, 20
+BENCHMARKS = (
+    "startup",
+    "birth",
+    "client_scale",
+    "publish_scale",
+    "transactions",
+    "jobs",
+    "serving",
+    "pkg_repositories",
+    "review_speed",
+    "detection",
+)
 WITH_FULL = frozenset({"pkg_repositories"})
 
 
@@ -57,7 +68,11 @@ def run(name: str, *options: str) -> list[Row]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a benchmark and the servers that it may have left."""
+    """End a benchmark that is not done, as Ctrl-C would, so that it ends its servers; then whatever it left."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -104,10 +119,10 @@ def main() -> int:
         begun = time.monotonic()
         rows += run(name, *(["--full"] if chosen.full and name in WITH_FULL else []))
         print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)
+        if chosen.json is not None:  # each time: a run that is broken off leaves what it has
+            chosen.json.write_text(store(rows, machine=facts), encoding="utf-8")
     text = report(facts, rows)
     print(text)
-    if chosen.json is not None:
-        chosen.json.write_text(store(rows, machine=facts), encoding="utf-8")
     if chosen.markdown is not None:
         chosen.markdown.write_text(text, encoding="utf-8")
     if page:
@@ -116,4 +131,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # and the benchmark that runs is ended
     sys.exit(main())

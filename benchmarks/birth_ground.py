@@ -4,8 +4,11 @@ The profile pins 20 skills (200 files, 2 MiB) and 40 packages (200 MiB), all of 
 packed, so that the bytes on the wire are the bytes on the disk. Everything is kept in the folder that is given.
 """
 
+import ctypes
+import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -13,19 +16,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hive.birth.mother import Mother
-from hive.tenants import Tenant
+from hive.jails.contained import JailRoot
+from hive.jails.materialise import LOCK_PATH, SOUL_PATH
+from hive.jails.places import check_source, make_place
+from hive.packages.admitted_bytes import AdmittedBytes, check_admitted
+from hive.packages.receipts import STREAMED, Placed
+from hive.tenants import Tenant, Tier
+from repo_client.verify_at import VerifyAt
 from signing.format.digest import sha256_of
-from signing.format.names import Pin
+from signing.format.names import Pin, TenantId
 from signing.format.pkg.pins import PackagePins, PinnedPackage
 from signing.format.profile import Profile
 from tests.attacks.scene import Scene, open_scene
-from tests.support.packages import Shelf, index_of, listed
+from tests.support.packages import Shelf, listed
 from tests.support.pkg_archives import compact, member, package
 from tests.support.world import PACKAGES, World
 
@@ -50,8 +57,12 @@ class Ground:
         state = self.folder / name
         mother = replace(self.scene.world.mother(url, state), abi=PACKAGES.abi)
         scene = Scene(self.scene.world, self.scene.server, mother)
-        scene.register(TENANT, profile=str(PROFILE))
+        scene.register(TENANT, profile=str(PROFILE), tier=Tier.FREE)  # a paying one is always hashed at birth
         return mother
+
+    def verifying(self, mother: Mother, verify: VerifyAt) -> Mother:
+        """Return ``mother`` with this setting."""
+        return replace(mother, verify=verify)
 
     def tenant(self, mother: Mother) -> Tenant:
         """Return the tenant that is born."""
@@ -85,7 +96,7 @@ def ground(folder: Path) -> Iterator[Ground]:
         for path, data in scene.server.lies.items():
             place = site / path.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(cast("bytes", data))
+            place.write_bytes(data)
         contents = [path for path in scene.server.lies if "/skills/" in path or path.endswith(".pkg")]
         scene.server.lies.clear()
         try:
@@ -140,7 +151,7 @@ def served(site: Path, folder: Path) -> Iterator[str]:
     port = _free_port()
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if nginx is not None:
-        user = "user root;" if _is_root() else ""
+        user = "user root;" if os.geteuid() == 0 else ""
         settings = folder / "nginx.conf"
         settings.write_text(_NGINX.format(folder=folder, port=port, site=site, user=user))
         words = [nginx, "-e", f"{folder}/error.log", "-c", str(settings)]
@@ -154,23 +165,13 @@ def served(site: Path, folder: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _is_root() -> bool:
-    import os
-
-    return os.geteuid() == 0
-
-
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:
-    import socket
-
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -181,15 +182,69 @@ def _wait_for(port: int) -> None:
     raise RuntimeError("the server does not answer")
 
 
-def streaming_host(inner: Any) -> Any:
-    """Return the host ``inner`` with a pkg that takes every byte and does nothing: what pkg itself costs is apart."""
-    from hive.packages.admitted_bytes import AdmittedBytes, check_admitted
-    from hive.packages.receipts import STREAMED, Placed
+class ShowingHost:
+    """A host whose jail is an empty folder, with read-only bind mounts, and a pkg that takes every byte and does nothing.
 
-    def install_package(given: AdmittedBytes) -> Placed:
+    Where nothing can be mounted (not root, or no Linux), what the kernel does for that is not measured.
+    """
+
+    can_mount = True
+
+    def __init__(self, state: Path) -> None:
+        self._jail = state / "jail"
+        self._mounts: list[tuple[Path, Path]] = []
+        self._shown: list[Path] = []
+        for part in ("root", "shelf"):
+            (self._jail / part).mkdir(parents=True, mode=0o755)
+        for part in (SOUL_PATH, LOCK_PATH):
+            place = self._jail / "shelf" / part
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(b"x")
+
+    def open_root(self, _: TenantId) -> JailRoot:
+        return JailRoot.open(self._jail / "root")
+
+    def open_shelf(self, _: TenantId) -> JailRoot:
+        return JailRoot.open(self._jail / "shelf")
+
+    def shelf(self, _: TenantId) -> Path:
+        return self._jail / "shelf"
+
+    def install_package(self, given: AdmittedBytes) -> Placed:
         check_admitted(given)
         for _ in given:
             pass
         return Placed(way=STREAMED, jail=TENANT)
 
-    return SimpleNamespace(install_package=install_package, inner=inner)
+    def mount_read_only(self, tenant: TenantId, source: Path, inside: str) -> None:
+        with self.open_root(tenant) as root:
+            make_place(root, inside, check_source(source), empty=True)
+        self._mounts.append((source, self._jail / "root" / inside))
+
+    def start(self, _: TenantId, **__: str) -> None:
+        for source, target in self._mounts:
+            if _bind_read_only(source, target):
+                self._shown.append(target)
+
+    def clear(self) -> None:
+        for target in reversed(self._shown):
+            _unmount(target)
+        shutil.rmtree(self._jail)
+
+
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096
+
+
+def _bind_read_only(source: Path, target: Path) -> bool:
+    """Show ``source`` at ``target``, read-only; return whether that is possible here."""
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    there = os.fsencode(target)
+    if libc.mount(os.fsencode(source), there, None, _MS_BIND, None) != 0:
+        return False
+    return bool(libc.mount(None, there, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY, None) == 0)
+
+
+def _unmount(target: Path) -> None:
+    ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(target), 0)

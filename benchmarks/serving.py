@@ -10,6 +10,7 @@ asks runs on the same cores.
 """
 
 import contextlib
+import json
 import re
 import shutil
 import socket
@@ -53,7 +54,9 @@ def measure() -> Iterator[Row]:
         for label, conf in ((PLAIN, plain_conf), (OURS, our_conf)):
             place = folder / f"nginx-{len(label)}"
             place.mkdir()
-            stack.enter_context(running_nginx(nginx, place, conf(folder, ports[label]), ports[label]))
+            stack.enter_context(
+                running_nginx(nginx, place, conf(tree(folder), place, ports[label]), ports[label])
+            )
         ports["embedded"], server = stack.enter_context(running_embedded(folder))
         for size, path in paths.items():
             yield from compared(size, path, ports, server)
@@ -84,18 +87,20 @@ def compared(size: str, path: str, ports: dict[str, int], server: str) -> Iterat
 
 def published(folder: Path) -> dict[str, str]:
     """Make a repository, put the two files into its published tree, and return their paths."""
+    from repo_server.publishing.siblings import write_once_with_sibling
     from tests.support.world import World
 
     World.build(folder / "world").close()
     root = tree(folder)
-    content = Random(0).randbytes(2 << 20)
+    chance = Random(0)
+    document = json.dumps({"digests": [chance.randbytes(32).hex() for _ in range(60)]}).encode()
+    bundle = chance.randbytes(2 << 20)
     places = {
-        "4 KiB": ("metadata/1000.snapshot.json", b"{" + b" " * 4094 + b"}"),
-        "2 MiB": (f"targets/skills/bench/1.0/{sha256(content).hexdigest()}.bench-1.0.tar.gz", content),
+        "4 KiB": ("metadata/1000.snapshot.json", document.ljust(4 << 10)),
+        "2 MiB": (f"targets/skills/bench/1.0/{sha256(bundle).hexdigest()}.bench-1.0.tar.gz", bundle),
     }
     for place, data in places.values():
-        (root / place).parent.mkdir(parents=True, exist_ok=True)
-        (root / place).write_bytes(data)
+        write_once_with_sibling(root, place, data)
     return {size: f"/{place}" for size, (place, _) in places.items()}
 
 
@@ -103,19 +108,17 @@ def tree(folder: Path) -> Path:
     return folder / "world/repo/public/skills"
 
 
-def plain_conf(folder: Path, port: int) -> str:
+def plain_conf(root: Path, _: Path, port: int) -> str:
     return (
         f"open_file_cache max=1000 inactive=20s;\n"
-        f"server {{ listen 127.0.0.1:{port}; server_name {HOST}; root {tree(folder)}; }}\n"
+        f"server {{ listen 127.0.0.1:{port}; server_name {HOST}; root {root}; }}\n"
     )
 
 
-def our_conf(folder: Path, port: int) -> str:
+def our_conf(root: Path, folder: Path, port: int) -> str:
     """Our files as they are deployed, but for ports, the place of the tree, and TLS."""
-    settings = folder / "deploy"
-    settings.mkdir()
     for path in DEPLOY.glob("*.conf"):
-        text = path.read_text().replace("/var/lib/skillrepo/public", str(tree(folder).parent))
+        text = path.read_text().replace("/var/lib/skillrepo/public", str(root.parent))
         text = re.sub(
             r"^ *(?:listen \[::\]|ssl_certificate|ssl_reject_handshake).*\n", "", text, flags=re.MULTILINE
         )
@@ -125,8 +128,8 @@ def our_conf(folder: Path, port: int) -> str:
         text = re.sub(
             r"listen (?:443 ssl|80) default_server", f"listen 127.0.0.1:{free_port()} default_server", text
         )
-        (settings / path.name).write_text(text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}"))
-    return f"include {settings}/skillrepo.conf;\n"
+        (folder / path.name).write_text(text.replace("listen 443 ssl", f"listen 127.0.0.1:{port}"))
+    return "include skillrepo.conf;\n"
 
 
 @contextlib.contextmanager

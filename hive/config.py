@@ -14,6 +14,7 @@
     package_store_bytes = "21474836480"
     hive_url = "https://hive.internal:8443"
     jail_host = "bastille"
+    verify = "store-entry"
     jail_uid = "1001"
     jail_gid = "1001"
     vault = "bw"
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from hive.agents.names import AgentId, parse_agent_id
+from repo_client.verify_at import VerifyAt
 from signing.errors import FormatError, NotFoundError, UsageError
 from signing.format.pkg.names import Abi, parse_abi
 
@@ -67,6 +69,7 @@ class HiveConfig:
     bastille_network: str | None = None
     jail_uid: str | None = None
     jail_gid: str | None = None
+    verify: str | None = None
     limits: str | None = None
     on_failure: str | None = None
     vault: str | None = None
@@ -146,6 +149,22 @@ class HiveConfig:
     def limits_path(self) -> Path | None:
         """The file of what jails may use, if there is one. Only the settings file names it."""
         return Path(self.limits) if self.limits is not None else None
+
+    @property
+    def verify_at(self) -> VerifyAt:
+        """When the skills that jails are shown are compared: at each birth, or when they were put into the store.
+
+        Only the settings file names it. It says nothing about the paid tier (`hive.jails.materialise.take_ready`).
+
+        Raises:
+            FormatError: neither of the two.
+        """
+        try:
+            return VerifyAt(self.verify) if self.verify is not None else VerifyAt.BIRTH
+        except ValueError as error:
+            raise FormatError(
+                f"{self.verify!a} is neither 'birth' nor 'store-entry'", where="verify"
+            ) from error
 
     @property
     def store_bytes(self) -> int:

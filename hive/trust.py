@@ -8,7 +8,7 @@ own memory was lost. The same for packages: a builder's key that signs an old in
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from hive import audit
@@ -65,6 +65,8 @@ def remember(session: Session, standing: Standing) -> None:
     Raises:
         CouldNotVerifyError, RollbackError: see `check_not_older`.
     """
+    _queue(session)
+    session.get(TrustRow, _ROW, populate_existing=True)  # what stood before we waited may be older
     check_not_older(session, standing)
     row = session.get(TrustRow, _ROW)
     if row is None:
@@ -77,6 +79,15 @@ def remember(session: Session, standing: Standing) -> None:
     row.withdrawals = len(standing.revocations.entries)
     row.withdrawals_head = standing.revocations.head()
     session.flush()
+
+
+def _queue(session: Session) -> None:
+    """Let no two transactions remember at once: the later of two would write the older state over the newer.
+
+    A row that is not there yet cannot be locked; the table can, and readers pass it. SQLite's writers queue already.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("LOCK TABLE trust IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _appoints_others(row: TrustRow, standing: Standing) -> bool:
@@ -93,7 +104,8 @@ def remember_serial(session: Session, index: RepoIndex) -> None:
     Raises:
         RollbackError: it is lower than one already seen, or the index is another repository's.
     """
-    row = session.get(SeenSerialRow, str(index.repo))
+    _queue(session)
+    row = session.get(SeenSerialRow, str(index.repo), populate_existing=True)
     if row is None:
         row = SeenSerialRow(repo=str(index.repo), repository=index.repository, serial=0)
         session.add(row)

@@ -43,6 +43,12 @@ _COMMANDS = {
     envvar="SKILLREPO_MIRRORS",
     help="Another address that serves the same repository; repeatable. Not trusted, and asked when one fails.",
 )
+@click.option(
+    "--from",
+    "archive",
+    type=click.Path(path_type=Path),
+    help="Folder of an archive (skillrepo export-archive), in the place of a server.",
+)
 @click.option("--metadata-url", help="Where metadata is served, when it is not SERVER/metadata/.")
 @click.option(
     "--target-name", "target_names", multiple=True, help="A target path to download; may be repeated."
@@ -154,9 +160,12 @@ def get(ctx: click.Context, pin: str, dest: Path, console: Console) -> None:
     from repo_client.updater import Server
 
     server = ctx.obj["server"]
-    if not server:
-        raise UsageError("no server", hint="give --server URL or set SKILLREPO_SERVER")
-    places = Server.parse(server, mirrors=ctx.obj["mirrors"])
+    if ctx.obj["archive"] is not None:
+        places = Server.carried(ctx.obj["archive"])
+    elif server:
+        places = Server.parse(server, mirrors=ctx.obj["mirrors"])
+    else:
+        raise UsageError("no server", hint="give --server URL or set SKILLREPO_SERVER; or --from an archive")
     document = get_release(_metadata_dir(ctx), server=places, pin=pin, dest=dest)
     for warning in document["warnings"]:
         console.note(f"WARNING: {warning}")
@@ -169,9 +178,12 @@ def get(ctx: click.Context, pin: str, dest: Path, console: Console) -> None:
 
 def _places(ctx: click.Context, *, targets: bool = True) -> "list[Places]":
     """Return where to ask; without ``targets``, metadata is all that is asked for."""
-    from repo_client.commands import places_of
+    from repo_client.commands import Places, places_of
+    from repo_client.updater import Server
 
     options = ctx.obj
+    if options["archive"] is not None:
+        return [Places.of(Server.carried(options["archive"]))]
     metadata_url = options["metadata_url"]
     return places_of(
         server=options["server"],

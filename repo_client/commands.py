@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 from tuf.api.metadata import Root, TargetFile
 from tuf.ngclient import Updater
+from tuf.ngclient.fetcher import FetcherInterface
 
 from repo_client.anchor import load_anchor
+from repo_client.carried import FolderFetcher
 from repo_client.client import RepoClient
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from repo_client.handles import Directory
@@ -69,6 +71,24 @@ class Places:
     origin: Origin
     metadata_url: str
     targets_url: str
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, server: Server) -> Self:
+        """Return the place of ``server``."""
+        return cls(
+            base=server.base,
+            origin=server.origin,
+            metadata_url=server.metadata_url,
+            targets_url=server.targets_url,
+            folder=server.folder,
+        )
+
+    def fetcher(self) -> FetcherInterface:
+        """Return what fetches from here, and from nowhere else."""
+        if self.folder is not None:
+            return FolderFetcher(self.folder)
+        return _fetcher(self.metadata_url, self.targets_url)
 
 
 def places_of(
@@ -91,10 +111,7 @@ def places_of(
     )
     for mirror in known.mirrors:
         check_mirror(mirror.origin, of=own.origin)
-    return [own] + [
-        Places(base=one.base, origin=one.origin, metadata_url=one.metadata_url, targets_url=one.targets_url)
-        for one in known.mirrors
-    ]
+    return [own, *map(Places.of, known.mirrors)]
 
 
 def refresh_trust(folder: Path, places: Sequence[Places]) -> dict[str, int]:
@@ -105,14 +122,14 @@ def refresh_trust(folder: Path, places: Sequence[Places]) -> dict[str, int]:
     """
     order = Order()
     ordered = newest_first(places, limits=FetchLimits(), order=order)
-    return try_each(ordered, lambda place, _: _refresh_from(folder, place.metadata_url), order=order)
+    return try_each(ordered, lambda place, _: _refresh_from(folder, place), order=order)
 
 
-def _refresh_from(folder: Path, metadata_url: str) -> dict[str, int]:
+def _refresh_from(folder: Path, place: Places) -> dict[str, int]:
     with locked(folder), translated_errors():
         try:
             updater = Updater(
-                str(folder), metadata_url, fetcher=_fetcher(metadata_url), bootstrap=_anchor(folder)
+                str(folder), place.metadata_url, fetcher=place.fetcher(), bootstrap=_anchor(folder)
             )
             updater.refresh()
         finally:
@@ -141,17 +158,16 @@ def download_targets(
 
 def _download_from(folder: Path, names: Sequence[str], target_dir: Path, place: Places) -> list[Path]:
     """Fetch and verify the targets ``names`` from one place, with one updater for all."""
-    metadata_url, target_url, written = place.metadata_url, place.targets_url, []
+    written = []
     anchor = _anchor(folder)
     with locked(folder), translated_errors():
-        fetcher = _fetcher(metadata_url, target_url)
         try:
             updater = Updater(
                 str(folder),
-                metadata_url,
+                place.metadata_url,
                 target_dir=str(target_dir),
-                target_base_url=target_url,
-                fetcher=fetcher,
+                target_base_url=place.targets_url,
+                fetcher=place.fetcher(),
                 bootstrap=anchor,
             )
             updater.refresh()

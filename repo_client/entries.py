@@ -18,6 +18,7 @@ from typing import Final, Literal
 from signing.errors import ConflictError, HostError, RejectedError
 
 TEMPORARY_PREFIX: Final = ".new-"
+_READ_BYTES: Final = 1 << 20
 _NO_LINKS: Final = "configure a home without symbolic links, such as /usr/home/agent"
 
 EntryKind = Literal["file", "folder", "other"]
@@ -73,6 +74,18 @@ def check_component(name: str, *, where: str = "path") -> None:
 def temporary_name() -> str:
     """Return a name that nobody can guess; leftovers of a killed process are known by its prefix."""
     return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+
+
+def read_up_to(descriptor: int, count: int) -> bytes:
+    """Return at most ``count`` bytes of an open file, from where it stands; fewer only at its end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    content = bytearray()
+    while len(content) < count and (piece := os.read(descriptor, min(count - len(content), _READ_BYTES))):
+        content += piece
+    return bytes(content)
 
 
 @contextlib.contextmanager

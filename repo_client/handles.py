@@ -29,6 +29,7 @@ from repo_client.entries import (
     UnsafePathError,
     check_component,
     os_errors,
+    read_up_to,
     temporary_name,
 )
 from repo_client.mounts import mount_of
@@ -44,20 +45,12 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 # What open() answers when a link or something else stands in the way: ELOOP or ENOTDIR on Linux, EMLINK or
 # ENOTDIR on FreeBSD; a socket that got there after we looked is ENXIO or EOPNOTSUPP.
 _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.EOPNOTSUPP})
-_READ_BYTES: Final = 1 << 20
 
 # Removal holds one descriptor per level. What is nested deeper is moved up and removed from there, so that
 # nobody can build a tree that cannot be removed.
 _REMOVE_DEPTH: Final = 48
 _REMOVE_BATCH: Final = 10_000
 _REMOVE_PASSES: Final = 100_000
-
-
-def _read_up_to(descriptor: int, count: int) -> bytes:
-    content = bytearray()
-    while len(content) < count and (piece := os.read(descriptor, min(count - len(content), _READ_BYTES))):
-        content += piece
-    return bytes(content)
 
 
 @final
@@ -261,22 +254,6 @@ class Directory:
             raise UnsafePathError(f"more than {limit} names in one folder", where=self.label)
         return tuple(entry for name in sorted(names) if (entry := self.find(name)) is not None)
 
-    def kinds(self, *, limit: int = MAX_ENTRIES) -> dict[str, EntryKind]:
-        """Return what kind of thing stands under each name in the folder; quicker than `entries`, which asks for each.
-
-        Raises:
-            UnsafePathError: more than ``limit`` names. HostError: cannot be read.
-        """
-        found: dict[str, EntryKind] = {}
-        with os_errors("list the folder", self.label), os.scandir(self._descriptor) as names:
-            for entry in itertools.islice(names, limit + 1):
-                is_file = entry.is_file(follow_symlinks=False)
-                is_folder = not is_file and entry.is_dir(follow_symlinks=False)
-                found[entry.name] = "file" if is_file else "folder" if is_folder else "other"
-        if len(found) > limit:
-            raise UnsafePathError(f"more than {limit} names in one folder", where=self.label)
-        return found
-
     def _names(self, limit: int) -> list[str]:
         with os_errors("list the folder", self.label), os.scandir(self._descriptor) as found:
             return [entry.name for entry in itertools.islice(found, limit)]
@@ -294,7 +271,7 @@ class Directory:
             name: one plain component.
             max_bytes: the most that is read.
             single_link: refuse a file that has other names too; through those it can be changed.
-            looked: `kinds` has just said that it is a file.
+            looked: `kinds_in` has just said that it is a file.
 
         Raises:
             UnsafePathError: a link, FIFO, socket, device or folder; or more than one link.
@@ -315,7 +292,7 @@ class Directory:
                     raise UnsafePathError(f"{name!a} is not a regular file", where=place, component=name)
                 if single_link and status.st_nlink != 1:
                     raise UnsafePathError(f"{name!a} is a hard link", where=place, component=name)
-                content = _read_up_to(descriptor, max_bytes + 1)
+                content = read_up_to(descriptor, max_bytes + 1)
             finally:
                 os.close(descriptor)
         if len(content) > max_bytes:

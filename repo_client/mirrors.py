@@ -21,11 +21,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Final, Protocol, TypeVar
 
 from tuf.api.exceptions import DownloadError
 from tuf.ngclient.fetcher import FetcherInterface
 
+from repo_client.carried import FolderFetcher
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from signing.errors import (
     FormatError,
@@ -59,6 +61,11 @@ class Place(Protocol):
     @property
     def metadata_url(self) -> str:
         """Where metadata is served."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """The archive that stands there instead of a server, if it is one."""
         ...
 
 
@@ -103,6 +110,13 @@ def limits_for(limits: FetchLimits, *, last: bool, size: int = 0) -> FetchLimits
     return FetchLimits(
         gap=min(limits.gap, _HURRIED.gap), deadline=min(limits.deadline, _HURRIED.deadline + size / _SLOWEST)
     )
+
+
+def fetcher_for(place: Place, limits: FetchLimits) -> FetcherInterface:
+    """Return what fetches from ``place``, and from nowhere else."""
+    if place.folder is not None:
+        return FolderFetcher(place.folder)
+    return StrictFetcher(frozenset({place.origin}), limits=limits)
 
 
 def try_each(places: Sequence[P], attempt: Callable[[P, bool], T], *, order: Order) -> T:
@@ -152,32 +166,32 @@ class TurningFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]
     def __init__(self, known: Place) -> None:
         self._known = known.metadata_url
         self._place = known.metadata_url
-        self._strict: StrictFetcher | None = None
+        self._fetcher: FetcherInterface | None = None
 
     def turn_to(self, place: Place, limits: FetchLimits) -> None:
         """Fetch from ``place`` from now on."""
         self._place = place.metadata_url
-        self._strict = StrictFetcher(frozenset({place.origin}), limits=limits)
+        self._fetcher = fetcher_for(place, limits)
 
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
         """Yield the body of what is asked for at ``url``, from the place."""
-        strict, moved = self._moved(url)
-        with strict.download_file(moved, max_length) as stream:
+        fetcher, moved = self._moved(url)
+        with fetcher.download_file(moved, max_length) as stream:
             yield stream
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        strict, moved = self._moved(url)
-        return strict.stream(moved)
+        fetcher, moved = self._moved(url)
+        return iter(fetcher.fetch(moved))
 
-    def _moved(self, url: str) -> tuple[StrictFetcher, str]:
-        if self._strict is None or not url.startswith(self._known):
+    def _moved(self, url: str) -> tuple[FetcherInterface, str]:
+        if self._fetcher is None or not url.startswith(self._known):
             raise DownloadError(f"{url} is not on the repository's own origin")
-        return self._strict, self._place + url.removeprefix(self._known)
+        return self._fetcher, self._place + url.removeprefix(self._known)
 
 
 def _said(place: Place, limits: FetchLimits) -> int | None:
-    fetcher = StrictFetcher(frozenset({place.origin}), limits=limits)
+    fetcher = fetcher_for(place, limits)
     try:
         data = fetcher.download_bytes(f"{place.metadata_url}timestamp.json", _MAX_TIMESTAMP)
         version = json.loads(data)["signed"]["version"]

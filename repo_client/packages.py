@@ -27,12 +27,13 @@ from typing import Final
 from tuf.api.exceptions import DownloadHTTPError
 
 from repo_client.access_token import AccessToken
+from repo_client.coalescing import alone_on_host
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, os_errors, temporary_name
 from repo_client.fetcher import LOOPBACK_HOSTS, FetchLimits, StrictFetcher
 from repo_client.handles import Directory
 from repo_client.quarantine import set_aside, tell_changed
 from repo_client.single_files import open_file
-from repo_client.stamps import SETTLED_NS, Stamp, StampBook
+from repo_client.stamps import SETTLED_NS, Kept, StampBook, stamp_of
 from repo_client.updater import Server, translated_errors
 from signing.errors import DigestMismatchError, HostError, NotFoundError, SkillRepoError, TransportError
 from signing.format.digest import Sha256
@@ -73,6 +74,10 @@ class PackageSource:
     limits: FetchLimits = field(default_factory=FetchLimits)
     token: AccessToken | None = None
 
+    def seconds_for(self, package: IndexedPackage) -> float:
+        """Return how long ``package`` may take to arrive."""
+        return self.limits.deadline + package.size / _SLOWEST
+
     def pieces(self, package: IndexedPackage) -> Generator[bytes, None, None]:
         """Yield what is served for ``package``: never more than its size, and not yet compared with its digest.
 
@@ -82,7 +87,7 @@ class PackageSource:
             TransportError: it cannot be had, or comes too slowly; or the server wants another token.
         """
         url = f"{self.server.base}/by-sha256/{package.sha256}{_SUFFIX}"
-        deadline = self.limits.deadline + package.size / _SLOWEST
+        deadline = self.seconds_for(package)
         fetcher = StrictFetcher(
             frozenset({self.server.origin}),
             limits=FetchLimits(gap=self.limits.gap, deadline=deadline),
@@ -170,8 +175,12 @@ class PackageStore:
         package = packages.listed(sha256)
         if (found := self.load(sha256, packages=packages)) is not None:
             return found
-        with contextlib.closing(_told(source.pieces(package), package, progress)) as pieces:
-            return self.add(package, pieces, packages=packages)
+        with alone_on_host(self.folder, sha256, seconds=source.seconds_for(package)):
+            # Another birth on this host may have fetched it while we waited.
+            if (found := self.load(sha256, packages=packages)) is not None:
+                return found
+            with contextlib.closing(_told(source.pieces(package), package, progress)) as pieces:
+                return self.add(package, pieces, packages=packages)
 
     def load(self, sha256: Sha256, *, packages: VerifiedPackageSet) -> VerifiedPackage | None:
         """Return the package from the store; None when it is not here intact.
@@ -200,20 +209,23 @@ class PackageStore:
                 os.close(descriptor)
 
     def _verified(self, descriptor: int, sha256: Sha256, packages: VerifiedPackageSet) -> VerifiedPackage:
-        stamp, known = Stamp.of(os.fstat(descriptor)), self._book.load(sha256)
-        if known == {"": stamp}:
-            self._book.note_use(sha256)
+        book = self._book
+        stamp = stamp_of(descriptor)
+        known = book.compare(sha256, stamp)
+        if known is Kept.SAME:
+            book.note_use(sha256)
         else:
-            self._book.forget(sha256)
+            book.forget(sha256)
             verify_package(descriptor, sha256=sha256, packages=packages).close()
-            if known is not None:
+            if known is Kept.OTHER:
                 tell_changed(sha256, intact=True)
             # Not while somebody writes, and what changed a moment ago may change once more: it is compared again then.
-            kept = Stamp.of(os.fstat(descriptor)) == stamp and self._book.keep(sha256, {"": stamp})
+            kept = stamp_of(descriptor) == stamp and book.keep(sha256, stamp)
             if not kept and time.time_ns() - os.fstat(descriptor).st_mtime_ns > SETTLED_NS:
-                os.utime(descriptor)  # no record tells that it was used
+                with contextlib.suppress(OSError):
+                    os.utime(descriptor)  # no record tells that it was used
         return verify_kept_package(
-            descriptor, sha256=sha256, packages=packages, told=lambda: self._book.forget(sha256)
+            descriptor, sha256=sha256, packages=packages, told=lambda: book.forget(sha256)
         )
 
     def add(
@@ -291,10 +303,14 @@ class PackageStore:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Directory]:
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise HostError(f"cannot make the store {self.folder}: {error.strerror}") from error
-        with Directory.open(self.folder) as store:
+            store = Directory.open(self.folder)
+        except MissingPathError:
+            try:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise HostError(f"cannot make the store {self.folder}: {error.strerror}") from error
+            store = Directory.open(self.folder)
+        with store:
             yield store
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Single files in a folder's handle (edge): links, second names, and files too large to be read whole.
+"""Single files in a folder's handle (edge): their kinds, links, second names, and files too large to be read whole.
 
 What `repo_client.handles` promises holds here too: one plain component, opened relative to the handle, nothing
 followed; and what goes wrong comes out in the words of `repo_client.entries`.
@@ -6,16 +6,34 @@ followed; and what goes wrong comes out in the words of `repo_client.entries`.
 
 import errno
 import hashlib
+import itertools
 import os
 import stat
 from typing import Final, NamedTuple
 
-from repo_client.entries import UnsafePathError, check_component, os_errors
+from repo_client.entries import EntryKind, UnsafePathError, check_component, os_errors
 from repo_client.handles import Directory
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PIECE: Final = 1 << 20
 _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.EOPNOTSUPP})
+
+
+def kinds_in(folder: Directory, *, limit: int) -> dict[str, EntryKind]:
+    """Return what kind of thing stands under each name in ``folder``; `Directory.entries` asks the system for each.
+
+    Raises:
+        UnsafePathError: more than ``limit`` names. HostError: cannot be read.
+    """
+    found: dict[str, EntryKind] = {}
+    with os_errors("list the folder", folder.label), os.scandir(folder.fileno()) as names:
+        for entry in itertools.islice(names, limit + 1):
+            is_file = entry.is_file(follow_symlinks=False)
+            is_folder = not is_file and entry.is_dir(follow_symlinks=False)
+            found[entry.name] = "file" if is_file else "folder" if is_folder else "other"
+    if len(found) > limit:
+        raise UnsafePathError(f"more than {limit} names in one folder", where=folder.label)
+    return found
 
 
 def open_file(folder: Directory, name: str) -> int:

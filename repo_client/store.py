@@ -11,6 +11,7 @@ are used, and not before that too.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from typing import Final, Self
 
 from repo_client.handles import Directory
 from repo_client.quarantine import set_aside, tell_changed
-from repo_client.stamps import StampBook, Stamps, stamps_of
+from repo_client.stamps import Kept, StampBook, Stamps, stamps_of
 from repo_client.syncing import sync_below
 from repo_client.trees import names_of, write_tree
 from signing.errors import ConflictError, HostError, SkillRepoError
@@ -93,9 +94,10 @@ class TreeStore:
                     return None
 
     def _verified(self, tree: Directory, digest: Sha256, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
-        manifest = Manifest.parse(tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES))
-        stamps, known = stamps_of(tree, names_of(manifest)), self._book.load(digest)
-        if stamps == known:
+        manifest = _parsed(tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES))
+        stamps = stamps_of(tree, names_of(manifest))
+        known = self._book.compare(digest, stamps)
+        if known is Kept.SAME:
             return verify_kept_tree(
                 manifest,
                 _Reader(tree),
@@ -105,7 +107,7 @@ class TreeStore:
             )
         self._book.forget(digest)
         bundle = verify_tree(_read(tree, manifest), pin=pin, target=target)
-        if known is not None:
+        if known is Kept.OTHER:
             tell_changed(digest, intact=True)
         if stamps_of(tree, names_of(manifest)) == stamps:
             self._compared[digest] = stamps
@@ -143,6 +145,12 @@ class TreeStore:
             for digest, stamps in self._compared.items():
                 self._book.keep(digest, stamps)
         self._written, self._compared = set(), {}
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(data: bytes) -> Manifest:
+    """Return the manifest written as ``data``; a host births many jails of few profiles."""
+    return Manifest.parse(data)
 
 
 class _Reader:

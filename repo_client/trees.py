@@ -7,12 +7,14 @@ is complete. It is written from the bytes that were verified; no path is opened 
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from repo_client.entries import MissingPathError, UnsafePathError, check_component, temporary_name
 from repo_client.handles import Directory
+from repo_client.single_files import kinds_in
 from repo_client.syncing import sync_tree
 from signing.errors import ConflictError, FormatError, SkillRepoError
 from signing.format.archive import Bundle
@@ -86,7 +88,7 @@ def tree_matches(parent: Directory, name: str, bundle: Bundle) -> bool:
     """
     if parent.find(name) is None:
         return False
-    return not _differs(parent, name, bundle.manifest.tree_digest, None)[1]
+    return not _differs(parent, name, bundle.manifest.tree_digest, None, bundle.manifest)[1]
 
 
 def tree_problem(
@@ -116,16 +118,19 @@ def _differs(
     name: str,
     digest: Sha256,
     check_folder: Callable[[Directory], None] | None,
+    manifest: Manifest | None = None,
 ) -> tuple[Manifest | None, str]:
-    """Return the manifest that stands there, if one could be read, and what is different."""
+    """Return the manifest that stands there, if one could be read, and what is different.
+
+    ``manifest`` is the one with this digest, where it is known: then it is compared, and not parsed once more.
+    """
     check_component(name, where=parent.label)
-    manifest = None
     try:
         with parent.descend(name) as tree:
             listed = tree.load_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES, single_link=True)
             if sha256_of(listed.content) != digest:
                 return None, "is another tree"
-            manifest = Manifest.parse(listed.content)
+            manifest = manifest or Manifest.parse(listed.content)
             compared = _Compared(check_folder)
             compared.is_odd = bool(listed.mode & _COMPARED_BITS)
             compared.folder(
@@ -189,7 +194,7 @@ class _Compared:
         files: Mapping[str, FileEntry],
         prefix: str,
         *,
-        beside: Set[str] = frozenset(),
+        beside: AbstractSet[str] = frozenset(),
     ) -> None:
         """Compare what stands in ``folder`` with ``files``; ``beside`` names files that were compared already.
 
@@ -200,7 +205,7 @@ class _Compared:
         if self._check_folder is not None:
             self._check_folder(folder)
         here, below = _split(files)
-        kinds = folder.kinds(limit=len(here) + len(below) + len(beside) + _ODD_NAMES)
+        kinds = kinds_in(folder, limit=len(here) + len(below) + len(beside) + _ODD_NAMES)
         self.is_odd |= bool(kinds.keys() - here.keys() - below.keys() - beside)
         for name, entry in here.items():
             self._file(folder, name, entry, f"{prefix}{name}", looked=kinds.get(name) == "file")

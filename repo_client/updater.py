@@ -27,7 +27,8 @@ from tuf.api import exceptions as tuf_errors
 from tuf.api.metadata import MetaFile, Snapshot
 from tuf.ngclient import Updater, UpdaterConfig
 
-from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
+from repo_client.carried import BASE, SCHEME
+from repo_client.fetcher import FetchLimits, Origin
 from repo_client.handles import Directory
 from repo_client.memory import remember, root_version
 from repo_client.mirrors import (
@@ -35,6 +36,7 @@ from repo_client.mirrors import (
     Order,
     TurningFetcher,
     check_mirror,
+    fetcher_for,
     limits_for,
     newest_first,
     try_each,
@@ -50,6 +52,7 @@ from signing.errors import (
     NotFoundError,
     RollbackError,
     SkillRepoError,
+    ThresholdError,
     TransportError,
 )
 from signing.format.digest import sha256_of
@@ -72,6 +75,12 @@ class Server:
     origin: Origin
     mirrors: tuple[Self, ...] = ()
     order: Order = field(default_factory=Order, repr=False, compare=False)
+    folder: Path | None = None
+
+    @classmethod
+    def carried(cls, folder: Path) -> Self:
+        """Return the archive in ``folder`` in the place of a server."""
+        return cls(base=BASE, origin=Origin(scheme=SCHEME, host="", port=0), folder=folder)
 
     @classmethod
     def parse(cls, url: str, *, mirrors: Sequence[str] = ()) -> Self:
@@ -148,7 +157,13 @@ class Update:
         def attempt(place: Server, last: bool) -> TrustedMetadata:  # noqa: FBT001 - the shape that try_each wants
             self._fetcher.turn_to(place, limits_for(self._limits, last=last, size=named.length))
             with translated_errors():
-                return state.with_role(role, bytes(self._fetcher.download_bytes(url, named.length)))
+                data = bytes(self._fetcher.download_bytes(url, named.length))
+            try:
+                return state.with_role(role, data)
+            except ThresholdError as error:  # an online key that was stolen names what nobody signed
+                raise BadSignatureError(
+                    str(error), hint="treat the server as compromised if it repeats"
+                ) from error
 
         try:
             found = try_each(self._server.places(), attempt, order=self._server.order)
@@ -170,9 +185,7 @@ class Update:
         places = self._server.places()
 
         def attempt(place: Server, last: bool) -> bytes:  # noqa: FBT001 - the shape that try_each wants
-            fetcher = StrictFetcher(
-                frozenset({place.origin}), limits=limits_for(self._limits, last=last, size=target.length)
-            )
+            fetcher = fetcher_for(place, limits_for(self._limits, last=last, size=target.length))
             url = place.targets_url + hashed_path(target.path, target.sha256)
             with translated_errors():
                 data = bytes(fetcher.download_bytes(url, target.length))

@@ -31,6 +31,7 @@ STORIES = (
     "hive/test_retire_command.py",
     "hive/two_hosts/",
     "hive/vault/",
+    "repo_server/archiving/",
     "repo_server/attesting/",
     "repo_server/curation/engines/",
     "repo_server/curation/rendering/",

@@ -2,8 +2,11 @@
 
 A clock can be set back. A lease, a rest or a sign of life that then lies further in the future than it was ever given
 for counts as over, or a job would be kept by a dead agent, and a dead agent kept alive, until the clock has caught up.
+
+The conditions never change, and every claim asks for them several times: they are put together once.
 """
 
+import functools
 from collections.abc import Collection
 from typing import Final
 
@@ -21,17 +24,20 @@ from hive.tenants import TenantStatus
 _SLACK: Final = 60.0  # small steps of a clock take nobody's lease away
 
 
+@functools.cache
 def lease_is_over() -> ColumnElement[bool]:
     """Return the condition that a job is leased, and its lease ran out."""
     return and_(JobRow.state == JobState.LEASED, _over(JobRow.lease_until, JobRow.lease_seconds))
 
 
+@functools.cache
 def can_be_given() -> ColumnElement[bool]:
     """Return the condition that a job is ready and not resting, or that it can be taken over."""
     ready = and_(JobRow.state == JobState.READY, _over(JobRow.not_before, RETRY_MOST))
     return or_(ready, and_(lease_is_over(), JobRow.attempts < JobRow.max_attempts))
 
 
+@functools.cache
 def used_up() -> Select[JobRow]:
     """Return the query for jobs whose last attempt let its lease run out."""
     return select(JobRow).where(lease_is_over(), JobRow.attempts >= JobRow.max_attempts)

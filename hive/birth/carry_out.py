@@ -19,6 +19,7 @@ from typing import Any, assert_never
 from sqlalchemy import Engine
 
 from hive import audit, optins, trust
+from hive.admission import Admission
 from hive.agents.names import parse_capability
 from hive.agents.registry import enrol_tenant
 from hive.birth.admit_all import Admitted, admit_all
@@ -53,13 +54,16 @@ from hive.jails.materialise import (
     install_lock,
     install_skill,
     lock_record,
+    note_ready,
     show_shelf,
+    take_ready,
 )
 from hive.jails.starting import create_limited, start_limited
 from hive.packages.install import install_package
 from hive.packages.jail_config import install_jail_files
 from hive.packages.receipts import UNPACKED, Receipt
 from hive.tenants import STANDING, Tenant, load_row
+from repo_client.ready import ReadySet
 from repo_client.syncing import sync_tree
 from repo_client.updater import locked
 from signing.errors import (
@@ -196,6 +200,7 @@ class _Work:
     configured: Mapping[str, bytes] = field(default_factory=dict)
     receipts: list[Receipt] = field(default_factory=list)
     secrets: tuple[str, ...] = ()
+    ready: ReadySet | None = None
 
     @property
     def mother(self) -> Mother:
@@ -236,12 +241,25 @@ class _Work:
         for receipt in self.receipts:
             host.check_package(tenant_id, receipt)
         with host.open_root(tenant_id) as root, host.open_shelf(tenant_id) as shelf:
-            check_born(root, shelf, self.expected())
+            check_born(root, shelf, self.expected(), ready=self.ready)
             if any(item.placed.way == UNPACKED for item in self.receipts):
                 with root.enter(
                     ""
                 ) as whole:  # once: a birth that is cut off before is made anew from its beginning
                     sync_tree(whole, links=True)
+
+    def install_skill(self, admission: Admission) -> None:
+        """Put a skill where the tenant will see it: on its shelf; or, where this host shows things, all of them at once."""
+        host, tenant_id = self.mother.host, self.tenant.tenant_id
+        with host.open_shelf(tenant_id) as shelf:
+            if not host.can_mount:
+                install_skill(shelf, admission)
+            elif self.ready is None:
+                self.ready = take_ready(
+                    self.mother.ready_sets, self.tenant, self.admitted.admissions, verify=self.mother.verify
+                )
+                with host.open_root(tenant_id) as root:
+                    note_ready(root, shelf, self.ready)
 
     def expected(self) -> Expected:
         """Return what has to stand in the jail now."""
@@ -277,12 +295,11 @@ def _carry_out(step: Step, work: _Work) -> None:
         case InstallSkill():
             if host.is_running(tenant_id):  # packages were streamed into it; nobody but us was there
                 host.stop(tenant_id, mark=work.mark)
-            with host.open_shelf(tenant_id) as shelf:
-                install_skill(shelf, step.admission)
+            work.install_skill(step.admission)
         case BringSecrets():
             work.bring_secrets()
         case StartJail():
-            show_shelf(host, tenant_id)
+            show_shelf(host, tenant_id, ready=work.ready)
             start_limited(host, work.tenant, mark=work.mark)
         case Verify():
             work.verify()

@@ -17,6 +17,8 @@ from hive.packages.jail_config import jail_files
 from hive.policy import POLICY, Policy
 from repo_client.client import RepoClient
 from repo_client.packages import PackageStore, Progress, package_server
+from repo_client.ready import ReadySets
+from repo_client.verify_at import VerifyAt
 from signing.format.names import TenantId
 from signing.format.pkg.names import Abi
 
@@ -31,6 +33,7 @@ class Mother:
         secrets: brings a tenant's secrets into its jail and returns their names; None: this host has no user for
             agents configured, so it births only tenants without a bucket, and their agents get no token.
         abi: that of the jails here.
+        verify: how the skills that jails are shown are looked at; for the paid tier they are always compared at birth.
         here: what this host is called where several share the database.
     """
 
@@ -45,12 +48,18 @@ class Mother:
     abi: Abi | None = None
     store_bytes: int = DEFAULT_STORE_BYTES
     progress: Progress | None = None
+    verify: VerifyAt = VerifyAt.BIRTH
     here: AgentId | None = None
 
     @property
     def external_dir(self) -> Path:
         """Where external bundles of the free tier are kept."""
         return self.state / "external"
+
+    @property
+    def ready_sets(self) -> ReadySets:
+        """Where the skills that jails are shown are kept."""
+        return ReadySets(self.state / "ready")
 
     @property
     def pantry(self) -> Pantry:

@@ -68,6 +68,8 @@ def recorded_births(session: Session) -> list[RecordedBirth]:
 # What the log says last of a birth that was completed; an agent that could not be made active changes nothing about it.
 _BORN = frozenset({BORN, "birth.active"})
 NOT_ACTIVATED = "birth.not-activated"
+# What is about a birth and says nothing of how it stands; an agent's request is on record under the tenant who asked.
+_NOT_A_BIRTH = frozenset({NOT_ACTIVATED, "birth.ordered", "birth.moved", "birth.requested"})
 
 _Admitted = dict[tuple[str, str], tuple[set[BornPackage], int]]
 
@@ -84,7 +86,7 @@ def _told(records: Sequence[Record]) -> dict[str, _Told]:
     return {
         str(record.facts.get("tenant")): _Told(record.event, str(record.facts.get("profile")))
         for record in records
-        if record.event.startswith("birth.") and record.event != NOT_ACTIVATED
+        if record.event.startswith("birth.") and record.event not in _NOT_A_BIRTH
     }
 
 

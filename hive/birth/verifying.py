@@ -12,6 +12,7 @@ from hive.jails.materialise import HOME, LOCK_PATH, SKILLS, SOUL_PATH
 from hive.packages.receipts import UNPACKED, Receipt
 from hive.vault.env_file import ENV_PATH
 from repo_client.entries import MissingPathError
+from repo_client.ready import ReadySet
 from repo_client.syncing import sync_tree
 from signing.errors import DigestMismatchError
 from signing.format.canonical import canonical
@@ -38,15 +39,17 @@ def expected_of(
     )
 
 
-def check_born(root: JailRoot, shelf: JailRoot, expected: Expected) -> None:
-    """Return None when exactly ``expected`` stands in the jail, and is durable; nobody has lived there yet, so its home is
-    ours too.
+def check_born(root: JailRoot, shelf: JailRoot, expected: Expected, *, ready: ReadySet | None = None) -> None:
+    """Return None when exactly ``expected`` stands in the jail, and is durable.
+
+    Nobody has lived there yet, so its home is ours too. Skills of the ``ready`` set that will be shown there were compared
+    when it was taken, and are not read again.
 
     Raises:
         DigestMismatchError: something is missing, another one, or one too many.
         UnsafePathError, HostError: the jail cannot be read.
     """
-    found = [f"{item.path} {item.what}" for item in differences(root, shelf, expected)]
+    found = [f"{item.path} {item.what}" for item in differences(root, shelf, expected, ready=ready)]
     allowed = {
         path.removeprefix(f"{HOME}/").partition("/")[0]
         for path in (*expected.files, *expected.others, SKILLS)
@@ -60,5 +63,6 @@ def check_born(root: JailRoot, shelf: JailRoot, expected: Expected) -> None:
             f"the jail is not what was admitted: {'; '.join(found)[:600]}", hint="birth again"
         )
     # Once, behind all that was written: a birth that is cut off before is made anew from its beginning.
-    with contextlib.suppress(MissingPathError), shelf.enter(SKILLS) as skills:
-        sync_tree(skills)
+    if ready is None:
+        with contextlib.suppress(MissingPathError), shelf.enter(SKILLS) as skills:
+            sync_tree(skills)

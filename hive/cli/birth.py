@@ -173,6 +173,7 @@ def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
             abi=config.host_abi,
             store_bytes=config.store_bytes,
             progress=_told(console),
+            verify=config.verify_at,
             here=here,
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import Engine
@@ -10,15 +11,14 @@ from sqlalchemy import Engine
 from hive.agents.names import AgentId
 from hive.config import HiveConfig
 from hive.db.session import open_engine, snapshot
-from hive.here import check_host
-from hive.host_key import HostKey, has_key
 from hive.private_files import read_secret
-from repo_client.access_token import AccessToken
-from repo_client.anchor import load_anchor
-from repo_client.client import RepoClient
-from repo_client.updater import Server
 from signing.errors import NotFoundError, UsageError
 from signing.format.digest import sha256_of
+
+if TYPE_CHECKING:  # a third of the start of a command that neither asks the repository nor signs
+    from repo_client.access_token import AccessToken
+    from repo_client.client import RepoClient
+    from repo_client.updater import Server
 
 
 def clock() -> datetime:
@@ -57,6 +57,9 @@ def open_here(config: HiveConfig, engine: Engine) -> AgentId | None:
         UsageError: it did not join, or has no name where others have. NotEntitledError: the name is another machine's.
         KeyAccessError, FormatError: it has a name, and its key cannot be used.
     """
+    from hive.here import check_host
+    from hive.host_key import HostKey, has_key
+
     here, key = config.host_name, None
     if here is not None and has_key(config.state_dir):
         key = HostKey.open(config.state_dir).held.keyid
@@ -65,12 +68,16 @@ def open_here(config: HiveConfig, engine: Engine) -> AgentId | None:
     return here
 
 
-def open_client(config: HiveConfig) -> RepoClient:
+def open_client(config: HiveConfig) -> "RepoClient":
     """Return the verifying client.
 
     Raises:
         UsageError: anchor or server are not named. NotFoundError, CouldNotVerifyError: the anchor is no anchor.
     """
+    from repo_client.anchor import load_anchor
+    from repo_client.client import RepoClient
+    from repo_client.updater import Server
+
     anchor = load_anchor(Path(config.need("trust_anchor", "--trust-anchor FILE or HIVE_TRUST_ANCHOR")))
     server = Server.parse(
         config.need("server", "--server URL or HIVE_SERVER"), mirrors=(config.mirrors or "").split()
@@ -93,7 +100,9 @@ def open_client(config: HiveConfig) -> RepoClient:
     )
 
 
-def _pkg_token(config: HiveConfig, server: Server | None) -> Callable[[], AccessToken] | None:
+def _pkg_token(config: HiveConfig, server: "Server | None") -> "Callable[[], AccessToken] | None":
+    from repo_client.access_token import AccessToken
+
     if config.pkg_token_file is None:
         return None
     if server is None:

@@ -120,4 +120,6 @@ def _abi(config: HiveConfig, text: str | None) -> Abi | None:
 
 
 def _flat(value: Any) -> str:
-    return "-" if value in {None, ""} else str(value)
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "-" if value is None or value == "" else str(value)

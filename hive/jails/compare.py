@@ -9,12 +9,14 @@ make another one of that name: so a sweep looks too whether it is still seen whe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from hive.jails.contained import JailRoot
-from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, is_shown
+from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, is_shown, noted_ready
 from hive.jails.mounts import check_same_mount, is_mounted, mount_of
 from repo_client.entries import MissingPathError, UnsafePathError
+from repo_client.ready import ReadySet
 from repo_client.trees import tree_problem
 from signing.errors import FormatError
 from signing.format.digest import Sha256, sha256_of
@@ -45,26 +47,35 @@ class Difference:
     what: str
 
 
-def differences(root: JailRoot, shelf: JailRoot, expected: Expected) -> tuple[Difference, ...]:
+def differences(
+    root: JailRoot, shelf: JailRoot, expected: Expected, *, ready: ReadySet | None = None
+) -> tuple[Difference, ...]:
     """Return every difference; none means that all of it stands there, and nothing beside it.
 
     ``shelf`` is where skills, identity and lock stand (`JailHost.open_shelf`): the root itself, where nothing can be
-    mounted.
+    mounted. Skills that are shown from a ready set are read there; with ``ready``, which was taken just now, it is enough
+    that it is the one that is noted, and holds what is expected.
 
     Raises:
         HostError: the jail cannot be read.
     """
-    found = [
-        Difference(path=f"{SKILLS}/{name}", what=what)
-        for name, digest in expected.skills.items()
-        if (what := _tree_differs(shelf, name, digest))
-    ]
+    noted = noted_ready(root, shelf)
+    if ready is not None:
+        found = _ready_differs(noted, ready, expected)
+    elif noted is not None:
+        found = _read_ready(noted, expected)
+    else:
+        found = [
+            Difference(path=f"{SKILLS}/{name}", what=what)
+            for name, digest in expected.skills.items()
+            if (what := _tree_differs(shelf, SKILLS, name, digest))
+        ]
     found += [
         Difference(path=path, what=what)
         for path, digest in expected.files.items()
         if (what := _file_differs(shelf if is_shown(path) else root, path, digest))
     ]
-    found += _beside(shelf, SKILLS, frozenset(expected.skills))
+    found += _beside(shelf, SKILLS, frozenset(expected.skills) if noted is None else frozenset())
     inside = {path.removeprefix(f"{_HOST_FOLDER}/").partition("/")[0] for path in _ours(expected)}
     found += _beside(root, _HOST_FOLDER, frozenset(inside))
     if expected.records:
@@ -112,9 +123,32 @@ def _ours(expected: Expected) -> list[str]:
     return [*paths, *([RECORDS] if expected.records else [])]
 
 
-def _tree_differs(root: JailRoot, name: str, digest: Sha256) -> str:
+def _ready_differs(noted: Path | None, ready: ReadySet, expected: Expected) -> list[Difference]:
+    if noted == ready.path and dict(ready.trees) == dict(expected.skills):
+        return []
+    return [Difference(path=SKILLS, what="is not the set of skills that was let in")]
+
+
+def _read_ready(noted: Path, expected: Expected) -> list[Difference]:
+    """Return how the ready set at ``noted`` differs, to the byte: a sweep has the time to read it."""
     try:
-        with root.enter(SKILLS) as skills:
+        with JailRoot.open(noted) as ready:
+            found = [
+                Difference(path=f"{SKILLS}/{name}", what=what)
+                for name, digest in expected.skills.items()
+                if (what := _tree_differs(ready, "", name, digest))
+            ]
+            odd = _beside(ready, "", frozenset(expected.skills))
+    except MissingPathError:
+        return [Difference(path=SKILLS, what="is gone")]
+    except UnsafePathError as error:
+        return [Difference(path=SKILLS, what=f"cannot be trusted: {error.message}")]
+    return found + [Difference(path=f"{SKILLS}{item.path}", what=item.what) for item in odd]
+
+
+def _tree_differs(root: JailRoot, folder: str, name: str, digest: Sha256) -> str:
+    try:
+        with root.enter(folder) as skills:
             # The same bytes, shown from elsewhere, may be others a moment later: no mount on the way, and none inside.
             mount = mount_of(skills)
             return tree_problem(

@@ -31,7 +31,7 @@ from signing.format.names import TenantId
 from signing.format.pkg.names import Abi, parse_abi
 
 ORDERED: Final = "birth.ordered"
-ATTEMPTS: Final = 6
+ATTEMPTS: Final = 20  # over an hour, with the pauses between them: longer than most outages
 LEASE_SECONDS: Final = 60.0
 _UNBORN: Final = frozenset({TenantStatus.REGISTERED, TenantStatus.FAILED, TenantStatus.BIRTHING})
 

@@ -5,7 +5,8 @@
 One such process runs on a host, which its lock holds; so what is leased to this host when it starts was left by one that
 was killed, and is free again at once. A birth that goes on is not stopped by a lost lease: whoever takes the order over
 makes the journal refuse its next step, and its jail is removed. A database that is away ends nothing: the next turn asks
-again, later and later, shortened by chance, so that hosts do not come back together.
+again, later and later, shortened by chance, so that hosts do not come back together. So does it after a birth for which
+the repository did not answer: a queue of orders must not be spent on a server that is away, nor fifty hosts keep it there.
 """
 
 import random
@@ -31,6 +32,7 @@ from hive.birth.moving import remove_left
 from hive.birth.undoing import OnFailure
 from hive.db.agent_tables import JobRow
 from hive.db.session import transaction
+from hive.here import ElsewhereError
 from hive.orders.needs import offers_of
 from hive.orders.orders import check_claimed
 from hive.orders.pulse import Pulse
@@ -44,6 +46,7 @@ from signing.errors import (
     RejectedError,
     RollbackError,
     SkillRepoError,
+    TransportError,
 )
 from signing.format.names import parse_tenant_id
 
@@ -88,6 +91,7 @@ class Womb:
     on_failure: OnFailure | None = None
     _pause: float = 1.0
     _known: bool = False
+    _unanswered: SkillRepoError | None = None
 
     @property
     def here(self) -> AgentId:
@@ -109,7 +113,7 @@ class Womb:
             ConflictError: such a process runs on this host already.
             SkillRepoError: with ``once``, whatever stood in the way.
         """
-        with locked(self.mother.state / "womb", seconds=0), Pulse(self._beat, every=self.rules.heartbeat / 3):
+        with locked(self.mother.state / "womb", seconds=0), Pulse(self._beat, every=self.rules.heartbeat):
             while not self.stop.is_set():
                 try:
                     found = self.turn()
@@ -118,9 +122,12 @@ class Womb:
                         raise
                     self._rest(error)
                     continue
-                self._pause = 1.0
                 if once:
                     return found
+                if self._unanswered is not None:
+                    self._rest(self._unanswered)
+                    continue
+                self._pause = 1.0
                 if not found:
                     self.stop.wait(_shortened(self.poll))
         return False
@@ -131,6 +138,7 @@ class Womb:
         Raises:
             SkillRepoError: nothing could be claimed.
         """
+        self._unanswered = None
         self._register()
         remove_left(self.mother.engine, self.mother.host, self.here, now=self.mother.clock())
         with transaction(self.mother.engine) as session:
@@ -151,6 +159,7 @@ class Womb:
             self.tell({"event": "lost", "order": job_id, "reason": str(error)})
             return
         except SkillRepoError as error:
+            self._unanswered = error if isinstance(error, TransportError) else None
             self._report_failure(job_id, claimed.fence, error)
             return
         except Exception as bug:  # noqa: BLE001 - one birth that we stumble over does not end the births of all others
@@ -193,7 +202,10 @@ class Womb:
         reason = f"{error.code}: {error}"[:_MAX_REASON]
         try:
             with transaction(self.mother.engine) as session:
-                leases.fail(session, self.here, job_id, fence, reason=reason, retry=retry)
+                if isinstance(error, ElsewhereError):  # another host can, and no number of tries helps here
+                    leases.refuse(session, self.here, job_id, fence, reason=reason)
+                else:
+                    leases.fail(session, self.here, job_id, fence, reason=reason, retry=retry)
         except LeaseLostError:
             self.tell({"event": "lost", "order": job_id, "reason": reason})
             return

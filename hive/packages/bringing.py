@@ -7,7 +7,6 @@ admit_packages   … each of them, by the index of the newest look; again whenev
 
 import contextlib
 import resource
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from hive.admission import PackageAdmission, admit
 from hive.policy import POLICY, Policy
 from hive.refusals import about_listed
 from hive.tenants import Tenant
-from repo_client.at_once import at_once
+from repo_client.at_once import Stopped, at_once
 from repo_client.client import RepoClient, Session
 from repo_client.packages import PackageStore, Progress
 from signing.errors import HostError
@@ -88,19 +87,29 @@ def bring(
         held: tuple[VerifiedPackage, ...] = ()
         if pinned is not None:
             _allow_handles(len(pinned.pins.items))
-            tasks = [partial(_bring_one, item.sha256, pinned, client, pantry) for item in pinned.pins.items]
+            here = {}
+            for item in pinned.pins.items:  # one after the other: what is unchanged takes no time
+                with about_listed(item.sha256, pinned.packages):
+                    found = pantry.store.load(item.sha256, packages=pinned.packages)
+                if found is not None:
+                    opened.callback(found.close)
+                    here[item.sha256] = found
+            wanted = [item.sha256 for item in pinned.pins.items if item.sha256 not in here]
+            tasks = [partial(_bring_one, sha256, pinned, client, pantry) for sha256 in wanted]
             # A connection waits for its server, a digest for its core and a file for the disk: not for each other.
-            held = at_once(tasks, most=_AT_ONCE, undo=VerifiedPackage.close)
-            for package in held:
+            fetched = at_once(tasks, most=_AT_ONCE, undo=VerifiedPackage.close)
+            for package in fetched:
                 opened.callback(package.close)
+            here |= dict(zip(wanted, fetched, strict=True))
+            held = tuple(here[item.sha256] for item in pinned.pins.items)
         yield held
 
 
 def _bring_one(
-    sha256: Sha256, pinned: PinnedSet, client: RepoClient, pantry: Pantry, stop: threading.Event
+    sha256: Sha256, pinned: PinnedSet, client: RepoClient, pantry: Pantry, stopped: Stopped
 ) -> VerifiedPackage:
     def told(package: IndexedPackage, received: int) -> None:
-        if stop.is_set():
+        if stopped():
             raise HostError(f"{package.pin} was not fetched to its end: the birth has ended")
         if pantry.progress is not None:
             pantry.progress(package, received)

@@ -40,7 +40,8 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
     Raises:
         BrokenChainError: the audit log was altered, or its end cut off: nothing that rests on it can be said.
         CouldNotVerifyError: the clock was set back.
-        HostError, ConflictError: the database failed, or could not be written; tenants were cut off all the same.
+        HostError, ConflictError: the database failed, or could not be written; tenants were cut off all the same. Or a jail
+            whose birth went on at another host cannot be removed from this one.
     """
     now = sweeper.clock()
     births, records = _read(sweeper, now)
@@ -49,7 +50,7 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
     gates = _shut_gates(sweeper)
     swept = [_one(sweeper, birth.tenant, [*trusted[birth.tenant.tenant_id], *gates]) for birth in births]
     swept = [_told(sweeper, item) for item in swept]
-    remove_left(sweeper.engine, sweeper.host, sweeper.here, now=sweeper.clock())
+    undone = _remove_left(sweeper)
     if unwritten is not None:
         raise unwritten
     with transaction(sweeper.engine) as session:
@@ -57,7 +58,18 @@ def sweep(sweeper: Sweeper) -> list[Swept]:
         done.finished_at, done.findings = sweeper.clock(), sum(len(item.findings) for item in swept)
         head = audit.head(session)
     remembered_head.remember(sweeper.provisioner.state, head)
+    if undone is not None:
+        raise undone
     return swept
+
+
+def _remove_left(sweeper: Sweeper) -> SkillRepoError | None:
+    """Remove the jails here whose births went on elsewhere; return why one stands there still."""
+    try:
+        remove_left(sweeper.engine, sweeper.host, sweeper.here, now=sweeper.clock())
+    except SkillRepoError as error:
+        return error
+    return None
 
 
 def look(sweeper: Sweeper, tenant_id: TenantId) -> tuple[Tenant, tuple[Finding, ...]]:

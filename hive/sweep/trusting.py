@@ -32,7 +32,7 @@ from signing.errors import (
     VulnerableError,
     YankedError,
 )
-from signing.evidence import VerifiedProfile, VerifiedRevocations
+from signing.evidence import VerifiedProfile, VerifiedRelease, VerifiedRevocations
 from signing.format.digest import Sha256
 from signing.format.names import Pin
 from signing.format.pkg.pins import VulnerabilityWaiver
@@ -56,6 +56,17 @@ class NowKnown:
     policy: Policy
     at: datetime
     _advisories: list[VerifiedAdvisories] = field(default_factory=list, repr=False)
+    _releases: dict[Pin, VerifiedRelease] = field(default_factory=dict, repr=False)
+
+    def release(self, pin: Pin) -> VerifiedRelease:
+        """Return a release, asked for once: most tenants of a host have the same skills.
+
+        Raises:
+            NotFoundError, VerificationError, FormatError: as for `Session.release`.
+        """
+        if pin not in self._releases:
+            self._releases[pin] = self.session.release(pin)
+        return self._releases[pin]
 
     def advisories(self) -> VerifiedAdvisories:
         """Return the list of known vulnerabilities, asked for once."""
@@ -114,7 +125,7 @@ def _bundle(
     if decision.get("source") != FIRST_PARTY:
         return [*found, *_consent(pin, decision, opt_ins, known.at)]
     try:
-        release = known.session.release(pin)
+        release = known.release(pin)
         if release.bundle.target.sha256 != decision["bundle_sha256"]:
             return [*found, _finding(Found.UNVOUCHED, pin, "other bytes are published under this version")]
         judge(

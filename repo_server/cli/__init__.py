@@ -38,6 +38,26 @@ _COMMANDS = {
     "pkg": ("repo_server.cli.pkg:pkg", "FreeBSD package repositories: verify, sign, publish.", _PUBLISH),
     "spread": ("repo_server.cli.spreading:spread", "Copy the published tree into a bucket.", _PUBLISH),
     "serve": ("repo_server.cli.serving:serve", "Run the Flask service.", _PUBLISH),
+    "export-archive": (
+        "repo_server.cli.archive:export_archive",
+        "Write what is published to a folder, for a site without a network.",
+        _PUBLISH,
+    ),
+    "import-archive": (
+        "repo_server.cli.archive:import_archive",
+        "Verify such a folder, and serve it on.",
+        _PUBLISH,
+    ),
+    "replicate": (
+        "repo_server.cli.copies:replicate",
+        "Copy the published tree for another web server.",
+        _PUBLISH,
+    ),
+    "resume": (
+        "repo_server.cli.copies:resume",
+        "Go on after a restore from a backup.",
+        _PUBLISH,
+    ),
     "yank": ("repo_server.cli.withdrawing:yank", "Withdraw from new use.", _WITHDRAW),
     "quarantine": ("repo_server.cli.withdrawing:quarantine", "Block while it is examined.", _WITHDRAW),
     "revoke": ("repo_server.cli.withdrawing:revoke", "Withdraw everywhere, also where installed.", _WITHDRAW),

@@ -3,6 +3,7 @@
 import re
 import signal
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,10 @@ from signing.errors import UsageError
 from signing.roles import TIMESTAMP, life_of
 
 if TYPE_CHECKING:
+    from repo_server.publishing.keeper_metrics import KeeperNumbers
     from repo_server.publishing.keeping_fresh import Keeper
+    from repo_server.publishing.spreading import Shelf
+    from repo_server.repository import Repository
 
 _EVERY: Final = re.compile(r"([1-9][0-9]{0,3})([smh])", re.ASCII)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
@@ -36,10 +40,17 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
     metavar="PROGRAM",
     help="With --every: told what expires soon and what fails, as JSON on its standard input.",
 )
+@click.option("--metrics", metavar="ADDRESS", help="With --every: 127.0.0.1:PORT on which Prometheus asks.")
 @console_option
 @click.pass_context
 def refresh(
-    ctx: click.Context, repair: bool, if_due: bool, every: str | None, tell: Path | None, console: Console
+    ctx: click.Context,
+    repair: bool,
+    if_due: bool,
+    every: str | None,
+    tell: Path | None,
+    metrics: str | None,
+    console: Console,
 ) -> None:
     """Sign a new timestamp (and snapshot when due) and write whatever is missing in the published tree.
 
@@ -48,12 +59,13 @@ def refresh(
     """
     from repo_server.publishing.keeping_fresh import Keeper
     from repo_server.publishing.refresh import refresh as refresh_online
-    from repo_server.publishing.spreading_s3 import Bucket
 
     if every is not None and (repair or if_due):
         raise UsageError("--every is for ever; --repair and --if-due are for once")
     if tell is not None and (every is None or not tell.is_absolute()):
         raise UsageError("--tell takes the absolute path of a program, and goes with --every")
+    if metrics is not None and every is None:
+        raise UsageError("--metrics goes with --every")
     pause = _pause(every) if every is not None else None
     repository = open_repository(ctx, console)
     if pause is not None:
@@ -64,9 +76,10 @@ def refresh(
                 online=lambda: open_online_signer(ctx, repository),
                 every=pause,
                 clock=clock,
-                shelf=partial(Bucket.of, repository) if repository.config.published.bucket else None,
+                shelf=_shelf(repository),
             ),
             tell,
+            _numbers(repository, metrics),
             console,
         )
         return
@@ -84,7 +97,27 @@ def refresh(
     )
 
 
-def _go_on(keeper: "Keeper", program: Path | None, console: Console) -> None:
+def _shelf(repository: "Repository") -> "Callable[[], Shelf] | None":
+    if not repository.config.published.bucket:
+        return None
+    from repo_server.publishing.spreading_s3 import Bucket
+
+    return partial(Bucket.of, repository)
+
+
+def _numbers(repository: "Repository", address: str | None) -> "KeeperNumbers | None":
+    if address is None:
+        return None
+    from repo_server.publishing.keeper_metrics import KeeperNumbers
+    from repo_server.web.metrics import parse_address
+
+    host, port = parse_address(address)
+    numbers = KeeperNumbers(repository, clock)
+    numbers.listen(host, port)
+    return numbers
+
+
+def _go_on(keeper: "Keeper", program: Path | None, numbers: "KeeperNumbers | None", console: Console) -> None:
     from repo_server.publishing.keeping_fresh import tell
 
     ended = threading.Event()
@@ -94,6 +127,8 @@ def _go_on(keeper: "Keeper", program: Path | None, console: Console) -> None:
     while not ended.is_set():
         look = keeper.look()
         looks, signed = looks + 1, signed + (look.state is not None)
+        if numbers is not None:
+            numbers.looked(look, at=clock())
         if look.state is not None:
             console.note(f"timestamp {look.state.timestamp}, snapshot {look.state.snapshot}")
         if news := tuple(keeper.news(look)):

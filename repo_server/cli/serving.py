@@ -23,6 +23,20 @@ from signing.keystore import KEY_SUFFIX, load_key
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, help="0 chooses a free one.")
+@click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Listen at a socket in the file system, for nginx, in the place of --host and --port.",
+)
+@click.option(
+    "--grace",
+    default=1,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long requests go on after SIGTERM, or SIGHUP for the old workers.",
+)
 @click.option("--workers", default=1, show_default=True)
 @click.option(
     "--server", type=click.Choice(["granian", "waitress"]), help="Default: granian where it is installed."
@@ -46,6 +60,8 @@ def serve(
     ctx: click.Context,
     host: str,
     port: int,
+    socket_path: Path | None,
+    grace: int,
     workers: int,
     server: str | None,
     desk: bool,
@@ -59,6 +75,9 @@ def serve(
     On a loopback address the skills site answers at / and at /skills/, the package site at /pkg/. With --desk,
     curators who show a token (skillrepo token new) stage, review, sign and publish over HTTP; publishing takes the
     online key with --online-passphrase-file, and without that is done on this machine. TLS is the proxy's part.
+
+    On a --socket, a service that starts on the name of a living one takes it over, and SIGHUP starts new workers: nobody is
+    refused either way.
     """
     from repo_server.web.app import MAX_BODY_BYTES, MAX_DESK_BODY_BYTES
     from repo_server.web.local import create_local_app
@@ -97,6 +116,8 @@ def serve(
             factory,
             host=host,
             port=port,
+            socket_path=socket_path,
+            grace=grace,
             workers=workers,
             server=ServerKind(server) if server is not None else None,
             max_body_bytes=MAX_DESK_BODY_BYTES if desk else MAX_BODY_BYTES,

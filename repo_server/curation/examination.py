@@ -20,7 +20,13 @@ from repo_server.curation.history import HistoryFacts, history_findings, tree_fi
 from repo_server.curation.tree import SourceTree
 from repo_server.curation.withdrawn import predecessor_findings, withdrawn_findings, withdrawn_releases
 from repo_server.db.models import CandidateRow
-from repo_server.publishing.origins import Published, last_of, load_published_review, published_releases
+from repo_server.publishing.origins import (
+    History,
+    Published,
+    last_of,
+    load_published_review,
+    whole_history,
+)
 from repo_server.publishing.withdrawals import in_force
 from repo_server.repository import Repository
 from signing.errors import NotFoundError
@@ -108,17 +114,19 @@ def examine(
     row: CandidateRow,
     *,
     reports: Sequence[EngineReport] = (),
+    history: History | None = None,
 ) -> Examination:
     """Run the checks on a candidate and compare it with what was published last, and is not revoked or quarantined.
 
-    ``reports`` are what engines found in its files.
+    ``reports`` are what engines found in its files. ``history`` is what it is compared with: everything, by default.
 
     Raises:
         RejectedError, NotFoundError: files or history are not what they were.
     """
     tree = load_tree(repository, row)
     pin = pin_of(row)
-    released = tuple(published_releases(repository, session))
+    history = history or whole_history(repository, session)
+    released = history.released
     withdrawals = in_force(repository, session)
     gone = withdrawn_releases(released, pin.name, withdrawals)
     release = last_of((item for item in released if item not in gone), pin.name)
@@ -127,12 +135,12 @@ def examine(
     skill = ParsedSkill.of(tree, name=pin.name, strict=True)
     surface = surface_on(skill)
     changes = compare_surfaces(surface_of(old_tree) if old_tree is not None else Surface(), surface)
-    others = sorted({item.release.pin.name for item in released} - {pin.name})
+    others = sorted(history.names - {pin.name})
     checks = report_on(skill, known_names=others)
     source = EngineReport(
         name=f"source-{row.source}", version="1", policy_sha256=sha256_of(b""), findings=observations_of(row)
     )
-    history = EngineReport(
+    compared = EngineReport(
         name="skillrepo-history",
         version="2",
         policy_sha256=sha256_of(b""),
@@ -143,7 +151,7 @@ def examine(
             *tree_findings(new=tree, old=old_tree, growing=any(change.added for change in changes)),
         ),
     )
-    engines = (checks, source, history, *reports)
+    engines = (checks, source, compared, *reports)
     return Examination(
         row=row,
         tree=tree,

@@ -1,5 +1,6 @@
 """The repository's own log: who did what, hash-chained, written in the transaction that did it."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,6 +31,14 @@ def read(session: Session) -> list[Record]:
     """Return all records, oldest first."""
     rows = session.scalars(select(LogRow.record).order_by(LogRow.sequence))
     return [Record.parse(row) for row in rows]
+
+
+def backwards(session: Session) -> Iterator[Record]:
+    """Yield the records, newest first, and read no more of them than are taken."""
+    statement = select(LogRow.record).order_by(LogRow.sequence.desc()).execution_options(yield_per=100)
+    with session.execute(statement) as rows:
+        for (row,) in rows:
+            yield Record.parse(row)
 
 
 def about(session: Session, name: str) -> list[Record]:

@@ -152,7 +152,7 @@ def _pooling(url: str) -> dict[str, Any]:
 
 def _file_of(url: URL) -> Path | None:
     """Return the file that an address of SQLite is about; None for a database in memory."""
-    return Path(url.database) if url.database and url.database != ":memory:" else None
+    return Path(url.database).absolute() if url.database and url.database != ":memory:" else None
 
 
 def _reading(engine: Engine) -> dict[str, Any]:

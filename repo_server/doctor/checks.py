@@ -21,8 +21,10 @@ from sqlalchemy import select
 from repo_server.db import log
 from repo_server.db.models import MetadataRow, TargetRow, TokenRow
 from repo_server.db.session import snapshot
+from repo_server.doctor.spreading import check_bucket, check_renewal
 from repo_server.pkgrepo.places import served_serial
 from repo_server.pkgrepo.published import newest_serials
+from repo_server.publishing.behind import roles_behind
 from repo_server.publishing.overview import all_roles, problems
 from repo_server.publishing.state import current, current_root
 from repo_server.publishing.vouched import vouched_content, vouched_targets
@@ -165,6 +167,19 @@ def check_tree(examined: Examined) -> Iterator[Said]:
         yield ok(f"{len(rows)} metadata files and {len(targets)} targets are there, the newest timestamp too")
 
 
+def check_restored(examined: Examined) -> Iterator[Said]:
+    """Nothing is published that the database does not know: an older one was restored, and clients remember the newer."""
+    with snapshot(examined.repository.engine) as session:
+        behind = roles_behind(examined.repository, session)
+    for role, (published, known) in behind.items():
+        yield bad(
+            f"{role} version {published} is published, and {known} is the newest in the database",
+            "an older database was restored: skillrepo resume, before anything is published (docs/restore.md)",
+        )
+    if not behind:
+        yield ok("the database knows everything that is published")
+
+
 def check_blobs(examined: Examined) -> Iterator[Said]:
     """What is stored comes back, by its digest, in part, and in a list; nothing else is asked of a store."""
     repository = examined.repository
@@ -241,6 +256,9 @@ CHECKS: Final[Mapping[str, Callable[[Examined], Iterator[Said]]]] = MappingProxy
         "roles": check_roles,
         "online-key": check_online_key,
         "tree": check_tree,
+        "renewal": check_renewal,
+        "bucket": check_bucket,
+        "restored": check_restored,
         "blobs": check_blobs,
         "space": check_space,
         "policy": check_policy,

@@ -86,7 +86,7 @@ def project_serial(repository: Repository, index: RepoIndex, digest: Sha256, *, 
         if not _names_index(folder, digest) or (repair and not _is_whole(index, folder)):
             _build(repository, index, digest, folder)
             written = True
-        _set_times(index, folder)
+        set_times(index, folder)
         _write_fingerprints(index, fingerprints_folder(root, index.repo))
         return int(_switch(root, index.repo, index.serial) or written)
     except OSError as error:
@@ -176,7 +176,7 @@ def _build(repository: Repository, index: RepoIndex, digest: Sha256, folder: Pat
     write_durably(temporary / INDEX_NAME, repository.blobs.load(digest))
     for package in index.kept:
         _keep(repository, package, temporary)
-    _set_times(index, temporary)
+    set_times(index, temporary)
     for path, _, _ in os.walk(temporary, topdown=False):
         sync_folder(Path(path))
     if folder.exists():
@@ -202,7 +202,7 @@ def _remove_leftovers(parent: Path) -> None:
                 leftover.unlink()
 
 
-def _set_times(index: RepoIndex, folder: Path) -> None:
+def set_times(index: RepoIndex, folder: Path) -> None:
     """Date the catalogue by its build: also where a copy of the tree, or a power cut, lost the times."""
     for name in (*(file.name for file in index.catalogue), INDEX_NAME):
         wanted = int(index.created.timestamp()) + (name in _LATER)

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from repo_server.db.models import MetadataRow
+from repo_server.publishing.behind import check_not_behind
 from repo_server.publishing.state import current
-from repo_server.publishing.vouched import vouched_delegator, vouched_targets
+from repo_server.publishing.vouched import vouched_roots, vouched_targets
 from repo_server.repository import Repository
 from signing.errors import (
     BadSignatureError,
@@ -29,7 +30,7 @@ from signing.errors import (
 )
 from signing.keys import holder_of
 from signing.metadata import build_first, lint_targets, parse, with_targets
-from signing.roles import TARGETS, life_of, paths_of
+from signing.roles import ROOT, TARGETS, life_of, paths_of
 
 _CLOCK_SLACK: Final = timedelta(minutes=10)
 
@@ -85,11 +86,11 @@ def left_behind(session: Session, role: str, *, anchor: bytes) -> Targets | None
         left = parse(current(session, role).content, Targets, where=role)
     except NotFoundError:
         return None
-    root = vouched_delegator(session, TARGETS, anchor=anchor)
+    roots = [parse(root, Root, where=ROOT).signed for root in vouched_roots(session, anchor=anchor)]
     statement = select(MetadataRow.content).where(MetadataRow.role == TARGETS)
     for content in session.scalars(statement.order_by(MetadataRow.version.desc()).offset(1)):
         earlier = parse(content, Targets, where=TARGETS)
-        if not _verified(root, TARGETS, earlier):
+        if not any(_verified(root, TARGETS, earlier) for root in roots):
             return None
         if _verified(earlier.signed, role, left):
             lint_targets(left.signed, where=role)
@@ -109,6 +110,7 @@ def check_next(
         WrongSubjectError: it names other paths, delegates, or plays with its end.
         FormatError, BadSignatureError: it, or what is published, is not metadata of ours.
     """
+    check_not_behind(repository, session)
     proposed = parse(content, Targets, where=role)
     signers = _signers(repository, session, role, proposed)
     targets = proposed.signed

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Root
 
 from repo_server.db import log
+from repo_server.publishing.behind import check_not_behind
 from repo_server.publishing.ceremony import Documents, Standing
 from repo_server.publishing.handing_over import accept_people
 from repo_server.publishing.next_people import Appointed, Holders, People, check_people
@@ -289,6 +290,7 @@ def accept_next_root(
         KeyAccessError: ``online`` is not the key that the new root names.
         ThresholdError, BadSignatureError, FormatError: see `check_next_root`.
     """
+    check_not_behind(repository, session)
     published = parse(vouched_content(session, ROOT, anchor=repository.anchor), Root, where=ROOT).signed_bytes
     # Signed bytes: a copy with one more good signature is the same root.
     if published == Succession.of(documents).following.signed_bytes:

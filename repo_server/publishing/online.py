@@ -1,5 +1,6 @@
 """What the online key signs: a snapshot of everything published, and a timestamp over it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -7,13 +8,19 @@ from typing import Final
 from securesystemslib.signer import Signer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import Snapshot, Timestamp
+from tuf.api.metadata import MetaFile, Root, Snapshot, Targets, Timestamp
 
 from repo_server.db.models import MetadataRow
-from repo_server.publishing.state import add_versions, current, current_files, current_root
+from repo_server.publishing.state import (
+    add_versions,
+    current,
+    current_root,
+    newest_versions,
+    published_content,
+)
 from signing.errors import ExpiredError, KeyAccessError
 from signing.format.moment import render_moment
-from signing.metadata import build_snapshot, build_timestamp, parse, render, sign
+from signing.metadata import build_timestamp, describe, parse, parse_signed, render, sign, snapshot_of
 from signing.roles import ROOT, SNAPSHOT, TIMESTAMP, life_of
 
 _CLOCK_SLACK: Final = timedelta(minutes=10)
@@ -36,9 +43,8 @@ def sign_state(
         KeyAccessError: root appoints another key; what this one signs nobody would follow.
         ExpiredError: root has ended; or this machine's clock is a year ahead, and what it signs would live as long.
     """
-    _check_appointed(session, signer, now=now)
-    files = current_files(session)
-    snapshot_bytes, snapshot_version = _snapshot(session, files, signer, now=now, force=force_snapshot)
+    root = _check_appointed(session, signer, now=now)
+    snapshot_bytes, snapshot_version = _snapshot(session, root, signer, now=now, force=force_snapshot)
     timestamp = build_timestamp(snapshot_bytes, version=_next_version(session, TIMESTAMP), now=now)
     sign(timestamp, signer)
     add_versions(session, [(TIMESTAMP, timestamp.signed.version, render(timestamp))], now=now)
@@ -56,7 +62,7 @@ def timestamp_is_due(session: Session, *, older_than: timedelta, now: datetime) 
     return age >= older_than or age < -_CLOCK_SLACK
 
 
-def _check_appointed(session: Session, signer: Signer, *, now: datetime) -> None:
+def _check_appointed(session: Session, signer: Signer, *, now: datetime) -> Root:
     root = current_root(session)
     if signer.public_key.keyid not in root.roles[TIMESTAMP].keyids:
         raise KeyAccessError(
@@ -69,15 +75,16 @@ def _check_appointed(session: Session, signer: Signer, *, now: datetime) -> None
             hint="is this machine's clock right? If so: skillrepo root next",
             role=ROOT,
         )
+    return root
 
 
 def _snapshot(
-    session: Session, files: dict[str, bytes], signer: Signer, *, now: datetime, force: bool
+    session: Session, root: Root, signer: Signer, *, now: datetime, force: bool
 ) -> tuple[bytes, int]:
     version = _next_version(session, SNAPSHOT)
-    fresh = build_snapshot(files, version=version, now=now)
-    if version > 1 and not force:
-        row = current(session, SNAPSHOT)
+    row = current(session, SNAPSHOT) if version > 1 else None
+    fresh = snapshot_of(_named(session, _own_words(row, root)), version=version, now=now)
+    if row is not None and not force:
         known = parse(row.content, Snapshot, where=SNAPSHOT).signed
         life, left = life_of(SNAPSHOT), known.expires - now
         # One that lives for longer than it may was signed by a clock that was ahead.
@@ -87,6 +94,30 @@ def _snapshot(
     content = render(fresh)
     add_versions(session, [(SNAPSHOT, version, content)], now=now)
     return content, version
+
+
+def _own_words(row: MetadataRow | None, root: Root) -> Mapping[str, MetaFile]:
+    """Return what the snapshot in ``row`` says of each role, when an online key that root appoints signed just that.
+
+    Whoever can write to the database could else have it say something that is then signed again.
+    """
+    if row is None:
+        return {}
+    metadata, about = parse_signed(row.content, Snapshot, where=SNAPSHOT)
+    if not root.get_verification_result(SNAPSHOT, about, metadata.signatures).verified:
+        return {}
+    return {name.removesuffix(".json"): meta for name, meta in metadata.signed.meta.items()}
+
+
+def _named(session: Session, known: Mapping[str, MetaFile]) -> dict[str, MetaFile]:
+    """Return how a snapshot names every role: as ``known`` where the version is still the same, else read anew."""
+    named = {}
+    for role, version in newest_versions(session).items():
+        meta = known.get(role)
+        if meta is None or meta.version != version:
+            meta = describe(published_content(session, role, version), Targets, where=role)
+        named[role] = meta
+    return named
 
 
 def _next_version(session: Session, role: str) -> int:

@@ -5,13 +5,19 @@ The database lists releases too; but a withdrawal that misses one because a row 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Targets
 
+from repo_server.curation.checks.names import other_of
+from repo_server.db import log
+from repo_server.db.models import ReleaseRow
 from repo_server.pkgrepo.indexes import appointed_repos, published_index
-from repo_server.publishing.ceremony import bin_names
+from repo_server.publishing.ceremony import bin_names, succinct
 from repo_server.publishing.vouched import CACHED_ROLES, vouched_content, vouched_targets
 from repo_server.repository import Repository
 from signing.errors import WrongSubjectError
@@ -27,6 +33,8 @@ from signing.format.withdrawal import NamedProfile
 from signing.metadata import parse
 from signing.roles import PROFILES, SKILLS
 
+_CLOCK_SLACK: Final = timedelta(days=1)  # a review is dated by its reviewer's clock
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -34,6 +42,14 @@ class Published:
 
     release: NamedRelease
     review_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Releases to compare a candidate with, and the names that are taken."""
+
+    released: tuple[Published, ...]
+    names: frozenset[str]
 
 
 def published_releases(repository: Repository, session: Session) -> Iterator[Published]:
@@ -45,6 +61,40 @@ def published_releases(repository: Repository, session: Session) -> Iterator[Pub
     anchor = repository.anchor
     for role in bin_names(vouched_targets(session, SKILLS, anchor=anchor)):
         yield from _releases_in(vouched_content(session, role, anchor=anchor), role)
+
+
+def whole_history(repository: Repository, session: Session) -> History:
+    """Return everything that was published, from every bin: what a curator goes by.
+
+    Raises:
+        BadSignatureError, WrongSubjectError, FormatError: as for `published_releases`.
+    """
+    released = tuple(published_releases(repository, session))
+    return History(released=released, names=frozenset(item.release.pin.name for item in released))
+
+
+def history_for(
+    repository: Repository, session: Session, review: Review, *, beside: Iterable[Pin] = ()
+) -> History:
+    """Return as much of it as says whether ``review`` still holds: what a publisher goes by.
+
+    Curators looked at everything when they signed, each on a machine of their own. Since then may have come: releases of
+    the same name, taken from the bins in which the database says they are; and other names, by the log, and those of
+    ``beside``, which are published in the same run. So this does not grow
+    with the repository. Whoever takes a release out of the database makes ``review`` disagree with what is found here, and
+    whoever adds one is not believed, because the bin does not name it.
+
+    Raises:
+        BadSignatureError, WrongSubjectError, FormatError: as for `published_releases`.
+    """
+    mentioned = (other_of(finding) for engine in review.engines for finding in engine.findings)
+    names = {name for name in mentioned if name is not None}
+    names |= {
+        *_names_published_since(session, review.reviewed_at - _CLOCK_SLACK),
+        *(pin.name for pin in beside),
+    }
+    released = _releases_called(repository, session, review.pin.name)
+    return History(released=tuple(released), names=frozenset(names))
 
 
 def published_packages(
@@ -136,6 +186,24 @@ def published_profiles(repository: Repository, session: Session, scope: Scope) -
         ):
             found.append(NamedProfile(pin=profile.pin, sha256=digest))
     return sorted(found)
+
+
+def _releases_called(repository: Repository, session: Session, name: str) -> Iterator[Published]:
+    anchor = repository.anchor
+    bins = succinct(vouched_targets(session, SKILLS, anchor=anchor))
+    for version in session.scalars(select(ReleaseRow.version).where(ReleaseRow.name == name)):
+        pin = Pin.parse(f"{name}=={version}", where="release")
+        role = bins.get_role_for_target(pin.bundle_path)
+        found = _releases_in(vouched_content(session, role, anchor=anchor), role)
+        yield from (item for item in found if item.release.pin == pin)
+
+
+def _names_published_since(session: Session, moment: datetime) -> Iterator[str]:
+    for record in log.backwards(session):
+        if record.time < moment:
+            return
+        if record.event == "published":
+            yield from (str(pin).partition("==")[0] for pin in record.facts.get("releases", ()))
 
 
 @lru_cache(maxsize=CACHED_ROLES)

@@ -28,7 +28,7 @@ from repo_server.publishing.vouched import vouched_delegator, vouched_targets
 from signing.errors import BadSignatureError, ConflictError, FormatError, NotEntitledError, WrongSubjectError
 from signing.format.digest import sha256_of
 from signing.keys import holder_of
-from signing.metadata import lint_targets, parse, render, sign, with_targets
+from signing.metadata import lint_targets, parse, parse_signed, render, sign, with_targets
 from signing.roles import REVOCATIONS, SKILLS, TARGETS, delegated_role_of, is_bin, life_of
 
 _CLOCK_SLACK: Final = timedelta(minutes=10)
@@ -214,10 +214,8 @@ def proposal_standing(session: Session, row: ProposalRow) -> Standing:
     Raises:
         FormatError: it is not metadata, or of no role of ours.
     """
-    metadata = parse(row.content, Targets, where=row.role)
-    result = _delegator(session, row.role).get_verification_result(
-        row.role, metadata.signed_bytes, metadata.signatures
-    )
+    metadata, about = parse_signed(row.content, Targets, where=row.role)
+    result = _delegator(session, row.role).get_verification_result(row.role, about, metadata.signatures)
     return Standing(
         role=row.role,
         signed=tuple(sorted(holder_of(key) for key in result.signed.values())),
@@ -270,9 +268,9 @@ def _check_below(session: Session, row: ProposalRow, key: Key, *, anchor: bytes)
     below = _below(session, row)
     if below is None:
         return
-    metadata = parse(below.content, Targets, where=row.role)
+    metadata, about = parse_signed(below.content, Targets, where=row.role)
     result = vouched_delegator(session, row.role, anchor=anchor).get_verification_result(
-        row.role, metadata.signed_bytes, metadata.signatures
+        row.role, about, metadata.signatures
     )
     if not result.verified and key.keyid not in result.signed:
         other = _spoken(session, below.subject)
@@ -311,7 +309,7 @@ def _no_longer_signed(session: Session, subject: str) -> None:
 
 def _signed_digest(data: bytes, role: str) -> str:
     """Return the digest of what signatures cover: the same however many have signed."""
-    return sha256_of(parse(data, Targets, where=role).signed_bytes)
+    return sha256_of(parse_signed(data, Targets, where=role)[1])
 
 
 def _by_role(skills: Targets, additions: Mapping[str, TargetFile]) -> dict[str, dict[str, TargetFile]]:

@@ -35,10 +35,11 @@ from repo_server.db.models import (
 )
 from repo_server.db.session import transaction
 from repo_server.publishing import builders, withdrawals
+from repo_server.publishing.behind import check_not_behind
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.profile_packages import check_pinned_packages, check_vulnerabilities
 from repo_server.publishing.profiles import PUBLISHED, additions_of, load_profile
-from repo_server.publishing.projection import project
+from repo_server.publishing.projection import project, project_new
 from repo_server.publishing.proposals import (
     check_proposals,
     check_roles,
@@ -117,12 +118,19 @@ def publish(repository: Repository, online: Signer, *, now: datetime) -> Publish
         ThresholdError: something waits, and none of it has enough signatures.
         RejectedError, ConflictError, NotFoundError: nothing could be published; this is the first reason: what is
             signed is not what was reviewed, is not approved any more, or pins what was withdrawn.
+        RollbackError: the published tree is newer than the database; nothing is signed.
         HostError: the published tree cannot be written; what was served before is whole.
     """
     with transaction(repository.engine) as session:
+        check_not_behind(repository, session)
         result = _decide(repository, session, online, now=now)
     with transaction(repository.engine) as session:
-        project(repository, session)
+        if result.online is not None:
+            project_new(repository, session)
+        else:
+            project(
+                repository, session
+            )  # who publishes, and there is nothing new, may miss something in the tree
     if result.online is None and result.blocked:
         raise result.blocked[0][1]
     if result.online is None and result.pending:
@@ -151,7 +159,7 @@ def _decide(repository: Repository, session: Session, online: Signer, *, now: da
             done.blocked.append((subject, ConflictError(message, hint=hint)))
     state, lifted = None, _lifted(repository, session, done.withdrawals)
     if done.releases or done.profiles or done.renewed or done.withdrawals or done.builders:
-        mark_releases(repository, session)
+        mark_releases(repository, session, None if done.withdrawals else done.releases)
         state = sign_state(session, online, now=now)
         facts = {
             "releases": [str(pin) for pin in done.releases],
@@ -206,7 +214,7 @@ def _publish_one(
     """Apply the proposals of one subject; what it did before something raises is the caller's to undo."""
     kind, _, name = subject.partition(":")
     if kind == "candidate":
-        done.releases.append(_release(repository, session, name, rows, now=now))
+        done.releases.append(_release(repository, session, name, rows, beside=done.releases, now=now))
     elif kind == "renewal":
         check_roles(session, rows, {row.role: {} for row in rows}, anchor=repository.anchor, now=now)
         _apply(session, rows, now=now)
@@ -250,12 +258,18 @@ def _apply(session: Session, rows: list[ProposalRow], *, now: datetime) -> None:
 
 
 def _release(
-    repository: Repository, session: Session, candidate_id: str, rows: list[ProposalRow], *, now: datetime
+    repository: Repository,
+    session: Session,
+    candidate_id: str,
+    rows: list[ProposalRow],
+    *,
+    beside: Collection[Pin],
+    now: datetime,
 ) -> Pin:
     row = session.get(CandidateRow, candidate_id)
     if row is None:
         raise NotFoundError(f"no candidate {candidate_id[:40]!a}", hint="somebody altered the database")
-    reviewed = load_reviewed(repository, session, row, now=now)
+    reviewed = load_reviewed(repository, session, row, now=now, beside=beside)
     # What was signed must be what the row says now: clients believe the metadata, people believe `show`.
     check_proposals(session, rows, reviewed.additions, anchor=repository.anchor, now=now)
     _, review = load_review(repository, row)

@@ -6,6 +6,7 @@ from securesystemslib.signer import Signer
 
 from repo_server.db import log
 from repo_server.db.session import transaction
+from repo_server.publishing.behind import check_not_behind
 from repo_server.publishing.online import OnlineState, sign_state, timestamp_is_due
 from repo_server.publishing.projection import project
 from repo_server.repository import Repository
@@ -26,10 +27,12 @@ def refresh(
 
     Raises:
         KeyAccessError, ExpiredError: see `repo_server.publishing.online.sign_state`.
+        RollbackError: the published tree is newer than the database; nothing is signed.
         HostError: the published tree cannot be written.
     """
     state = None
     with transaction(repository.engine) as session:
+        check_not_behind(repository, session)
         if older_than is None or timestamp_is_due(session, older_than=older_than, now=now):
             state = sign_state(session, online, now=now)
             facts = {"snapshot": state.snapshot, "timestamp": state.timestamp}

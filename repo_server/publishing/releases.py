@@ -4,7 +4,7 @@ A curator's key signs only after this module, on the curator's side, has read th
 their bytes, compared both with each other, and compared the proposed metadata with the published one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,12 +22,14 @@ from repo_server.curation.examination import examine, load_review
 from repo_server.db import log
 from repo_server.db.models import CandidateRow, CandidateState
 from repo_server.policy import check_policy
+from repo_server.publishing.origins import history_for
 from repo_server.publishing.proposals import Change, check_proposals, drop_proposals, propose, sign_proposal
 from repo_server.repository import Repository
 from signing.errors import ConflictError, ThresholdError, WrongSubjectError
 from signing.evidence import check_approval
 from signing.format.archive import read_bundle
 from signing.format.digest import Sha256
+from signing.format.names import Pin
 from signing.format.review import Review
 from signing.keys import envelope_signers, holder_of
 from signing.metadata import build_target
@@ -59,9 +61,17 @@ def subject_of(row: CandidateRow) -> str:
 
 
 def load_reviewed(
-    repository: Repository, session: Session, row: CandidateRow, *, now: datetime
+    repository: Repository,
+    session: Session,
+    row: CandidateRow,
+    *,
+    now: datetime,
+    beside: Collection[Pin] | None = None,
 ) -> ReviewedRelease:
     """Read archive and review of a candidate, check them against each other, and say what would be published.
+
+    A signer goes by everything that is published. A publisher, who says what was published ``beside`` this in the same run,
+    goes by what came since it was signed (`repo_server.publishing.origins.history_for`).
 
     Raises:
         NotFoundError: not reviewed. ConflictError: rejected, or this version is published;
@@ -82,7 +92,8 @@ def load_reviewed(
     check_new_version(session, pin_of(row))
     check_approval(review, now=now)
     check_waivers(review, signers={holder_of(key) for key in signers})
-    check_agrees(review, examine(repository, session, row))
+    history = history_for(repository, session, review, beside=beside) if beside is not None else None
+    check_agrees(review, examine(repository, session, row, history=history))
     _check_policy(repository, session, row, review, [holder_of(key) for key in signers], now=now)
     archive = repository.blobs.load(review.bundle_sha256)
     bundle = read_bundle(archive)

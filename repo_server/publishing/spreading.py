@@ -4,7 +4,8 @@
     pkg/by-sha256/5d….pkg                                                the same; where packages are for everybody
     skills/metadata/timestamp.json                                       after all that it vouches for
     skills/.well-known/…                                                 the indexes for ordinary agents
-    skills/.complete                                                     digest of the timestamp that all of this belongs to
+    skills/.listed                                                       digests of what stands below .well-known
+    skills/.complete                                                     digest of timestamp and indexes: all of it is there
 
 A bucket has neither renaming nor a lock, and its conditional puts are not relied on (decision 0022): what never changes is sent by
 whoever comes, as often as they come; what changes is sent by whoever holds the writers' lock of the database, from what the
@@ -15,6 +16,7 @@ pkg's own repositories are switched by one link, which a bucket does not have: t
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -30,11 +32,11 @@ from repo_server.db.session import snapshot, transaction
 from repo_server.pkgrepo.access import Access
 from repo_server.pkgrepo.places import BY_SHA256
 from repo_server.pkgrepo.published import newest_serials
-from repo_server.publishing.projection import project
+from repo_server.publishing.projection import project, project_new
 from repo_server.publishing.siblings import is_sibling
-from repo_server.publishing.state import current
+from repo_server.publishing.state import current, current_root
 from repo_server.repository import Repository
-from signing.errors import ConflictError, DigestMismatchError
+from signing.errors import ConflictError, DigestMismatchError, FormatError, RollbackError
 from signing.format.digest import Sha256, sha256_of
 from signing.format.names import TargetPath
 from signing.format.pkg.index import RepoIndex
@@ -45,7 +47,9 @@ _METADATA: Final = "skills/metadata/"
 _WELL_KNOWN: Final = "skills/.well-known/"
 _TIMESTAMP: Final = f"{_METADATA}timestamp.json"
 _COMPLETE: Final = "skills/.complete"
+_LISTED: Final = "skills/.listed"
 _FOLDERS: Final = (_METADATA, "skills/targets/", f"pkg/{BY_SHA256}/")
+_CHUNK: Final = 1 << 20
 
 Content = bytes | BinaryIO
 
@@ -92,43 +96,55 @@ def spread(repository: Repository, shelf: Shelf, *, again: bool = False) -> Spre
     """Make the bucket what the database says now; with ``again``, also send what is there by its name and size.
 
     Raises:
-        ConflictError: the bucket holds a newer timestamp than the database: it is another repository's, or newer than our backup.
+        RollbackError: the bucket, or the tree on this machine, is newer than the database; nothing was changed.
         HostError: bucket, database or a blob cannot be used; what is served from the bucket is still one whole state.
         DigestMismatchError: a blob is damaged; nothing of it was sent.
     """
     with snapshot(repository.engine) as session:
         newest = current(session, TIMESTAMP)
-        if not again and shelf.read(_COMPLETE) == _marker(newest.content):
+        if not again and is_current(repository, session, shelf):
             return Spread(sent=0, removed=0, timestamp=newest.version)
-        _check_not_behind(shelf, newest)
+        _check_not_behind(session, shelf, newest)
     with transaction(repository.engine) as session:
         project(repository, session)  # the indexes are taken from the tree
     known = {} if again else {path: size for folder in _FOLDERS for path, size in shelf.sizes(folder).items()}
     sent = _send_missing(repository, shelf, known)  # most of the work, while others may publish
     # The lock of this transaction keeps other hosts out of what changes.
     with transaction(repository.engine) as session:
-        project(repository, session)
+        project_new(repository, session)
         sent += _send_missing(repository, shelf, known)
         newest = current(session, TIMESTAMP)
-        _check_not_behind(shelf, newest)
+        _check_not_behind(session, shelf, newest)
         if shelf.read(_TIMESTAMP) != newest.content:
             shelf.put(_TIMESTAMP, newest.content)
             sent += 1
-        sent_more, removed = _renew_indexes(repository, shelf)
-        shelf.put(_COMPLETE, _marker(newest.content))
+        sent_more, removed = _renew_indexes(repository, shelf, again=again)
+        shelf.put(_COMPLETE, _marker(repository, newest.content))
     return Spread(sent=sent + sent_more, removed=removed, timestamp=newest.version)
 
 
-def _check_not_behind(shelf: Shelf, newest: MetadataRow) -> None:
-    """Raise ConflictError when the bucket is ahead of us: clients that saw it would refuse ours as a rollback."""
+def is_current(repository: Repository, session: Session, shelf: Shelf) -> bool:
+    """Return whether a whole run has made the bucket what the database says now."""
+    return shelf.read(_COMPLETE) == _marker(repository, current(session, TIMESTAMP).content)
+
+
+def _check_not_behind(session: Session, shelf: Shelf, newest: MetadataRow) -> None:
+    """Raise RollbackError when the bucket is ahead of us: clients that saw it would refuse ours as a rollback.
+
+    Only a timestamp that our online key signed says so; what anybody else put there is replaced, and stops nobody.
+    """
     published = shelf.read(_TIMESTAMP)
-    if published is None:
+    try:
+        found = parse(published, Timestamp, where="the bucket's timestamp") if published is not None else None
+    except FormatError:
+        found = None
+    if found is None or found.signed.version <= newest.version:
         return
-    version = parse(published, Timestamp, where="the bucket's timestamp").signed.version
-    if version > newest.version:
-        raise ConflictError(
-            f"the bucket holds timestamp {version}, the database {newest.version}",
-            hint="another repository's bucket, or a database from an older backup (docs/operating.md)",
+    root = current_root(session)
+    if root.get_verification_result(TIMESTAMP, found.signed_bytes, found.signatures).verified:
+        raise RollbackError(
+            f"the bucket holds timestamp {found.signed.version}, and the newest in the database is {newest.version}",
+            hint="another copy of this repository wrote it, or an older database was restored (docs/restore.md)",
         )
 
 
@@ -179,12 +195,12 @@ def _packages(repository: Repository, session: Session) -> Iterator[_Item]:
 
 def _opened_whole(repository: Repository, digest: Sha256) -> BinaryIO:
     """Open a package that was read to its end and compared: what is sent under a digest for ever is not damaged here."""
-    stream = repository.package_blobs.open(digest)
-    try:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
-            raise DigestMismatchError(f"blob {digest[:16]}… is damaged", hint="restore it from a backup")
-    finally:
-        stream.close()
+    found = hashlib.sha256()
+    with repository.package_blobs.open(digest) as stream:
+        while piece := stream.read(_CHUNK):
+            found.update(piece)
+    if found.hexdigest() != digest:
+        raise DigestMismatchError(f"blob {digest[:16]}… is damaged", hint="restore it from a backup")
     return repository.package_blobs.open(digest)
 
 
@@ -196,25 +212,37 @@ def _metadata(repository: Repository, role: str, version: int) -> bytes:
     return row.content
 
 
-def _renew_indexes(repository: Repository, shelf: Shelf) -> tuple[int, int]:
-    """Send the indexes and what they list, and remove what was withdrawn; they are small, so each is compared by its bytes."""
+def _renew_indexes(repository: Repository, shelf: Shelf, *, again: bool) -> tuple[int, int]:
+    """Send the indexes and what they list where that has changed, and remove what was withdrawn.
+
+    Others wait for us meanwhile, so a file is not fetched to be compared: the last whole run has left the digests. Before
+    anything is changed they are taken away: who comes after one that was killed sends all.
+    """
     tree = repository.skills_root
-    wanted = {
-        f"skills/{path.relative_to(tree).as_posix()}": path
-        for path in _files_below(tree / ".well-known")
-        if not is_sibling(path.relative_to(tree).as_posix())
-    }
-    known, sent, removed = shelf.sizes(_WELL_KNOWN), 0, 0
+    names = (path.relative_to(tree).as_posix() for path in _files_below(tree / ".well-known"))
+    files = {f"skills/{name}": (tree / name).read_bytes() for name in names if not is_sibling(name)}
+    wanted = {path: sha256_of(data) for path, data in files.items()}
+    known, there = {} if again else _known_digests(shelf), shelf.sizes(_WELL_KNOWN)
+    changed = [path for path, digest in wanted.items() if known.get(path) != digest or path not in there]
+    gone = sorted(there.keys() - wanted.keys())
+    if not changed and not gone:
+        return 0, 0
+    shelf.remove(_LISTED)
     # Files before the indexes that list them.
-    for path, file in sorted(wanted.items(), key=lambda item: (item[0].endswith("/index.json"), item[0])):
-        data = file.read_bytes()
-        if known.get(path) != len(data) or shelf.read(path) != data:
-            shelf.put(path, data)
-            sent += 1
-    for path in sorted(known.keys() - wanted.keys()):
+    for path in sorted(changed, key=lambda path: (path.endswith("/index.json"), path)):
+        shelf.put(path, files[path])
+    for path in gone:
         shelf.remove(path)
-        removed += 1
-    return sent, removed
+    shelf.put(_LISTED, json.dumps(wanted).encode())
+    return len(changed), len(gone)
+
+
+def _known_digests(shelf: Shelf) -> dict[str, str]:
+    try:
+        listed = json.loads(shelf.read(_LISTED) or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return listed if isinstance(listed, dict) else {}
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -225,5 +253,9 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _marker(timestamp: bytes) -> bytes:
-    return sha256_of(timestamp).encode()
+def _marker(repository: Repository, timestamp: bytes) -> bytes:
+    found = hashlib.sha256(timestamp)
+    for standard in ("agent-skills", "skills"):
+        index = repository.skills_root / ".well-known" / standard / "index.json"
+        found.update(sha256_of(index.read_bytes()).encode() if index.is_file() else b"-")
+    return found.hexdigest().encode()

@@ -4,7 +4,7 @@ The state in the database is what indexes and pages show. What may be used is de
 who use it; here it keeps new profiles from taking up what is withdrawn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from sqlalchemy import select
@@ -37,15 +37,22 @@ def withdrawals_of(repository: Repository, session: Session, row: ReleaseRow) ->
     )
 
 
-def mark_releases(repository: Repository, session: Session) -> None:
-    """Bring the state of every release up to the published list.
+def mark_releases(repository: Repository, session: Session, pins: Collection[Pin] | None = None) -> None:
+    """Bring the state of every release, or of ``pins`` only, up to the published list.
+
+    All of them have to be looked at where the list changed, and only there.
 
     Raises:
         VerificationError, FormatError, NotFoundError: as for `withdrawals_of`.
     """
     curators, revocations = curators_of(repository, session), published_list(repository, session)
     spoken_of = _spoken_of(entry.scope for entry in revocations.entries)
-    for row in session.scalars(select(ReleaseRow)):
+    rows: Iterable[ReleaseRow] = (
+        session.scalars(select(ReleaseRow))
+        if pins is None
+        else [session.get_one(ReleaseRow, (pin.name, pin.version)) for pin in pins]
+    )
+    for row in rows:
         found = (
             curators.covering(
                 revocations,

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 from tuf.api.metadata import Root, Targets
 
@@ -11,6 +12,18 @@ from repo_server.db.models import MetadataRow, ProposalRow, ProposalState
 from signing.errors import NotFoundError
 from signing.metadata import parse
 from signing.roles import ROOT, SNAPSHOT, TIMESTAMP
+
+# One step in the index for each role, however many versions of it were published: GROUP BY would read them all.
+_NEWEST: Final = text("""
+    WITH RECURSIVE roles(role) AS (
+        SELECT min(role) FROM metadata
+        UNION ALL
+        SELECT (SELECT min(later.role) FROM metadata AS later WHERE later.role > roles.role)
+        FROM roles WHERE roles.role IS NOT NULL
+    )
+    SELECT roles.role, (SELECT max(one.version) FROM metadata AS one WHERE one.role = roles.role)
+    FROM roles WHERE roles.role IS NOT NULL
+""")
 
 
 def current(session: Session, role: str) -> MetadataRow:
@@ -52,6 +65,24 @@ def current_files(session: Session) -> dict[str, bytes]:
         )
     )
     return {role: content for role, content in rows}  # noqa: C416 - rows are not pairs for the type checker
+
+
+def newest_versions(session: Session) -> dict[str, int]:
+    """Return the published version of every role that a snapshot names; the cost is that of the roles, not of their history."""
+    rows = session.execute(_NEWEST)
+    return {role: version for role, version in rows if role not in {ROOT, SNAPSHOT, TIMESTAMP}}
+
+
+def published_content(session: Session, role: str, version: int) -> bytes:
+    """Return the metadata of ``role`` that was published as ``version``.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = session.get(MetadataRow, (role, version))
+    if row is None:
+        raise NotFoundError(f"role {role!r} has no published version {version}")
+    return row.content
 
 
 def tip(session: Session, role: str) -> bytes:

@@ -15,7 +15,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 from repo_server.db.models import MetadataRow
 from repo_server.publishing.state import current
 from signing.errors import BadSignatureError
-from signing.metadata import lint_root, lint_targets, parse
+from signing.metadata import lint_root, lint_targets, parse, signed_bytes
 from signing.roles import ROOT, SKILLS, TARGETS, is_bin
 
 CACHED_ROLES: Final = 600
@@ -117,10 +117,11 @@ def _read(role: str, content: bytes) -> Metadata[Root] | Metadata[Targets]:
 @lru_cache(maxsize=CACHED_ROLES)
 def _check(delegator: bytes, delegator_role: str, content: bytes, role: str) -> None:
     metadata = _read(role, content)
+    about = signed_bytes(metadata.signed)
     try:
         verified = (
             _read(delegator_role, delegator)
-            .signed.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+            .signed.get_verification_result(role, about, metadata.signatures)
             .verified
         )
     except ValueError:  # no such delegation

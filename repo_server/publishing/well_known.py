@@ -11,7 +11,7 @@ not know (npm ``skills`` 1.5.18 does).
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,10 @@ from signing.format.manifest import Kind
 from signing.format.names import Pin, ReleaseVersion, SkillName, version_key
 from signing.roles import hashed_path
 
+# An index of about 700 skills. A larger one is written anew by whoever refreshes, not by everybody who publishes: it names all
+# skills, and grows with them.
+_AT_ONCE: Final = 512 << 10
+_STANDARDS: Final = ("skills", "agent-skills")  # v0.1, v0.2
 SCHEMA_V2: Final = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
 
 
@@ -54,18 +58,60 @@ def project_indexes(repository: Repository, session: Session) -> None:
             _remove_others(folder / "skills" / row.name, set())
             continue
         _write_files(folder / "skills" / row.name, bundle)
-        v1.append({"name": row.name, "description": row.description, "files": list(bundle.contents)})
+        v1.append(_entry_v1(row, bundle))
         v2.append(_entry_v2(row))
-    _write_json(repository.skills_root, "agent-skills", {"$schema": SCHEMA_V2, "skills": v2})
-    _write_json(repository.skills_root, "skills", {"skills": v1})
+    for standard, entries in zip(_STANDARDS, (v1, v2), strict=True):
+        _write_index(repository.skills_root, standard, entries)
     if failed is not None:
         raise failed
 
 
-def newest_skills(session: Session) -> list[ReleaseRow]:
-    """Return the newest release of every published skill that is not withdrawn, by name."""
+def update_indexes(repository: Repository, session: Session, names: Collection[str]) -> None:
+    """Bring both indexes, and the files that v0.1 lists, up to date for the skills ``names`` only.
+
+    An index that has become large is left to `project_indexes`; the files are not. What cannot be done so (an index that
+    is not here, an archive that cannot be read) is left to it too: it says what is wrong.
+
+    Raises:
+        HostError: a file cannot be written.
+    """
+    folder = repository.skills_root / ".well-known"
+    entries = {standard: _entries(folder / standard / "index.json") for standard in _STANDARDS}
+    for name in sorted(names):
+        found = newest_skills(session, name)
+        if not found:
+            continue  # a soul; withdrawals are for `project_indexes`
+        try:
+            bundle = read_bundle(repository.blobs.load(Sha256(found[0].bundle_sha256)))
+        except (NotFoundError, RejectedError):
+            continue
+        _write_files(folder / "skills" / name, bundle)
+        for standard, entry in zip(
+            _STANDARDS, (_entry_v1(found[0], bundle), _entry_v2(found[0])), strict=True
+        ):
+            if (known := entries[standard]) is not None:
+                known[name] = entry
+    for standard, known in entries.items():
+        if known is not None:
+            _write_index(repository.skills_root, standard, [known[name] for name in sorted(known)])
+
+
+def _entries(path: Path) -> dict[str, Any] | None:
+    """Return the entries of an index of ours by name; None when it is not here, or too large to be written often."""
+    try:
+        if path.stat().st_size > _AT_ONCE:
+            return None
+        return {str(item["name"]): item for item in json.loads(path.read_bytes())["skills"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def newest_skills(session: Session, name: str | None = None) -> list[ReleaseRow]:
+    """Return the newest release of every published skill, or of ``name``, that is not withdrawn, by name."""
     newest: dict[str, ReleaseRow] = {}
     offered = select(ReleaseRow).where(ReleaseRow.kind == Kind.SKILL.value, ReleaseRow.state == PUBLISHED)
+    if name is not None:
+        offered = offered.where(ReleaseRow.name == name)
     for row in session.scalars(offered):
         known = newest.get(row.name)
         if known is None or _key(row) > _key(known):
@@ -75,6 +121,10 @@ def newest_skills(session: Session) -> list[ReleaseRow]:
 
 def _key(row: ReleaseRow) -> Any:
     return version_key(ReleaseVersion(row.version))
+
+
+def _entry_v1(row: ReleaseRow, bundle: Bundle) -> dict[str, Any]:
+    return {"name": row.name, "description": row.description, "files": list(bundle.contents)}
 
 
 def _entry_v2(row: ReleaseRow) -> dict[str, Any]:
@@ -127,7 +177,9 @@ def _host_errors(folder: Path) -> Iterator[None]:
         raise HostError(f"cannot clear {folder}: {error.strerror}") from error
 
 
-def _write_json(tree: Path, standard: str, document: dict[str, Any]) -> None:
+def _write_index(tree: Path, standard: str, entries: list[dict[str, Any]]) -> None:
+    schema = {"$schema": SCHEMA_V2} if standard == "agent-skills" else {}
+    document = {**schema, "skills": entries}
     path = f".well-known/{standard}/index.json"
     data = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
     if not is_whole(tree, path, data):

@@ -14,7 +14,7 @@ Laws, held by tests/signing/format/test_manifest.py: ``parse(render(m)) == m``; 
 import enum
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NewType, Self
 
 from signing.errors import FormatError
@@ -91,6 +91,8 @@ class Manifest:
     kind: Kind
     pin: Pin
     files: tuple[FileEntry, ...]
+    # A birth asks for it many times, and it cannot change.
+    _digest: list[Sha256] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_file_set([entry.path for entry in self.files])
@@ -112,7 +114,9 @@ class Manifest:
     @property
     def tree_digest(self) -> Sha256:
         """The sha256 of the canonical bytes."""
-        return sha256_of(self.render())
+        if not self._digest:
+            self._digest.append(sha256_of(self.render()))
+        return self._digest[0]
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -133,7 +137,9 @@ class Manifest:
         )
         files = fields.items("files", FileEntry.from_json, maximum=MAX_FILES)
         fields.done()
-        return cls(kind=Kind(kind), pin=pin, files=files)
+        manifest = cls(kind=Kind(kind), pin=pin, files=files)
+        manifest._digest.append(sha256_of(data))  # these are its canonical bytes, or they had been refused
+        return manifest
 
 
 def check_file_set(paths: list[MemberPath]) -> None:

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from hive import audit, certificate
+from hive import audit, certificate, trust
 from hive.birth.journal import Journal
 from hive.db.session import open_engine, snapshot, transaction
 from hive.jails.directory import DirectoryHost
 from hive.retiring import Retirer
 from hive.tenants import Tenant, TenantStatus, Tier, load_row, register
-from signing.errors import ConflictError, HostError
+from repo_client.client import Standing
+from signing.errors import ConflictError, HostError, RollbackError
+from signing.format.digest import sha256_of
 from signing.format.names import Pin, parse_tenant_id
+from signing.format.revocations import Revocations
 from tests.attacks.test_foreign_jail import NOTHING
 from tests.support import postgres
 from tests.support.world import now
@@ -119,3 +122,37 @@ def test_a_retirement_that_comes_while_a_birth_ends(
     assert (tenant.status, tenant.reason) == (TenantStatus.RETIRED, "left")
     with pytest.raises(ConflictError):
         journal.started("start", now=now())
+
+
+def test_two_hosts_that_remember_at_once_remember_the_newest(engine: Engine) -> None:
+    """Both see the repository for the first time; whoever is later with the older state does not write over the newer."""
+    together = threading.Barrier(2)
+
+    def remember(version: int) -> str:
+        together.wait(10)
+        try:
+            with transaction(engine) as session:
+                trust.remember(session, standing_at(version))
+        except RollbackError:
+            return "refused"
+        return "remembered"
+
+    for first in (1, 11, 21, 31):
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(remember, [first, first + 5]))
+        assert outcomes[1] == "remembered"
+        with snapshot(engine) as session:
+            row = trust.load(session)
+            assert row is not None
+            assert row.timestamp_version == first + 5
+
+
+def standing_at(version: int) -> Standing:
+    return Standing(
+        anchor_sha256=sha256_of(b"anchor"),
+        root=1,
+        timestamp=version,
+        snapshot=version,
+        online_sha256=sha256_of(b"online"),
+        revocations=Revocations(),
+    )

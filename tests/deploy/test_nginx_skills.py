@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -304,11 +304,11 @@ def test_who_asks_the_service_too_often_waits_and_files_are_not_counted(both: Bo
     time.sleep(2.5)  # for the tests after this one
 
 
-def test_slow_clients_hold_up_nobody_and_no_more_than_their_share(both: Both) -> None:
-    """150 of one address: those above the limit are told so, the others wait, and nobody else notices."""
+def test_slow_clients_hold_up_nobody(both: Both) -> None:
+    """150 of one address that drip their headers; four probes are answered, of files and of the service."""
     request = f"GET /{BUNDLE_PATH} HTTP/1.1\r\nHost: skills.clawdie.si\r\n".encode()
     with ExitStack() as clients:
-        for _ in range(95):
+        for _ in range(150):
             slow = clients.enter_context(socket.create_connection(("127.0.0.1", both.port), timeout=20))
             slow.sendall(request + b"X: ")
         for _ in range(4):
@@ -316,3 +316,42 @@ def test_slow_clients_hold_up_nobody_and_no_more_than_their_share(both: Both) ->
             assert both.nginx(f"/{BUNDLE_PATH}").body == BUNDLE
             assert both.nginx("/healthz").status == 200
             assert time.monotonic() - start < 15
+
+
+def test_one_address_has_a_hundred_answers_at_once(both: Both) -> None:
+    """Who takes them without reading is refused the next one, in words that a client understands."""
+    path = f"targets/skills/large/1.0/{'1' * 64}.large-1.0.tar.gz"
+    with write(both.root, path, b"").open("r+b") as stream:
+        stream.truncate(64 << 20)
+    request = f"GET /{path} HTTP/1.1\r\nHost: skills.clawdie.si\r\n\r\n".encode()
+    with ExitStack() as clients:
+        for _ in range(100):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", both.port))
+            client.sendall(request)
+            client.recv(1)  # it has begun
+        refused = both.nginx("/metadata/timestamp.json")
+        assert refused.status == 429
+        assert b'"code":"too-many-requests"' in refused.body
+    end = time.monotonic() + 30
+    while both.nginx("/metadata/timestamp.json").status == 429 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert both.nginx("/metadata/timestamp.json").status == 200
+
+
+def test_who_does_not_finish_a_header_is_hung_up_on(app: Flask, tmp_path: Path) -> None:
+    """The same files with a shorter time: it holds for every server, the ones without a name too."""
+    port = free_port()
+    main = configure(tmp_path, app.config["TREE"].parent, port)
+    limits = tmp_path / "skillrepo-limits.conf"
+    assert "client_header_timeout 15s;" in limits.read_text()
+    limits.write_text(limits.read_text().replace("client_header_timeout 15s;", "client_header_timeout 1s;"))
+    with running(main, port):
+        for host in (b"skills.clawdie.si", b"nobody.example"):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
+                slow.sendall(b"GET /metadata/timestamp.json HTTP/1.1\r\nHost: " + host + b"\r\n")
+                start = time.monotonic()
+                with suppress(ConnectionResetError):
+                    assert b"200" not in slow.recv(100)
+                assert time.monotonic() - start < 8

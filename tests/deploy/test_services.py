@@ -20,7 +20,7 @@ from hive.vault.sealed import KEY_NAME as SEALED_KEY
 from tests.docs.test_docs import ROOT, check_call
 
 DEPLOY = ROOT / "deploy"
-SCRIPTS = ("skillrepo", "hive_serve", "hive_jails", "hive_sweep", "hive_worker")
+SCRIPTS = ("skillrepo", "hive_serve", "hive_jails", "hive_sweep", "hive_womb", "hive_worker")
 UNITS = sorted((DEPLOY / "systemd").glob("hive-*"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 # A stand-in for /etc/rc.subr: it says what would be run.
@@ -82,8 +82,8 @@ def test_shellcheck_finds_nothing(script: str) -> None:
 
 @pytest.mark.parametrize(
     ("script", "command"),
-    [("hive_serve", "serve"), ("hive_sweep", "sweep"), ("hive_jails", "start-tenant")],
-    ids=["serve", "sweep", "jails"],
+    [("hive_serve", "serve"), ("hive_sweep", "sweep"), ("hive_jails", "start-tenant"), ("hive_womb", "womb")],
+    ids=["serve", "sweep", "jails", "womb"],
 )
 def test_rc_scripts_start_what_exists(script: str, command: str, tmp_path: Path) -> None:
     done = started(script, tmp_path)

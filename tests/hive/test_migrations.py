@@ -1,6 +1,7 @@
 """A jail host's database of any released version becomes one of this version, with all that it held."""
 
 import secrets
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +19,12 @@ RELEASES = Releases("hive")
 
 @pytest.fixture(scope="module")
 def sqlite_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    shelf = Shelf(RELEASES, released.copies_of_files(tmp_path_factory.mktemp("released")))
-    shelf.fill("empty")
-    return shelf
+    return released.files(RELEASES, tmp_path_factory.mktemp("released"))
 
 
 @pytest.fixture(scope="module")
 def postgresql_shelf(postgres_server: str) -> Shelf:
-    shelf = Shelf(RELEASES, released.copies_on_server(postgres_server))
-    shelf.fill("template1")
-    return shelf
+    return released.on_server(RELEASES, postgres_server)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -37,8 +34,11 @@ def shelf(request: pytest.FixtureRequest) -> Shelf:
 
 
 @pytest.fixture
-def name() -> str:
-    return f"brought-{secrets.token_hex(6)}"
+def name(shelf: Shelf) -> Iterator[str]:
+    """Of a database that ends with the test."""
+    name = f"brought-{secrets.token_hex(6)}"
+    yield name
+    shelf.drop(name)
 
 
 @pytest.mark.parametrize("revision", RELEASES.revisions())

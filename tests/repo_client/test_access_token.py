@@ -184,7 +184,7 @@ def test_an_option_leads_it_to_no_other_server(host: Path) -> None:
 def test_the_client_of_a_host_has_it_for_its_package_server(
     host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hive.cli.context.load_anchor", lambda _: b"anchor")
+    monkeypatch.setattr("repo_client.anchor.load_anchor", lambda _: b"anchor")
     config = HiveConfig.load(host, {"trust_anchor": "anchor"})
     client = open_client(config)
     assert client.pkg_token is not None
@@ -196,7 +196,7 @@ def test_the_client_of_a_host_has_it_for_its_package_server(
 
 @pytest.mark.parametrize("what", ["open", "link", "gone", "folder", "no-token"])
 def test_a_token_that_is_not_safe_is_not_read(host: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hive.cli.context.load_anchor", lambda _: b"anchor")
+    monkeypatch.setattr("repo_client.anchor.load_anchor", lambda _: b"anchor")
     token = host.parent / "token"
     match what:
         case "open":

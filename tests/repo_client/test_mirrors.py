@@ -19,7 +19,7 @@ from repo_client.client import RepoClient
 from repo_client.commands import places_of
 from repo_client.fetcher import FetchLimits, Origin
 from repo_client.mirrors import Order, try_each
-from repo_client.packages import package_server
+from repo_client.packages import PackageStore, package_server
 from repo_client.updater import Server
 from signing.errors import (
     DigestMismatchError,
@@ -32,7 +32,8 @@ from signing.errors import (
     UsageError,
 )
 from signing.format.names import Pin
-from tests.support.world import PlainServer, World, now
+from tests.support.serials import content, make_index, package, publish_serial
+from tests.support.world import PACKAGES, PlainServer, World, now
 
 PIN = Pin.parse("web-search==1.0")
 NOWHERE = "http://127.0.0.1:9"
@@ -273,3 +274,31 @@ def test_missing_everywhere_is_missing() -> None:
     servers = Server.parse(NOWHERE, mirrors=["http://127.0.0.1:8"]).places()
     with pytest.raises(NotFoundError, match=r"http://127\.0\.0\.1:8: down"):
         try_each(servers, attempt, order=Order())
+
+
+def test_a_package_comes_from_any_place_and_is_verified_from_each(
+    world: World, sites: list[PlainServer], tmp_path: Path
+) -> None:
+    publish_serial(world, make_index(1, {"demo": "1.0"}, at=now()))
+    world.refresh()
+    wanted = package("demo", "1.0").sha256
+    for site in sites:
+        copy_again(world, site)
+        shutil.copytree(world.repository.pkg_root, site.root / "pkg", symlinks=True)
+    sites[0].missing.add(f"/pkg/by-sha256/{wanted}.pkg")
+    sites[1].lies[f"/pkg/by-sha256/{wanted}.pkg"] = b"x" * package("demo", "1.0").size
+    client = client_of(world, [site.url for site in sites], tmp_path)
+    store = PackageStore(folder=tmp_path / "packages", max_bytes=1 << 20)
+    with client.session(now()) as session:
+        packages = session.packages(PACKAGES)
+    client.package(wanted, packages=packages, store=store).close()
+    assert (tmp_path / f"packages/{wanted}.pkg").read_bytes() == content("demo", "1.0")
+    assert sites[2].asked_for(wanted) == 1
+    assert (
+        client.server.places()[0].base == sites[0].url
+    )  # a package site that fails is another place than its server
+    sites[2].missing.add(f"/pkg/by-sha256/{wanted}.pkg")
+    empty = PackageStore(folder=tmp_path / "empty", max_bytes=1 << 20)
+    with pytest.raises(DigestMismatchError, match="none of 3 places"):
+        client.package(wanted, packages=packages, store=empty)
+    assert list((tmp_path / "empty").glob("*.pkg")) == []

@@ -123,9 +123,12 @@ def test_what_was_learned_is_on_disk_before_it_is_used(
             wanted |= {str(folder), str(folder / "root_history"), str(folder / "root_history/1.root.json")}
             assert wanted <= set(synced)
             synced.clear()
+            assert not (folder / "revocations.json").exists()
             update.trusted(now(), REVOCATIONS_PATH)
-            update.trusted(now())
-            assert str(folder / "revocations.json") in synced
+            assert (folder / "revocations.json").exists()
+            # The bytes before the name: written under another one, renamed, and then the folder.
+            assert [Path(name).parent == folder for name in synced] == [True, False]
+            assert synced[1] == str(folder)
 
 
 def test_what_was_learned_before_a_refusal_is_on_disk_too(

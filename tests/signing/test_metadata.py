@@ -4,6 +4,8 @@ import json
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -34,8 +36,10 @@ from signing.metadata import (
     lint_root,
     lint_targets,
     parse,
+    parse_signed,
     render,
     sign,
+    signed_bytes,
     target_sha256,
     with_targets,
 )
@@ -380,6 +384,41 @@ def test_a_value_that_has_no_canonical_spelling_is_a_format_error(role, value):
     assert spoiled != data
     with pytest.raises(FormatError):
         parse(spoiled, KINDS.get(role, Targets), where=role)
+
+
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])), st.text('\\"/\x00\n\t\x1f\x7f\u2028é', max_size=6)
+)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@given(extra=VALUES, custom=st.dictionaries(TEXTS, VALUES, max_size=3))
+def test_what_signatures_are_about_is_what_python_tuf_says(extra, custom):
+    """Two spellings of what is signed would be two answers to whether it is."""
+    target = TargetFile(1, {"sha256": SHA}, PATH, {"custom": custom})
+    data = json.dumps({
+        "signatures": [],
+        "signed": {**json.loads(render(build_first("skills-0", target, now=NOW)))["signed"], "x-extra": extra},
+    }).encode()  # fmt: skip
+    metadata, about = parse_signed(data, Targets, where="skills-0")
+    assert about == signed_bytes(metadata.signed) == metadata.signed_bytes
+
+
+@pytest.mark.parametrize(
+    "spoil", [{"length": 0}, {"sha": "0" * 63}, {"sha": "G" * 64}, {"sha": "0" * 65}], ids=str
+)
+def test_one_bad_target_among_many_is_found(spoil):
+    named = {f"{PATH}{number}": TargetFile(1, {"sha256": SHA}, f"{PATH}{number}") for number in range(50)}
+    named[f"{PATH}31"].hashes["sha256"] = spoil.get("sha", SHA)
+    named[f"{PATH}31"].length = MAX_TARGET_BYTES + 1 if "length" in spoil else 1
+    named[f"{PATH}32"].hashes["sha256"] = SHA[: 64 + 64 - len(spoil.get("sha", SHA))]
+    with pytest.raises(FormatError) as caught:
+        lint_targets(Targets(targets=named), where="skills-0")
+    assert f"{PATH}31" in (caught.value.where or "")
 
 
 def test_every_truncation_is_a_format_error():

@@ -1,5 +1,6 @@
 """From bytes to trust, step by step: what fails at each step of TUF's client workflow, and how it is called."""
 
+import functools
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -347,8 +348,7 @@ def test_a_role_that_is_added_later_needs_its_holders(role):
     later = {name: state.files.pop(name) for name in ("skills", BIN)}
     trusted = state.verify()
     with pytest.raises(ThresholdError) as caught:
-        for name, data in later.items():
-            trusted = trusted.with_role(name, data)
+        functools.reduce(lambda known, item: known.with_role(*item), later.items(), trusted)
     assert caught.value.facts["role"] == role
     assert role not in trusted.files
 

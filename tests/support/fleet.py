@@ -1,7 +1,7 @@
 """Several jail hosts on one database, in one process: each with its own state folder, jails and memory of the repository.
 
-    fleet = Fleet.open(world, server.url, tmp_path, url, names=("womba", "wombb"))
-    fleet.tenant("acme"); fleet.order("acme"); fleet.womb("womba").turn()
+fleet = Fleet.open(world, server.url, tmp_path, url, names=("womba", "wombb"))
+fleet.tenant("acme"); fleet.order("acme"); fleet.womb("womba").turn()
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,14 @@ class Fleet:
 
     @classmethod
     def open(
-        cls, world: World, server: str, folder: Path, url: str, *, names: Sequence[str], abi: Abi = PACKAGES.abi
+        cls,
+        world: World,
+        server: str,
+        folder: Path,
+        url: str,
+        *,
+        names: Sequence[str],
+        abi: Abi = PACKAGES.abi,
     ) -> "Fleet":
         engine = open_engine(url)
         world.engines.append(engine)
@@ -64,9 +71,7 @@ class Fleet:
     def join(self, name: str, *, keyid: str | None = None) -> Joined:
         mother = self.mothers[name]
         with transaction(self.engine) as session:
-            hosts.put(
-                session, name, system="FreeBSD", roles=[Role.WOMB], capabilities=[], note="", now=now()
-            )
+            hosts.put(session, name, system="FreeBSD", roles=[Role.WOMB], capabilities=[], note="", now=now())
             return join(
                 session,
                 AgentId(name),

@@ -49,8 +49,11 @@ class Releases:
         found = ScriptDirectory.from_config(self.config).walk_revisions()
         return [script.revision for script in found][::-1]
 
-    def rows(self, revision: str) -> Path:
-        return ROWS / self.package / f"{revision}.sql"
+    def rows(self, revision: str) -> str:
+        """What was new in this revision, as SQL of its time."""
+        path = ROWS / self.package / f"{revision}.sql"
+        assert path.exists(), f"schema {revision} has no rows yet: write {path.relative_to(ROOT)}"
+        return path.read_text(encoding="utf-8")
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Shelf:
 
     releases: Releases
     copy: Callable[[str, str], str]  # from one name to a new one; its address
+    drop: Callable[[str], None]
     _made: dict[str, str] = field(default_factory=dict)
 
     def fill(self, empty: str) -> None:
@@ -78,31 +82,38 @@ class Shelf:
         known = self.releases.revisions()
         with closing_engine(address) as engine, engine.begin() as connection:
             for earlier in known[: known.index(revision) + 1]:
-                _run(connection, self.releases.rows(earlier).read_text(encoding="utf-8"))
+                _run(connection, self.releases.rows(earlier))
         return address
 
 
-def copies_of_files(folder: Path) -> Callable[[str, str], str]:
-    """SQLite's databases are files, below ``folder``."""
+def files(releases: Releases, folder: Path) -> Shelf:
+    """SQLite's databases, below ``folder``."""
 
     def copy(old: str, new: str) -> str:
         shutil.copy(folder / f"{old}.db", folder / f"{new}.db")
         return f"sqlite:///{folder / new}.db"
 
     (folder / "empty.db").touch()
-    return copy
+    shelf = Shelf(releases, copy, lambda name: (folder / f"{name}.db").unlink())
+    shelf.fill("empty")
+    return shelf
 
 
-def copies_on_server(server: str) -> Callable[[str, str], str]:
-    """PostgreSQL makes a database from another as a template. They end with the server."""
+def on_server(releases: Releases, server: str) -> Shelf:
+    """PostgreSQL's databases, each made with another as its template."""
 
-    def copy(old: str, new: str) -> str:
+    def say(statement: str) -> None:
         admin = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         with admin.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{new}" TEMPLATE "{old}"'))
+            connection.execute(text(statement))
+
+    def copy(old: str, new: str) -> str:
+        say(f'CREATE DATABASE "{new}" TEMPLATE "{old}"')
         return server.replace("@/postgres?", f"@/{new}?")
 
-    return copy
+    shelf = Shelf(releases, copy, lambda name: say(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    shelf.fill("template1")
+    return shelf
 
 
 def closing_engine(address: str) -> closing[Any]:

@@ -50,7 +50,7 @@ from signing.format.finding import EngineReport, Finding, Severity
 from signing.format.names import SkillName
 
 ENGINE = "skillrepo-checks"
-VERSION = "3"
+VERSION = "4"
 MAX_FINDINGS = 300  # of one family; a review of thousands of lines is a review that nobody reads
 
 __all__ = [
@@ -73,14 +73,14 @@ _OF_FILES: tuple[tuple[str, str, Check], ...] = (
 )
 _OF_HOSTS = ("hosts", "3")
 _OF_TEXTS: tuple[tuple[str, str, Judge], ...] = (
-    ("remote-execution", "4", remote_execution.judge),
-    ("acquisition", "2", acquisition.judge),
+    ("remote-execution", "5", remote_execution.judge),
+    ("acquisition", "3", acquisition.judge),
     ("exfiltration", "2", exfiltration.judge),
     ("orders", "2", orders.judge),
-    ("deeds", "2", deeds.judge),
-    ("harms", "1", harms.judge),
+    ("deeds", "3", deeds.judge),
+    ("harms", "2", harms.judge),
     ("persistence", "1", persistence.judge),
-    ("system", "2", system.judge),
+    ("system", "3", system.judge),
     ("disguise", "1", disguise.judge),
     ("lookalikes", "1", lookalikes.judge),
     ("markup", "2", markup.judge),

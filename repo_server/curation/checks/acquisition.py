@@ -12,7 +12,7 @@ Told in prose, in ten languages, or as commands. What blocks is the combination;
 import re
 from collections.abc import Iterator
 
-from repo_server.curation.checks import egress, late, leaks
+from repo_server.curation.checks import egress, late, leaks, runners
 from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied, is_verb
 from repo_server.curation.checks.document import Document, Hit, Language
@@ -85,6 +85,7 @@ _KNOWN_INDEXES = (
 def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     """Yield the ways to a foreign program in one text."""
     yield from leaks.redirects(document, purpose)
+    yield from runners.started(document, purpose)
     for pattern, check, message in (
         (_GUARDS_OFF, "guards-off", "switches off what protects the machine from unknown programs"),
         (_FETCHING_PROGRAMS, "fetching-program", "starts something directly from an address"),

@@ -143,8 +143,8 @@ def _reversed(text: str) -> str:
 
 
 _NAMED_CODES: tuple[tuple[tuple[str, ...], re.Pattern[str], str, Callable[[str], str]], ...] = (
-    (("rot", "n-za-m"), _ROT13_NAMED, "rot13", _rot13),
-    (("[::-1]", "rev", "backwards"), _REVERSED_NAMED, "reversed letters", _reversed),
+    (("rot13", "rot-13", "rot_13", "rot 13", "n-za-m"), _ROT13_NAMED, "rot13", _rot13),
+    (("[::-1]", "|", ".reverse()", "backwards", "strrev"), _REVERSED_NAMED, "reversed letters", _reversed),
 )
 
 

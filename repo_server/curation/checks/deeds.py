@@ -18,6 +18,7 @@ from repo_server.curation.checks.context import is_warning
 from repo_server.curation.checks.destination import destination_of, is_denied
 from repo_server.curation.checks.document import Document, Hit, Language
 from repo_server.curation.checks.lexicon import Meaning
+from repo_server.curation.checks.passing_on import passed_on
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.checks.purpose import Purpose
 from repo_server.curation.checks.sentences import Sentences
@@ -113,6 +114,7 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     words = document.sentences
     silent = [silence.at for silence in silences_in(document) if silence.strong]
     yield from _transfers(document, words, silent, purpose)
+    yield from passed_on(document, purpose)
     yield from _tampering(document)
     yield from _destruction(document, silent)
     yield from _weakening(document, silent)

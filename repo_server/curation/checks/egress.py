@@ -7,6 +7,7 @@ service from one that goes elsewhere.
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from repo_server.curation.checks import late
@@ -158,6 +159,8 @@ URL = late.pattern(
     re.IGNORECASE,
 )
 MAILBOX = late.pattern(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
+SAMPLE = late.pattern(r"(?:^|\.)example\.(?:com|org|net)$|^[a-z]\.com$")
+"""What stands for any host in examples."""
 _BARE_HOST = late.pattern(
     r"(?<![\w@/.-])(?:[a-z0-9-]{1,40}\.){1,4}(?:com|net|org|io|dev|app|site|xyz|top|ru|cn|invalid|example|online|live|cloud|tech|info|co|ai|cc|test)(?![\w.(-])",
     re.IGNORECASE,
@@ -233,7 +236,12 @@ def host_of(authority: str) -> str:
 
 def belongs(host: str, domains: tuple[str, ...]) -> bool:
     """Return whether ``host`` is one of ``domains`` or below one."""
-    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+    return host in domains or host.endswith(_below(domains))
+
+
+@lru_cache(maxsize=64)
+def _below(domains: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f".{domain}" for domain in domains)
 
 
 def is_local(host: str) -> bool:

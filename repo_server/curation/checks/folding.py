@@ -36,7 +36,8 @@ def folded(text: str) -> str:
             table[ord(character)] = ""
         elif (plain := unicodedata.normalize("NFKC", character)) != character and "\n" not in plain:
             table[ord(character)] = plain
-    text = text.translate(table)
+    if table:
+        text = text.translate(table)
     return _WORD.sub(_unmixed, text) if _OTHER_ALPHABET.search(text) else text
 
 

@@ -51,6 +51,8 @@ _LURED = "talks a user out of a secret or into a step, under a pretext"
 _HARMS = (
     _Harm("orders.steers", _FALSE, words.MADE_TO_FIT, (words.RECORDS,)),
     _Harm("orders.steers", _FALSE, words.FALSE_STATUS, (words.UNTRUE, words.RECORDS), (words.HONEST_CODE,)),
+    _Harm("orders.steers", _FALSE, words.FALSE_ACCOUNT, (words.DONE_ANYWAY,), (words.HONEST_CODE,)),
+    _Harm("orders.steers", _FALSE, words.OTHER_REASON, (words.GRADED,)),
     _Harm("deeds.tampers", _MONEY, words.LEFT_OVER, (words.ROUNDED, words.SOMEBODYS), sentences=2),
     _Harm("deeds.tampers", _MONEY, words.OUR_ACCOUNT, (words.DIVERTED, words.PAYMENT)),
     _Harm("deeds.tampers", _MONEY, words.SHOWN_OTHERWISE, (words.PAYMENT,), sentences=2),

@@ -132,9 +132,9 @@ def _lines_with_hosts(text: str) -> list[int]:
     """Return the lines, from 1, in which a host can stand: most have none, and the patterns are slow."""
     places = [match.start() for match in _SIGN_OF_URL.finditer(text)]
     lower = text.lower()
-    for needles, pattern in _SIGN_OF_COMMAND.alternatives:
-        if any(needle in lower for needle in needles[0]):
-            places += [match.start() for match in pattern.finditer(text)]
+    for sign in _SIGN_OF_COMMAND.taken_apart:
+        if any(needle in lower for needle in sign.sets[0].needles):
+            places += [match.start() for match in sign.pattern.finditer(text)]
     found: list[int] = []
     number, counted = 1, 0
     for at in sorted(places):

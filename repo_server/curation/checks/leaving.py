@@ -87,6 +87,20 @@ def hosts_outside(document: Document) -> list[Outside]:
     return found
 
 
+def sentence_of(document: Document, place: Outside) -> tuple[int, int]:
+    """Return begin and end of the sentence in which ``place`` is named, within its paragraph."""
+    begin, stop = _paragraph(document.lower, place.at, place.end)
+    first = document.flowing.rfind(". ", begin, place.at)
+    last = document.flowing.find(". ", place.end, stop)
+    return max(begin, first + 1), last if last >= 0 else min(stop, place.end + 240)
+
+
+def is_denied(document: Document, place: Outside) -> bool:
+    """Return whether the sentence forbids what it says of ``place`` before it names it."""
+    begin, _ = sentence_of(document, place)
+    return _DENIED.search(document.flowing, max(begin, place.at - 140), place.at) is not None
+
+
 def is_english(text: str) -> bool:
     """Return whether ``text`` (lower case) has the small words of English; verbs are known best there."""
     return _SMALL_WORDS.search(text) is not None

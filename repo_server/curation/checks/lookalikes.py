@@ -11,6 +11,7 @@ written: everything else reads it folded, so that the disguise itself would not 
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from repo_server.curation.checks import egress, late
 from repo_server.curation.checks.context import is_warning
@@ -51,6 +52,7 @@ _PACKAGES_NAMED = (
     "ethers web3 hardhat asciidoctor asciidoctor-pdf "
 )
 _PACKAGES = frozenset(_PACKAGES_NAMED.split())
+_PACKAGES_IN_ORDER = sorted(_PACKAGES)
 _SHORTEST = 6  # letters: of shorter names many are one letter apart, and nobody confuses them
 # Names that are one letter away from a known one, and are known themselves.
 _KNOWN_NAMED = (
@@ -71,6 +73,7 @@ _HOST_SHAPE = late.pattern(
 _TWO_ALPHABETS = late.pattern(
     r"[A-Za-z][^\W\d_]{0,60}[\u0370-\u03ff\u0400-\u052f\u0531-\u0587]|[\u0370-\u03ff\u0400-\u052f\u0531-\u0587][^\W\d_]{0,60}[A-Za-z]"
 )
+_ANOTHER_ALPHABET = late.pattern("[\u0370-\u03ff\u0400-\u052f\u0531-\u0587]")
 _FOREIGN_INDEX = late.pattern(
     r"--(?:extra-)?index-url|\s-i\s|--registry|--source|git\+|--find-links|\s-c\s{1,3}https?:"
 )
@@ -81,7 +84,7 @@ def judge(document: Document, purpose: Purpose) -> Iterator[Hit]:
     """Yield names in one text that are meant to be taken for others."""
     if document.language is Language.DATA and not document.how:
         return
-    if not document.how and not document.original.isascii():
+    if not document.how and not document.original.isascii() and _ANOTHER_ALPHABET.search(document.original):
         yield from _drawn_alike(document)
     yield from _hosts(document, purpose)
     yield from _packages(document)
@@ -130,9 +133,14 @@ def _like(host: str) -> str:
     if label in _BRANDS or len(label) < _SHORTEST:
         return ""
     for brand in _BRANDS:
-        if plain == skeleton(brand) or (len(brand) >= _SHORTEST and one_edit(label, brand)):
+        if plain == _skeleton(brand) or (len(brand) >= _SHORTEST and one_edit(label, brand)):
             return brand
     return ""
+
+
+@lru_cache(maxsize=len(_BRANDS))
+def _skeleton(brand: str) -> str:
+    return skeleton(brand)
 
 
 def _decoded(label: str) -> str:
@@ -181,5 +189,5 @@ def _near(name: str) -> str:
     if len(name) < _SHORTEST or name.rstrip("0123456789") in _PACKAGES or name in _PACKAGES | _KNOWN:
         return ""
     return next(
-        (known for known in sorted(_PACKAGES) if len(known) >= _SHORTEST and one_edit(name, known)), ""
+        (known for known in _PACKAGES_IN_ORDER if len(known) >= _SHORTEST and one_edit(name, known)), ""
     )

@@ -11,7 +11,9 @@ from signing.format.names import SkillName
 
 _SHORT = 4  # of names this short, many are one letter apart and nobody confuses them
 
+_CHECK = "names.confusable"
 _DIGIT = late.pattern(r"[0-9]")
+_OTHER = late.pattern(r"'([a-z0-9-]{1,64})', which is published; choose another name$")
 
 
 def check(
@@ -24,12 +26,18 @@ def check(
         for other in sorted(set(known_names)):
             if how := _alike(own, other):
                 yield Finding(
-                    check="names.confusable",
+                    check=_CHECK,
                     severity=Severity.BLOCK,
                     path=SKILL_NAME,
                     line=0,
                     message=f"the name {own[:80]!a} {how} {other!r}, which is published; choose another name",
                 )
+
+
+def other_of(finding: Finding) -> str | None:
+    """Return the published name that ``finding`` is about, when `check` made it."""
+    found = _OTHER.search(finding.message) if finding.check == _CHECK else None
+    return found.group(1) if found is not None else None
 
 
 def _alike(own: str, other: str) -> str:

@@ -44,6 +44,7 @@ class Alternative:
         "_source",
         "first",
         "groups",
+        "is_ascii",
         "is_far",
         "narrow",
         "near",
@@ -58,6 +59,8 @@ class Alternative:
         self.sets: tuple[Needles, ...] = tuple(
             one for number, one in enumerate(found.sets) if number == 0 or one.tells
         )
+        self.is_ascii = source.isascii()
+        """Whether it names no letter beyond ASCII."""
         self.narrow = found.narrow
         """Whether its first set is more than signs, which stand too often to look around them."""
         self.is_far = found.narrow and not found.sets[0].is_near
@@ -79,8 +82,8 @@ class Alternative:
         """Those around which a match is wholly seen."""
         self._source, self._flags = spaced(source) if prose else source, flags
         self._compiled: re.Pattern[str] | None = None
-        # In a text of lower-case ASCII letters it matters only for speed that letters are equal in both cases.
-        can_be_plain = prose and flags == re.IGNORECASE and source.isascii() and not _UPPER.search(source)
+        # In a text of lower-case letters it matters only for speed that letters are equal in both cases.
+        can_be_plain = prose and flags == re.IGNORECASE and self.is_ascii and not _UPPER.search(source)
         self._plain: re.Pattern[str] | bool = can_be_plain
 
     @property
@@ -92,7 +95,7 @@ class Alternative:
 
     @property
     def pattern_for_ascii(self) -> re.Pattern[str]:
-        """What finds the same in lower-case ASCII text."""
+        """What finds the same in lower-case text of which no other letter is equal to one of ASCII."""
         if self._plain is False:
             return self.pattern
         if self._plain is True:

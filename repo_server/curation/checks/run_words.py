@@ -37,7 +37,7 @@ HIDDEN = Phrases(
 )
 SUBSTITUTED = compiled(
     r"(?:\beval|\bsource|(?<!\S)\.|\b(?:ba|z|da|k)?sh|\$[({]?SHELL[)}]?|\bpython[0-9]{0,2}(?:\.[0-9]{1,3})?|\bperl|\bruby|\bnode)"
-    r"(?:\s{1,9}-{1,2}\w{0,20}){0,3}\s{0,9}(?:<{1,3}\s{0,9})?[\"']?\s{0,40}(?:\${1,2}\(|<\()"
+    r"(?:\s{1,9}(?:-{1,2}\w{0,20}|/dev/(?:stdin|fd/0))){0,3}\s{0,9}(?:<{1,3}\s{0,9})?[\"']?\s{0,40}(?:\${1,2}\(|<\()"
 )
 # In prose, a backtick only begins a piece of code: "in sh `curl` fetches".
 BACKTICKED = compiled(

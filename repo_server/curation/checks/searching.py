@@ -22,6 +22,8 @@ _CONTINUED = late.pattern(r"\\\r?\n| `\r?\n|(?:\|&?|&&)[ \t]{0,40}\r?\n")
 _CONTINUES = ("\\\n", "\\\r\n", " `\n", " `\r\n", "|", "&&")  # one of which is in all that it finds
 # The end of a line within a paragraph: the next line is no list item, heading, quotation, table row, fence or blank.
 _WRAPPED = late.pattern(r"\n(?=[ \t]{0,20}[^\s#*+|>`~0-9-])")
+# What `re` holds equal to i and s where case does not matter, and lower() leaves as it is.
+_ALSO_ASCII = "\u0131\u017f"
 
 Region = tuple[int, int]
 T = TypeVar("T")
@@ -69,6 +71,11 @@ class Haystack:
     def _is_ascii(self) -> bool:
         return self.lower.isascii()
 
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether no other letter is equal to one of ASCII where case does not matter."""
+        return not any(letter in self.lower for letter in _ALSO_ASCII)
+
     def matches(self, phrases: Phrases) -> list[re.Match[str]]:
         """Return the matches of ``phrases``, in order, at most `MAX_PLACES` of each alternative."""
         known = self._matches.get(phrases)
@@ -91,8 +98,7 @@ class Haystack:
             regions = self._lines[needles] = self._lines_with(needles)
         if not regions:
             return []
-        joined = self.joined
-        return self._first(match for begin, end in regions for match in pattern.finditer(joined, begin, end))
+        return self._in_regions(pattern, self.joined, regions)
 
     def _first(self, places: Iterable[T]) -> list[T]:
         """Return the first `MAX_PLACES`, and remember when there are more."""
@@ -105,16 +111,24 @@ class Haystack:
     def _search(self, alternative: Alternative, *, prose: bool) -> list[re.Match[str]]:
         text = self.flowing if prose else self.joined
         size = len(text)
-        pattern = alternative.pattern_for_ascii if self._is_ascii else alternative.pattern
+        is_plain = self._is_ascii or (alternative.is_ascii and self._is_plain)
+        pattern = alternative.pattern_for_ascii if is_plain else alternative.pattern
         if alternative.is_far:
             lines = self._lines_around(alternative, prose=prose)
-            return self._first(match for begin, end in lines for match in pattern.finditer(text, begin, end))
-        if alternative.start is not None and self._is_ascii:
+            return self._in_regions(pattern, text, lines)
+        if alternative.start is not None and is_plain:
             return self._from_starts(alternative, alternative.start, pattern, text)
         within = -1  # everywhere
         for group, before, behind in alternative.near:
             within &= blocks.behind(blocks.before(self._standing.blocks[group], before), behind)
         regions = blocks.runs(within) if within >= 0 else [(0, size)]
+        return self._in_regions(pattern, text, regions)
+
+    def _in_regions(self, pattern: re.Pattern[str], text: str, regions: list[Region]) -> list[re.Match[str]]:
+        if not regions:
+            return []
+        if len(regions) == 1:
+            return self._first(pattern.finditer(text, *regions[0]))
         return self._first(match for begin, end in regions for match in pattern.finditer(text, begin, end))
 
     def _from_starts(
@@ -199,9 +213,13 @@ class Haystack:
 
     def _lines_with(self, needles: tuple[str, ...]) -> list[Region]:
         """Return the lines that hold a needle, and `BEHIND` characters after them."""
+        lower = self.lower
+        there = [needle for needle in needles if needle in lower]
+        if not there:
+            return []
         found: list[Region] = []
         size, last = len(self.text), -1
-        for at in self._all_found([needle for needle in needles if needle in self.lower]):
+        for at in self._all_found(there):
             if at >= last:
                 begin = self.joined.rfind("\n", 0, at) + 1
                 end = self.joined.find("\n", at + BEHIND)

@@ -6,7 +6,7 @@ end it.
 """
 
 import enum
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
@@ -80,6 +80,9 @@ class Sentences:
     def __init__(self, lower: str) -> None:
         self.tokens: list[Token] = []
         self._by_meaning: dict[Meaning, list[Token]] = {}
+        self._numbers: dict[
+            Meaning, list[int]
+        ] = {}  # of the words of a meaning, once it is asked what is near them
         # What lies between two tokens, then a token, and so on: looked at as a list, because most words mean nothing.
         pieces = (_ASCII_TOKEN if lower.isascii() else _TOKEN).split(lower)
         found = pieces[1::2]
@@ -128,8 +131,13 @@ class Sentences:
 
         ``same`` asks for one in the same sentence.
         """
-        tokens = self._by_meaning.get(meaning, [])
-        index = bisect_left(tokens, token.word - before, key=lambda other: other.word)
+        tokens = self._by_meaning.get(meaning)
+        if tokens is None:
+            return None
+        numbers = self._numbers.get(meaning)
+        if numbers is None:
+            numbers = self._numbers[meaning] = [other.word for other in tokens]
+        index = bisect_left(numbers, token.word - before)
         for other in tokens[index : index + 40]:
             if other.word > token.word + after:
                 return None
@@ -142,7 +150,7 @@ class Sentences:
         first = None
         for meaning in meanings:
             tokens = self._by_meaning.get(meaning, [])
-            index = bisect_left(tokens, begin, key=lambda token: token.at)
+            index = bisect_left(tokens, (begin,))  # tokens are compared by their offsets first
             if (
                 index < len(tokens)
                 and tokens[index].at < end
@@ -153,7 +161,7 @@ class Sentences:
 
     def sentence_at(self, at: int) -> int:
         """Return the number of the sentence at an offset, as far as meaningful words tell."""
-        index = bisect_right(self.tokens, at, key=lambda token: token.at)
+        index = bisect_left(self.tokens, (at + 1,))
         return self.tokens[index - 1].sentence if index else -1
 
     def pairs(

@@ -87,7 +87,7 @@ def _quoted(word: str) -> str:
 
 
 _PROGRAM = late.pattern(
-    r"\b(?P<name>python[0-9.]{0,4}|node|deno|bun|ruby|perl|php|lua|osascript|pwsh|powershell(?:\.exe)?)\s(?P<options>[^\n\"'|;&]{0,80}?)"
+    r"\b(?P<name>python[0-9.]{0,4}|node|deno|bun|ruby|perl|php|lua|osascript|pwsh|powershell(?:\.exe)?|elixir|groovy|julia|rscript|raku|tclsh)\s(?P<options>[^\n\"'|;&]{0,80}?)"
     r"(?:-\w{0,8}[ceErC]\w{0,12}|eval|--eval|--print)[ \t=]{1,4}(?:\"(?P<double>(?:[^\"\\]|\\.){4,4000})\"|'(?P<single>[^']{4,4000})')",
     re.IGNORECASE | re.DOTALL,
 )
@@ -115,6 +115,12 @@ def programs_in(text: str) -> Iterator[tuple[int, str, str]]:
             "osascript",
             "pwsh",
             "powershell",
+            "elixir",
+            "groovy",
+            "julia",
+            "rscript",
+            "raku",
+            "tclsh",
         )
     ):
         return

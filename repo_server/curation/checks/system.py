@@ -88,7 +88,7 @@ _DANGERS = (
         "watches",
         Severity.BLOCK,
         "records keys, the clipboard, the screen or the camera",
-        r"\bkey-?logg(?:er|ing)\b|\bpynput\.keyboard[^\n]{0,40}Listener|\bfrom\s{1,3}pynput\s{1,3}import\s[^\n]{0,30}keyboard|(?<![\w])keyboard\.Listener\s?\(|GetAsyncKeyState|SetWindowsHookEx|xinput\s{1,3}test|\bkeyboard\.(?:on_press|hook|record)\s?\(",
+        r"\bkey-?logg(?:er|ing)\b|\b(?:pbpaste|wl-paste|Get-Clipboard|xclip\s[^\n|]{0,40}-o\w{0,3}|xsel\s[^\n|]{0,20}-o\w{0,5})\b[^\n]{0,80}\|[^\n]{0,40}\b(?:curl|wget|nc|ncat|Invoke-RestMethod|irm|iwr)\b|\bpynput\.keyboard[^\n]{0,40}Listener|\bfrom\s{1,3}pynput\s{1,3}import\s[^\n]{0,30}keyboard|(?<![\w])keyboard\.Listener\s?\(|GetAsyncKeyState|SetWindowsHookEx|xinput\s{1,3}test|\bkeyboard\.(?:on_press|hook|record)\s?\(",
     ),
     _danger(
         "erases-traces",

@@ -129,15 +129,19 @@ def test_skills_and_identity_are_mounted_from_beside_the_root_and_the_jail_is_li
         mother = replace(world.mother(server.url, tmp_path / "host"), host=host)
         register_tenant(mother, "acme", profile="base==1")
         birth(mother, ACME)
+    [ready] = (mother.state / "ready").iterdir()
     for place in SHOWN:
-        assert [str(jail / "shelf" / place), str(jail / "root" / place)] in machine.kernel["acme"]["mounts"]
+        source = ready if place == SKILLS else jail / "shelf" / place
+        assert [str(source), str(jail / "root" / place)] in machine.kernel["acme"]["mounts"]
+    assert (ready / "web-search/SKILL.md").read_bytes().startswith(b"---\nname: web-search")
     assert list((jail / "root" / SKILLS).iterdir()) == []  # an empty place each, under the mount
     assert [(jail / "root" / place).read_bytes() for place in (SOUL_PATH, LOCK_PATH)] == [b"", b""]
     assert (jail / "fstab").read_text().count("ro,nosuid,nosymfollow") == 3
     shown = [path for path in (jail / "shelf").rglob("*") if path.is_file()]
+    assert all(path.stat().st_mode & 0o222 == 0 for path in (ready / "web-search").rglob("*"))
     assert {str(path.relative_to(jail / "shelf")) for path in shown} >= {SOUL_PATH, LOCK_PATH}
     assert all(path.stat().st_mode & 0o222 == 0 for path in shown)
-    files = [*shown, *(mother.state / "store").rglob("*")]
+    files = [*shown, *ready.rglob("*"), *(mother.state / "store").rglob("*")]
     assert all(path.stat().st_nlink == 1 for path in files if path.is_file())  # no hard link into the store
     # The limits of its tier held when the first process of the jail that the tenant got was started.
     assert host.limits_of(ACME) == LimitsTable().tiers[Tier.PAID]

@@ -14,6 +14,7 @@ from signing.errors import ConflictError, GateError, HostError, NotEntitledError
 from signing.format.names import parse_tenant_id
 from signing.format.pkg.names import parse_abi
 from tests.support.fleet import Fleet
+from tests.support.withdrawing import withdraw
 from tests.support.world import PACKAGES, PlainServer, World
 
 ACME = parse_tenant_id("acme")
@@ -46,6 +47,7 @@ def test_two_hosts_that_claim_at_once_make_each_birth_once(fleet: Fleet) -> None
 
     with ThreadPoolExecutor(2) as pool:
         counts = list(pool.map(work, fleet.mothers))
+    assert not [event for event in fleet.told if event["event"] not in {"claimed", "born"}]
     assert sum(counts) == len(names)
     for name in names:
         assert fleet.standing(name).status is TenantStatus.BORN
@@ -162,7 +164,7 @@ def test_a_lost_lease_begins_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE jobs SET payload = '{\"tenant\":\"boat\"}'",
+        'UPDATE jobs SET payload = \'{"tenant":"boat"}\'',
         "UPDATE birth_orders SET tenant_id = 'boat'",
         "UPDATE birth_orders SET audit_sequence = audit_sequence - 1",
         "DELETE FROM birth_orders",
@@ -223,12 +225,12 @@ def test_a_birth_is_ordered_once(fleet: Fleet) -> None:
         fleet.order("nobody")
 
 
-def test_a_revoked_profile_ends_the_order_for_good(fleet: Fleet, world: World) -> None:
+def test_a_profile_that_is_not_there_yet_is_asked_for_again(fleet: Fleet) -> None:
     fleet.tenant("boat", profile="gone==1")
     job = fleet.order("boat")
     womb = fleet.womb("womba")
     assert womb.turn()
-    assert fleet.job(job).state == "ready"  # a profile that is not there yet may be published
+    assert fleet.job(job).state == "ready"
     assert fleet.job(job).reason.startswith("not-found: ")
     assert fleet.standing("boat").status is TenantStatus.FAILED
     assert fleet.jails("boat") == []
@@ -295,10 +297,11 @@ def test_an_operators_birth_is_not_taken_over(fleet: Fleet) -> None:
         birth(mother, ACME)
     fleet.alter("UPDATE tenants SET status = 'failed' WHERE tenant_id = 'acme'")
     job = fleet.order("acme")
-    fleet.womb("wombb").turn()
+    other = fleet.womb("wombb")
+    assert other.turn()
     assert fleet.job(job).reason.startswith("elsewhere: ")
     assert fleet.jails("acme") == ["womba"]
-    fleet.alter("UPDATE jobs SET not_before = 0")
+    assert not other.turn()  # it refused, and leaves it to who can
     assert fleet.womb("womba").turn()
     assert fleet.standing("acme").status is TenantStatus.BORN
 
@@ -327,3 +330,28 @@ def test_a_name_is_one_machines(fleet: Fleet) -> None:
                 check_host(session, fleet.mothers["womba"].here, keyid)
         with pytest.raises(UsageError):
             check_host(session, None, None)
+
+
+def test_an_order_is_no_birth_by_the_log(fleet: Fleet) -> None:
+    """What was ordered and nothing more is not swept, and not called a contradiction."""
+    from hive.birth.recorded import recorded_births
+    from hive.db.session import snapshot
+
+    fleet.order("acme")
+    with snapshot(fleet.engine) as session:
+        assert recorded_births(session) == []
+    fleet.womb("womba").turn()
+    with snapshot(fleet.engine) as session:
+        assert [birth.problem for birth in recorded_births(session)] == [""]
+
+
+def test_a_revoked_skill_ends_the_order_for_good(fleet: Fleet, world: World) -> None:
+    job = fleet.order("acme")
+    withdraw(world, "web-search==1.0")
+    assert fleet.womb("womba").turn()
+    row = fleet.job(job)
+    assert (row.state, row.reason.partition(":")[0]) == ("dead", "revoked")
+    assert fleet.standing("acme").status is TenantStatus.FAILED
+    assert fleet.standing("acme").host is None
+    assert fleet.jails("acme") == []
+    assert not fleet.womb("wombb").turn()

@@ -27,7 +27,7 @@ def wait_until(true: Callable[[], bool], what: str, *, logs: Sequence[Path]) -> 
         if time.monotonic() >= end:
             said = "\n".join(path.read_text()[-2000:] for path in logs)
             raise AssertionError(f"not within {_SECONDS:g} s: {what}\n{said}")
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 @dataclass

@@ -18,7 +18,10 @@ from hive.agents.client import Endpoint, HiveClient
 from hive.db.agent_tables import AgentRow, JobRow
 from hive.db.order_tables import BirthOrderRow
 from hive.db.session import open_engine, snapshot, transaction
+from hive.documents import Documents
+from hive.gates.register import Gates
 from hive.hosts import Role
+from hive.orders.orders import order
 from hive.tenants import Tenant, TenantStatus, Tier, load_row, register
 from repo_server.config import RepositoryConfig
 from repo_server.storage.choose import BlobSettings
@@ -31,7 +34,9 @@ from tests.support.world import World, now, skill_md
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed: two hosts are not tried behind it"),
+    pytest.mark.skipif(
+        not Path(NGINX).exists(), reason="nginx is not installed: two hosts are not tried behind it"
+    ),
 ]
 pytest.importorskip("obstore", reason="obstore is not installed: two hosts are not tried on an object store")
 FIRST, SECOND = "womba", "wombb"
@@ -115,9 +120,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str,
             credentials=str(credentials),
         )
         url = stack.enter_context(postgres.database(server, "repository"))
-        world = World.build(
-            folder / "world", database=url, config=RepositoryConfig(dev=True, blobs=settings)
-        )
+        world = World.build(folder / "world", database=url, config=RepositoryConfig(dev=True, blobs=settings))
         stack.callback(world.close)
         world.publish_skill("web-search==1.0", {"SKILL.md": skill_md("web-search")})
         world.publish_profile("base==1", skills=["web-search==1.0"])
@@ -209,7 +212,9 @@ def test_two_hosts_end_to_end(fleet: Fleet, site: tuple[World, str, str]) -> Non
 
     for host in fleet.hosts.values():
         swept = host.run("sweep")["tenants"]
-        assert {item["tenant"] for item in swept} == {one for one, where in born.items() if where == host.name}
+        assert {item["tenant"] for item in swept} == {
+            one for one, where in born.items() if where == host.name
+        }
         assert not [item for item in swept if item["findings"]]
     withdrawing.withdraw(world, "web-search==1.0")
     for host in fleet.hosts.values():
@@ -225,7 +230,9 @@ def _killed_in_the_middle(fleet: Fleet, wombs: dict[str, Any]) -> tuple[str, str
     """Kill a host that has begun a birth and not ended it; return which, and whose birth it was."""
     name = "killed"
     fleet.register(name)
-    fleet.hosts[FIRST].run("order-birth", name, "--lease", "2")
+    gates = Gates(required=(), documents=Documents(fleet.hosts[FIRST].folder / "documents"), program="")
+    with transaction(fleet.engine) as session:  # not by the command, which ends long after the order stands
+        order(session, parse_tenant_id(name), abi=None, gates=gates, by="test", now=now(), lease_seconds=2)
     fleet.wait(lambda: fleet.tenant(name).status is not TenantStatus.REGISTERED, "somebody begins")
     killed = str(fleet.claimed_by(name))
     kill(wombs[killed])

@@ -12,6 +12,7 @@ import pytest
 import repo_server.curation.checks
 from repo_server.curation import frontmatter
 from repo_server.curation.checks import hosts, run_checks, structure, surface_of, unicode
+from repo_server.curation.checks.late import Late
 from repo_server.curation.checks.phrases import Phrases
 from repo_server.curation.diff import diff_trees
 from repo_server.curation.tree import SourceTree
@@ -171,10 +172,10 @@ MODULES = (
 )
 
 
-def patterns_of(value: object) -> list[re.Pattern[str]]:
+def patterns_of(value: object) -> list[re.Pattern[str] | Late]:
     if isinstance(value, Phrases):
         return [pattern for _, pattern in value.alternatives]
-    return [value] if isinstance(value, re.Pattern) else []
+    return [value] if isinstance(value, re.Pattern | Late) else []
 
 
 PATTERNS = {

@@ -76,10 +76,13 @@ def test_publishers(world: World, database: str | None, tmp_path: Path, kill: di
     for candidate in candidates:
         world.review(candidate)
     ended = several("publish", world.folder, database, candidates, kill=kill)
-    assert [end == "killed" for end in ended] == [number in kill for number in range(len(NAMES))]
+    # One that others left nothing to publish may end before its step comes.
+    killed = {number for number, end in enumerate(ended) if end == "killed"}
+    assert killed <= set(kill)
+    assert killed or not kill
     assert "failed" not in ended
-    again = [candidates[number] for number in kill]
-    assert set(several("publish", world.folder, database, again)) <= {"done"}
+    # Everybody comes again: what a dead one had begun may be what others had to wait for.
+    assert set(several("publish", world.folder, database, candidates)) == {"done"}
     publish(world.repository, world.signers["online"], now=now())  # and nothing is left to do
     assert check_whole(world) == Counter({f"{name}==1.0": 1 for name in NAMES})
     clients_get(world, tmp_path / "client", *(f"{name}==1.0" for name in NAMES))

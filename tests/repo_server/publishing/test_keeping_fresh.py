@@ -1,11 +1,14 @@
 """`skillrepo refresh --every`: renewed for ever, by one of many, and said early when it cannot be."""
 
+import contextlib
 import json
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -208,6 +211,33 @@ def test_as_a_service(world: World, tmp_path: Path) -> None:
         heard.unlink()
 
 
+@pytest.mark.slow
+def test_its_numbers_are_asked_for_on_this_machine(world: World, tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = _command(world, tmp_path, "--every", "6h", "--metrics", f"127.0.0.1:{port}")
+    said = [""]
+
+    def looked() -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as reply,
+        ):
+            said[0] = reply.read().decode()
+        return 'skillrepo_keeper_looks_total{result="idle"} 1.0' in said[0]
+
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(looked)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+    assert 'skillrepo_role_expires_seconds{role="timestamp"}' in said[0]
+    assert PASSPHRASE not in said[0]
+
+
 def _wait_for(there: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not there():
@@ -248,6 +278,8 @@ def _command(world: World, folder: Path, *words: str) -> list[str]:
         ("--every", "6h", "--repair"),
         ("--tell", "/bin/true"),
         ("--every", "6h", "--tell", "true"),
+        ("--metrics", "127.0.0.1:9111"),
+        ("--every", "6h", "--metrics", "0.0.0.0:9111"),
     ],
     ids=" ".join,
 )

@@ -83,7 +83,7 @@ def test_a_release_touches_exactly_its_bins(world: World) -> None:
     assert all(delegated_role_of(path) == "skills" for path in added)
     world.sign(candidate, by="bob")
     world.publish()
-    new = {path.name for path in (world.public / "metadata").iterdir()} - before
+    new = {path.name for path in (world.public / "metadata").glob("*.json")} - before
     touched = {name.split(".", 1)[1] for name in new}
     assert touched == {*(f"{row.role}.json" for row in rows), "snapshot.json"}
 

@@ -1,5 +1,6 @@
 """Alive and ready are different questions."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,13 @@ def test_expired_timestamp(client: FlaskClient, config: WebConfig, age: timedelt
 def test_timestamp_of_the_last_second_is_ready(client: FlaskClient, config: WebConfig) -> None:
     write(config.skills_root, "metadata/timestamp.json", timestamp(NOW + timedelta(seconds=1)))
     assert client.get("/readyz").status_code == 200
+
+
+def test_missing_tree(client: FlaskClient, config: WebConfig) -> None:
+    shutil.rmtree(config.skills_root)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["reasons"]) == (503, ["timestamp.json is missing"])
+    assert client.get("/healthz").status_code == 200
 
 
 def test_missing_timestamp(client: FlaskClient, config: WebConfig) -> None:
