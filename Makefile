@@ -50,11 +50,7 @@ engine-cisco: $(STAMP)  ## the scanner of others that a slow test runs for real
 	SKILLREPO_ENGINES=$(VENV)/share/engines $(BIN)/skillrepo engine install cisco
 
 bench: $(STAMP)  ## measurements, each against its floor in the same run
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/review_speed.py
-	$(BIN)/python benchmarks/detection.py
-	$(BIN)/python benchmarks/pkg_repositories.py 3500
-	$(BIN)/python benchmarks/client_scale.py
+	$(BIN)/python benchmarks/all.py
 
 dist: $(STAMP)  ## wheel, sdist and bill of materials of the last commit, built twice and compared
 	@$(BIN)/python deploy/release/dist.py dist

@@ -1,4 +1,4 @@
-"""The published tree in a bucket: the third form beside our own service and plain files.
+"""The published tree in a bucket (edge): the third form beside our own service and plain files.
 
     skills/metadata/1.root.json … 7.snapshot.json …, skills/targets/…    never change once written
     pkg/by-sha256/5d….pkg                                                the same; where packages are for everybody

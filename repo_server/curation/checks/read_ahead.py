@@ -1,4 +1,4 @@
-"""What `needles` reads off the phrases of the checks, read ahead: that takes longer than a review of one skill.
+"""What `needles` reads off the phrases of the checks, read ahead (edge): that takes longer than a review of one skill.
 
 ``read_ahead.json`` holds each alternative by its own text, so that one that was changed since is not found and is read
 again: a table that lags behind makes a process slower to start, never a review other. A test compares the two, and
