@@ -11,6 +11,8 @@ what `pkg gc` removes nobody accepts at that moment. Readers wait for nobody, an
 
 import contextlib
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +50,7 @@ _SERVER_IS_GONE: Final = {
     "tcp_user_timeout": 60_000,
 }
 _TURN: Final = "turn"
+_PAUSE: Final = 0.01
 # PostgreSQL's names for "somebody else was in the way": nothing is broken, and the same again may succeed.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 
@@ -174,7 +177,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     def on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's recipe: transactions are begun by us, below
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _keep_a_log(cursor)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -194,6 +198,20 @@ def _prepare_sqlite(engine: Engine) -> None:
         turn: Turn | None = record.info.pop(_TURN, None)
         if turn is not None:
             turn.end()
+
+
+def _keep_a_log(cursor: sqlite3.Cursor) -> None:
+    """Set WAL, which is for the whole file: two who open a new one at once meet here, and SQLite waits for neither."""
+    end = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _turn(file: Path) -> Turn | None:

@@ -67,7 +67,7 @@ def decide(scene: Scene, session: Session, given: Any, **other: Any) -> Admissio
 def evidence_of(scene: Scene, session: Session) -> dict[str, Any]:
     release = session.release(PIN)
     return {
-        "TrustedMetadata": session._trusted,
+        "TrustedMetadata": session._update._trusted,
         "VouchedTarget": release.bundle.target,
         "VerifiedBundle": release.bundle,
         "VerifiedReview": release.review,
@@ -240,8 +240,8 @@ def test_an_empty_profile_is_no_profile(scene: Scene) -> None:
 
 
 def test_trust_is_about_one_moment(scene: Scene, session: Session) -> None:
-    assert isinstance(session._trusted, TrustedMetadata)
-    target = session._trusted.vouch(REVOCATIONS_PATH)
+    assert isinstance(session._update._trusted, TrustedMetadata)
+    target = session._update._trusted.vouch(REVOCATIONS_PATH)
     assert isinstance(target, VouchedTarget)
     assert target.checked_at == session._now
     assert isinstance(read_external(scene.forge().archive("csv==1.0")[1]), ExternalBundle)

@@ -103,7 +103,7 @@ CHANGES = {
     "cut off before the checkpoint": "DELETE FROM audit WHERE sequence > 5",
     "everything": "DELETE FROM audit",
     "a tenant that nobody registered": "INSERT INTO tenants SELECT 'boat', 'boat', NULL, tier, profile, scratch, status,"
-    " reason, created_at FROM tenants",
+    " reason, created_at, host FROM tenants",
     "a tenant called born": "UPDATE tenants SET status = 'born'",
     "a tenant called retired": "UPDATE tenants SET status = 'retired'",
     "a checkpoint of another head": f"UPDATE checkpoints SET digest = '{'0' * 64}'",
