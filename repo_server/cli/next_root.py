@@ -25,7 +25,9 @@ from repo_server.cli.context import (
     open_repository,
     read_anchor,
 )
+from repo_server.desk.seen import check_not_older
 from repo_server.publishing.ceremony import Documents
+from repo_server.publishing.next_people import targets_of
 from repo_server.publishing.next_root import (
     Succession,
     accept_next_root,
@@ -34,6 +36,7 @@ from repo_server.publishing.next_root import (
     merge_next,
     sign_next,
 )
+from repo_server.publishing.seen_base import memory_in
 from repo_server.repository import ANCHOR_NAME
 from repo_server.storage.durable import write_durably
 from signing.console import Console, console_option
@@ -175,6 +178,18 @@ class KnownRoots:
             last=keys / f"{signer.held.holder}.root.json",
         )
 
+    def check_people(self, drafted: Documents) -> None:
+        """Compare what people signed, as the folder has it, with what this holder has seen published (`seen_base`).
+
+        Raises:
+            RollbackError: a role is older. CouldNotVerifyError: the memory cannot be read.
+        """
+        people = Succession.of(drafted).people
+        if people is not None and self.anchor.exists():
+            anchor = read_anchor(self.anchor)
+            versions = {role: targets_of(people.before, role).version for role in people.before}
+            check_not_older(memory_in(self.anchor.parent, anchor), versions, anchor=anchor)
+
     def read(self) -> list[bytes]:
         """Return those that are there."""
         return [read_anchor(path) for path in (self.anchor, self.last) if path.exists()]
@@ -202,6 +217,7 @@ def sign_next_root(
     # In memory: what may not be signed is not shown as if it might.
     signed = sign_next(drafted, signer, now=clock())
     check_known(drafted, signer.public_key, known=known.read())
+    known.check_people(drafted)
     console.note("\n".join(describe_next(drafted)))
     confirm(f"sign this as {holder}?", console, yes=yes)
     # Somebody else may have signed meanwhile, in the same folder; or exchanged what was shown.

@@ -36,16 +36,30 @@ def remember(path: Path, versions: Mapping[str, int], *, anchor: bytes) -> None:
     """
     with _locked(path):
         seen = _load(path, anchor)
-        # A role that is not there any more is not delegated any more: `check_state` misses no other.
-        for role in seen.keys() & versions.keys():
-            if versions[role] < seen[role]:
-                raise RollbackError(
-                    f"{role} version {versions[role]} is shown, version {seen[role]} was seen here already",
-                    hint="do not decide or sign: the server shows a state older than one that you saw",
-                )
-        if versions != seen:
-            document = {"schema": SCHEMA, "anchor_sha256": sha256_of(anchor), "roles": dict(versions)}
+        _check(versions, seen)
+        # What is not shown now is not forgotten: else it could be hidden once, and be shown older the next time.
+        kept = {**seen, **versions}
+        if kept != seen:
+            document = {"schema": SCHEMA, "anchor_sha256": sha256_of(anchor), "roles": kept}
             write_durably(path, canonical(document), mode=0o600)
+
+
+def check_not_older(path: Path, versions: Mapping[str, int], *, anchor: bytes) -> None:
+    """Compare ``versions`` with what was seen before under ``anchor``, and keep nothing.
+
+    Raises:
+        RollbackError: a role is older than what was seen. CouldNotVerifyError: the memory cannot be read.
+    """
+    _check(versions, _load(path, anchor))
+
+
+def _check(versions: Mapping[str, int], seen: Mapping[str, int]) -> None:
+    for role in sorted(seen.keys() & versions.keys()):
+        if versions[role] < seen[role]:
+            raise RollbackError(
+                f"{role} version {versions[role]} is shown, version {seen[role]} was seen here already",
+                hint="do not decide or sign: the server shows a state older than one that you saw",
+            )
 
 
 def _load(path: Path, anchor: bytes) -> dict[str, int]:

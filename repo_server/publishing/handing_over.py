@@ -20,7 +20,7 @@ from repo_server.publishing.next_people import (
     draft_people,
     targets_of,
 )
-from repo_server.publishing.proposals import drop_proposals, open_proposals
+from repo_server.publishing.proposals import drop_proposals, open_proposals, proposal_standing
 from repo_server.publishing.state import add_versions, current_files
 from repo_server.publishing.vouched import vouched_content
 from repo_server.repository import Repository
@@ -90,7 +90,7 @@ def accept_people(session: Session, people: People, *, now: datetime) -> None:
         if _signed(published.get(role), role) != _signed(before, role):
             raise _meanwhile(role)
     # Whoever left a role out of the folder would leave it without signatures that count.
-    if REVOCATIONS in people.after:
+    if SKILLS in people.after:
         for role in published:
             if role not in people.after and _is_curated(role):
                 raise _meanwhile(role)
@@ -108,7 +108,9 @@ def accept_people(session: Session, people: People, *, now: datetime) -> None:
 
 
 def _check_no_withdrawal_waits(session: Session, people: People) -> None:
-    if REVOCATIONS in people.after and any(row.role == REVOCATIONS for row in open_proposals(session)):
+    waiting = [row for row in open_proposals(session) if row.role == REVOCATIONS]
+    # One that nobody signed is lost for nobody: it takes a token to leave it there, and no key.
+    if REVOCATIONS in people.after and any(proposal_standing(session, row).signed for row in waiting):
         raise ConflictError(
             "a withdrawal is signed and not published: other curators' list would be without it",
             hint="skillrepo publish, or let it be signed to its end; then draft anew: skillrepo root next",

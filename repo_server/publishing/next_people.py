@@ -34,7 +34,7 @@ from signing.format.digest import sha256_of
 from signing.format.names import REVOCATIONS_PATH, parse_holder_name
 from signing.format.revocations import Revocations
 from signing.former import FIELD, Former
-from signing.keys import HOLDER_FIELD, holder_of
+from signing.keys import HOLDER_FIELD, envelope_signers, holder_of
 from signing.metadata import Signatories, lint_targets, parse, render, sign, target_sha256
 from signing.roles import ADVISORIES, PROFILES, REVOCATIONS, ROOT, SKILLS, TARGETS, TIMESTAMP, life_of
 from signing.withdrawals import Curators
@@ -226,6 +226,13 @@ def check_people(people: People, *, before: Root, after: Root, now: datetime) ->
         if Metadata(found).signed_bytes != Metadata(wanted).signed_bytes:
             raise FormatError("changes more than who signs it", where=role)
     _check_persons(appointed, after)
+    _check_names(people)
+    if lifted := _lifted_by(people, appointed):
+        raise FormatError(
+            f"would lift withdrawal {lifted[0][:12]}, which not enough curators have lifted",
+            where=REVOCATIONS,
+            hint="keep the threshold, or have its reinstatement signed or begun anew before: skillrepo reinstate",
+        )
     return appointed
 
 
@@ -238,6 +245,9 @@ def _touched(published: Documents, appointed: Appointed) -> list[str]:
         roles += [SKILLS, *bin_names(skills), REVOCATIONS, *([ADVISORIES] if ADVISORIES in published else [])]
     if _differ(holders_of(targets, PROFILES), appointed.operators):
         roles.append(PROFILES)
+    still = {*appointed.curators.keyids, *(key.keyid for key in appointed.former.keys)}
+    if REVOCATIONS not in roles and any(key.keyid not in still for key in Former.of(targets).keys):
+        roles.append(REVOCATIONS)  # its list travels along: what a stolen key had lifted is in force again
     if roles or Former.of(targets).to_fields() != appointed.former.to_fields():
         roles.append(TARGETS)
     return sorted(roles)
@@ -290,15 +300,16 @@ def _former(published: Documents, withdrawals: bytes, curators: Holders, kept: I
     targets = targets_of(published, TARGETS)
     keys = tuple(sorted(kept, key=lambda key: key.keyid))
     lifted = Former.of(targets).lifted
-    was = Curators.of(targets)
+    was, entries = Curators.of(targets), revocations_of(published, withdrawals).entries
     trusted = {key.keyid for key in keys} | set(curators.keyids)
-    believed = replace(was, keys=tuple(key for key in was.keys if key.keyid in trusted))
+    if thieves := [key for key in (*Former.of(targets).keys, *was.keys) if key.keyid not in trusted]:
+        helped = {e.id for e in entries if e.lifted is not None and envelope_signers(e.lifted, thieves)}
+        lifted -= helped  # what was confirmed once, and by a key that turned out to be stolen
+    believed = Curators(
+        keys=tuple(key for key in was.keys if key.keyid in trusted), threshold=was.threshold, confirmed=lifted
+    )
     will = Curators(keys=curators.keys, threshold=curators.threshold, confirmed=lifted)
-    again = {
-        entry.id
-        for entry in revocations_of(published, withdrawals).entries
-        if believed.have_lifted(entry) and not will.have_lifted(entry)
-    }
+    again = {entry.id for entry in entries if believed.have_lifted(entry) and not will.have_lifted(entry)}
     return Former(keys=keys, lifted=lifted | again)
 
 
@@ -316,6 +327,25 @@ def _named(keys: Mapping[str, Key], word: str) -> list[Key]:
             hint="--distrust is for curators who leave: name all others by --curator-key",
         )
     return found
+
+
+def _check_names(people: People) -> None:
+    """A key id does not cover the name beside the key, and names count: as reviewers, and beside waivers."""
+    old, new = (_delegations(targets_of(side, TARGETS)).keys for side in (people.before, people.after))
+    if any(old[keyid] != new[keyid] for keyid in old.keys() & new.keys()):
+        raise FormatError("gives a key another holder's name", where=TARGETS)
+
+
+def _lifted_by(people: People, appointed: Appointed) -> list[str]:
+    """Return the withdrawals that nobody lifted enough, and that a lower threshold would lift."""
+    old = Curators.of(targets_of(people.before, TARGETS))
+    new = Curators(
+        keys=appointed.curators.keys,
+        threshold=appointed.curators.threshold,
+        confirmed=appointed.former.lifted,
+    )
+    entries = revocations_of(people.before, people.withdrawals).entries
+    return [entry.id for entry in entries if new.have_lifted(entry) and not old.have_lifted(entry)]
 
 
 def _check_persons(appointed: Appointed, root: Root) -> None:

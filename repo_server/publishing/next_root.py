@@ -27,6 +27,7 @@ from repo_server.publishing.handing_over import accept_people
 from repo_server.publishing.next_people import Appointed, Holders, People, check_people
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.people_shown import describe_people, facts_of
+from repo_server.publishing.standing import mark_releases
 from repo_server.publishing.state import add_versions
 from repo_server.publishing.vouched import vouched_content
 from repo_server.repository import Repository
@@ -254,6 +255,10 @@ def check_rules(succession: Succession, *, now: datetime) -> None:
         "online key": len(new.roles[TIMESTAMP].keyids) == new.roles[TIMESTAMP].threshold == 1
         and new.roles[SNAPSHOT] == new.roles[TIMESTAMP],
         "the online key is of no person": online.isdisjoint(people),
+        # A key id does not cover the name beside the key, and names count: as reviewers, and beside waivers.
+        "names": all(
+            old.signed.keys[keyid] == new.keys[keyid] for keyid in old.signed.keys.keys() & new.keys.keys()
+        ),
         "keys": online | people == set(new.keys)
         and new.unrecognized_fields == old.signed.unrecognized_fields,
     }
@@ -308,6 +313,7 @@ def accept_next_root(
     add_versions(session, [(ROOT, new.version, documents[ROOT])], now=now)
     if succession.people is not None:
         accept_people(session, succession.people, now=now)
+        mark_releases(repository, session)  # who may lift a withdrawal changed, so what is withdrawn may have
     state = sign_state(session, online, now=now, force_snapshot=True)
     log.append(session, event="root.published", facts=_facts(succession, documents[ROOT]), now=now)
     return state

@@ -14,7 +14,7 @@ from repo_server.publishing.next_people import (
 from signing.format.names import REVOCATIONS_PATH
 from signing.former import Former
 from signing.keys import holder_of
-from signing.roles import PROFILES, REVOCATIONS, SKILLS, TARGETS, is_bin
+from signing.roles import PROFILES, REVOCATIONS, SKILLS, TARGETS, is_bin, is_pkg
 from signing.withdrawals import Curators
 
 
@@ -42,9 +42,28 @@ def describe_people(people: People, appointed: Appointed) -> list[str]:
         if key.keyid not in {*appointed.curators.keyids, *(item.keyid for item in appointed.former.keys)}:
             lines.append(f"former curator {holder_of(key)} IS NOT TRUSTED ANY MORE  key id {key.keyid}")
     lines += [f"withdrawal {entry[:12]} IS IN FORCE AGAIN" for entry in in_force_again(people, appointed)]
+    confirmed = sorted(appointed.former.lifted - Former.of(targets).lifted)
+    lines += [f"withdrawal {entry[:12]} stays lifted, though who lifted it leaves" for entry in confirmed]
+    lines += _unchanged(targets)
     lines.append(f"operators: {appointed.operators.threshold} of")
     lines += [f"  {holder_of(key):16} key id {key.keyid}" for key in appointed.operators.keys]
     return [*lines, *_content(people)]
+
+
+def _unchanged(targets: Targets) -> list[str]:
+    """Return whom else ``targets`` appoint: an older one, put back by somebody, would bring back a key that was replaced."""
+    delegations = targets.delegations
+    if delegations is None or delegations.roles is None:
+        return []
+    lines = [f"as of targets {targets.version}:"]
+    lines += [
+        f"  {role}: {holder_of(delegations.keys[keyid])}  key id {keyid}"
+        for role, item in delegations.roles.items()
+        if is_pkg(role)
+        for keyid in item.keyids
+    ]
+    lines += [f"  former curator {holder_of(key)}  key id {key.keyid}" for key in Former.of(targets).keys]
+    return lines
 
 
 def in_force_again(people: People, appointed: Appointed) -> tuple[str, ...]:

@@ -6,9 +6,9 @@
     .well-known/agent-skills/index.json, .well-known/skills/…
     and beside it the trees of the package site (repo_server.pkgrepo.published)
 
-Order: blobs, delegated metadata, targets, snapshot, packages, timestamp last, each durable before the next. A process
+Order: blobs, delegated metadata, targets, snapshot, packages, roots, timestamp last, each durable before the next. A process
 killed in between leaves the old timestamp, which names an older whole state; running `project` again
-completes the new one. Everything but ``timestamp.json`` and the two indexes never changes once written.
+completes the new one. Clients look for the next root by its name, whatever the timestamp says: so it comes late. Everything but ``timestamp.json`` and the two indexes never changes once written.
 
 Because of that order the served timestamp says what is whole: the snapshot that it names, and all that this one names. So
 who has just published (`project_new`) writes what came since, and does not look at a hundred thousand files for that.
@@ -50,15 +50,13 @@ def project(repository: Repository, session: Session, *, repair: bool = False) -
     tree = repository.skills_root
     written = _project_targets(repository, session, tree, repair=repair)
     rows = session.execute(select(MetadataRow.role, MetadataRow.version)).all()
-    for role, version in sorted(rows, key=lambda row: _rank(row.role)):
-        if role == TIMESTAMP:
-            continue
-        written += _write_once(
-            tree, f"metadata/{version}.{role}.json", partial(_content, session, role, version), repair=repair
-        )
-    written += project_packages(
-        repository, session, repair=repair
-    )  # before the timestamp that vouches for them
+    named = sorted((role, version) for role, version in rows if role not in {ROOT, TIMESTAMP})
+    for role, version in sorted(named, key=lambda item: _rank(item[0])):
+        written += _write_metadata(session, tree, role, version, repair=repair)
+    # Before the timestamp that vouches for them.
+    written += project_packages(repository, session, repair=repair)
+    for version in sorted(version for role, version in rows if role == ROOT):
+        written += _write_metadata(session, tree, ROOT, version, repair=repair)
     written += _project_timestamp(session, tree)
     project_indexes(repository, session)
     return written
@@ -81,15 +79,16 @@ def project_new(repository: Repository, session: Session) -> int:
     changed = [role for role, version in newest.items() if version != whole.get(role)]
     rows = [
         row
-        for role in sorted({*changed, ROOT, SNAPSHOT}, key=_rank)
+        for role in sorted({*changed, SNAPSHOT}, key=_rank)
         for row in _published_after(session, role, whole.get(role, 0))
     ]
     fresh = _new_targets(session, [row for row in rows if row.role in newest], whole)
     written = sum(_project_target(repository, tree, row, repair=False) for row in fresh)
     for row in rows:
-        path = f"metadata/{row.version}.{row.role}.json"
-        written += _write_once(tree, path, partial(bytes, row.content), repair=False)
+        written += _write_metadata(session, tree, row.role, row.version, repair=False)
     written += project_packages(repository, session)
+    for row in _published_after(session, ROOT, 0):
+        written += _write_metadata(session, tree, ROOT, row.version, repair=False)
     written += _project_timestamp(session, tree)
     if REVOCATIONS in changed:  # of any skill another release may be the newest now
         project_indexes(repository, session)
@@ -161,6 +160,11 @@ def _project_target(repository: Repository, tree: Path, row: TargetRow, *, repai
     return _write_once(tree, path, partial(repository.blobs.load, Sha256(row.sha256)), repair=repair)
 
 
+def _write_metadata(session: Session, tree: Path, role: str, version: int, *, repair: bool) -> int:
+    path = f"metadata/{version}.{role}.json"
+    return _write_once(tree, path, partial(_content, session, role, version), repair=repair)
+
+
 def _write_once(tree: Path, path: str, content: Callable[[], bytes], *, repair: bool) -> int:
     if (tree / path).exists() and not (repair and not is_whole(tree, path, content())):
         return 0
@@ -175,5 +179,4 @@ def _content(session: Session, role: str, version: int) -> bytes:
 
 
 def _rank(role: str) -> int:
-    order = {ROOT: 1, TARGETS: 2, SNAPSHOT: 3, TIMESTAMP: 4}
-    return order.get(role, 0)
+    return {TARGETS: 1, SNAPSHOT: 2}.get(role, 0)

@@ -25,8 +25,12 @@ def remember_base(session: Session, folder: Path, *, anchor: bytes) -> None:
         RollbackError: a role is older than what was seen.
         CouldNotVerifyError: the memory cannot be read. HostError: it cannot be written.
     """
-    path = folder / f"seen-{sha256_of(anchor)[:16]}.json"
-    remember(path, _verified_versions(session, anchor), anchor=anchor)
+    remember(memory_in(folder, anchor), _verified_versions(session, anchor), anchor=anchor)
+
+
+def memory_in(folder: Path, anchor: bytes) -> Path:
+    """Return the file of this memory on a signer's side."""
+    return folder / f"seen-{sha256_of(anchor)[:16]}.json"
 
 
 def _verified_versions(session: Session, anchor: bytes) -> Mapping[str, int]:

@@ -89,6 +89,31 @@ def test_a_lie_about_versions_does_not_become_a_memory(desk: WarmDesk) -> None:
     desk.run(*by("curator-1"), "renew", "skills", "--as", "curator-1", "--yes")
 
 
+def test_a_role_that_was_hidden_once_is_not_forgotten(desk: WarmDesk) -> None:
+    """Spoiled while something else is signed, and then put back older."""
+    import sqlite3
+
+    publish(desk, "first")
+    desk.run(*by("curator-1"), "renew", "revocations", "--as", "curator-1", "--yes")
+    desk.run(*REPO, "publish")
+    desk.run(*by("curator-1"), "renew", "skills", "--as", "curator-1", "--yes")  # sees the newest list
+    file = desk.folder / "repo/repository.db"
+
+    def change(statement: str) -> None:
+        with sqlite3.connect(file) as connection:
+            connection.execute(statement)
+        connection.close()
+
+    newest = (
+        "role = 'revocations' and version = (select max(version) from metadata where role = 'revocations')"
+    )
+    change(f"update metadata set content = X'7b7d' where {newest}")
+    desk.run(*by("curator-1"), "renew", "profiles", "--as", "curator-1", "--yes", status=None)
+    change(f"delete from metadata where {newest}")
+    refused = desk.json(*by("curator-1"), "renew", "revocations", "--as", "curator-1", "--yes", status=11)
+    assert refused["error"]["code"] == "rollback"
+
+
 def test_keys_on_a_medium_that_cannot_be_written_are_warned_about(desk: WarmDesk) -> None:
     own = desk.folder / "curator-1"
     (own / f"seen-{anchor_id(desk)}.json.lock").mkdir()

@@ -22,13 +22,16 @@ from repo_server.publishing.next_root import (
     merge_next,
     sign_next,
 )
+from repo_server.publishing.projection import project
 from repo_server.publishing.proposals import open_proposals
 from repo_server.publishing.renewals import give_renewal
 from repo_server.publishing.state import current_root
+from repo_server.publishing.withdrawals import keep_list, plan_list
 from signing.errors import (
     BadSignatureError,
     ConflictError,
     FormatError,
+    HostError,
     NotEntitledError,
     NotFoundError,
     SkillRepoError,
@@ -183,7 +186,8 @@ def test_operators_change(world: World, tmp_path: Path, stranger: Callable[[str]
 def test_a_key_turns_out_to_be_stolen_later(world: World, tmp_path: Path, carol: Person) -> None:
     hand_over(world, world.signers["alice"], carol[1], curators=[held(world, "alice"), carol[0]])
     documents = drafted(world, distrust=["bob"])
-    assert set(documents) == {ROOT, PREVIOUS, TARGETS, f"{BEFORE}{TARGETS}"}
+    roles = {TARGETS, REVOCATIONS}
+    assert set(documents) == {ROOT, PREVIOUS, WITHDRAWALS, *roles, *(f"{BEFORE}{role}" for role in roles)}
     assert any("bob IS NOT TRUSTED ANY MORE" in line for line in describe_next(documents))
     accept(world, signed(world, documents, world.signers["alice"], carol[1]))
     with world.serve() as server:
@@ -239,6 +243,54 @@ def test_what_a_thief_had_lifted_is_in_force_again(
         assert session.revocations().covering(
             PIN, bundle_sha256=bundle.target.sha256, tree_sha256=bundle.tree_sha256
         )
+
+
+def test_what_a_thief_had_lifted_is_offered_to_nobody_any_more(
+    world: World, stranger: Callable[[str], Person]
+) -> None:
+    """Neither by the indexes for ordinary agents, who verify nothing."""
+    withdraw(world, str(PIN))
+    reinstate(world, str(PIN), by="alice", reason="a false alarm")
+    reinstate(world, str(PIN), by="bob")
+    index = world.public / ".well-known/agent-skills/index.json"
+    assert b"web-search" in index.read_bytes()
+    new_bob, signs = stranger("bob")
+    hand_over(
+        world, world.signers["alice"], signs, curators=[held(world, "alice"), new_bob], distrust=["bob"]
+    )
+    assert b"web-search" not in index.read_bytes()
+    assert not (world.public / ".well-known/skills/web-search").exists()
+
+
+def test_what_was_confirmed_is_in_force_again_when_the_key_turns_out_to_be_stolen(
+    world: World, tmp_path: Path, carol: Person
+) -> None:
+    withdraw(world, str(PIN))
+    reinstate(world, str(PIN), by="alice", reason="a false alarm")
+    entry = reinstate(world, str(PIN), by="bob")
+    people = [held(world, "alice"), carol[0]]
+    documents = drafted(world, curators=people)
+    assert any(f"{entry.id[:12]} stays lifted" in line for line in describe_next(documents))
+    accept(world, signed(world, documents, world.signers["alice"], carol[1]))
+    documents = drafted(world, distrust=["bob"])
+    assert {REVOCATIONS, WITHDRAWALS} <= set(documents)
+    assert any(f"{entry.id[:12]} IS IN FORCE AGAIN" in line for line in describe_next(documents))
+    accept(world, signed(world, documents, world.signers["alice"], carol[1]))
+    with world.serve() as server, world.client(server.url, tmp_path / "client").session(now()) as session:
+        bundle = session.bundle(PIN)
+        assert session.revocations().covering(
+            PIN, bundle_sha256=bundle.target.sha256, tree_sha256=bundle.tree_sha256
+        )
+
+
+def test_a_lower_threshold_lifts_nothing(world: World) -> None:
+    """One of two has signed a reinstatement, and the other declined: nobody lifts it by changing the number."""
+    withdraw(world, str(PIN))
+    reinstate(world, str(PIN), by="alice", reason="a false alarm")
+    people = [held(world, "alice"), held(world, "bob")]
+    untouched(
+        world, lambda: drafted(world, curators=people, threshold=1), FormatError, "would lift withdrawal"
+    )
 
 
 # --- signatures --------------------------------------------------------------------------------------
@@ -336,6 +388,44 @@ def test_what_is_proposed_is_signed_anew_by_those_who_are_there_then(world: Worl
     world.signers["carol"] = carol[1]
     world.sign(candidate, by="carol")
     assert [str(item) for item in world.publish().releases] == ["second==1.0"]
+
+
+def test_a_withdrawal_that_nobody_signed_holds_nothing_up(world: World, carol: Person) -> None:
+    """It takes a token to leave it there, and no key."""
+    unsigned = draft_withdrawal(world, str(PIN))
+    with transaction(world.repository.engine) as session:
+        subject = keep_list(world.repository, session, unsigned.revocations.render(), now=now())
+        plan_list(world.repository, session, subject.partition(":")[2], now=now())
+        assert open_proposals(session)
+    hand_over(world, world.signers["alice"], carol[1], curators=[held(world, "alice"), carol[0]])
+    with snapshot(world.repository.engine) as session:
+        assert open_proposals(session) == []
+
+
+def test_a_root_is_not_there_before_what_fits_it(
+    world: World, tmp_path: Path, carol: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients look for the next root by its name, whatever the timestamp says."""
+    documents = signed(
+        world, drafted(world, curators=[held(world, "alice"), carol[0]]), world.signers["alice"], carol[1]
+    )
+
+    def full(*_: object, **__: object) -> int:
+        raise HostError("the disk is full")
+
+    with world.serve() as server:
+        client = world.client(server.url, tmp_path / "client")
+        assert look(client) == ("bob",)
+        with monkeypatch.context() as patch:
+            patch.setattr("repo_server.publishing.projection.project_packages", full)
+            with pytest.raises(HostError):
+                accept(world, documents)
+        assert look(client) == ("bob",)
+        with transaction(world.repository.engine) as session:
+            project(world.repository, session)
+        assert look(client) == ("bob",)
+        with client.session(now()) as session:
+            assert session.standing().root == 2
 
 
 def test_a_withdrawal_that_waits_is_not_lost(world: World, carol: Person) -> None:
@@ -483,6 +573,18 @@ def before_is_forged(documents: Documents) -> dict[str, bytes]:
     return dict(documents)
 
 
+def swapped_names(documents: Documents) -> dict[str, bytes]:
+    """Every key id is as it was, and alice's key is bob's by name."""
+    metadata = parse(documents[ROOT], Root, where=ROOT)
+    keys = [
+        key
+        for key in metadata.signed.keys.values()
+        if key.unrecognized_fields["x-skillrepo-holder"] == "alice"
+    ]
+    keys[0].unrecognized_fields["x-skillrepo-holder"] = "bob"
+    return {**documents, ROOT: render(Metadata(metadata.signed))}
+
+
 def other_curators_in_root(documents: Documents) -> dict[str, bytes]:
     metadata = parse(documents[ROOT], Root, where=ROOT)
     metadata.signed.roles[TARGETS].threshold = 1
@@ -509,6 +611,7 @@ FORGED = (
     before_is_unsigned,
     before_is_forged,
     other_curators_in_root,
+    swapped_names,
 )
 
 
