@@ -7,6 +7,7 @@ What is older is compared, not guessed: the mark beside the jail's root is the o
 registry and no such jail stands here, nothing is joined before that is cleared up.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,13 +15,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hive import audit
-from hive.agents import registry
-from hive.agents.names import AgentId, Capability
+from hive.agents import leases, registry
+from hive.agents.names import ABI, WOMB, AgentId, Capability
+from hive.birth import moving
+from hive.db.agent_tables import AgentRow, TokenRow
 from hive.db.gate_tables import HostRow
 from hive.db.models import BirthRow, TenantRow
 from hive.hosts import Role
 from hive.jails.host import SPAWNED, JailHost
-from hive.tenants import STANDING
+from hive.tenants import STANDING, TenantStatus
 from signing.errors import ConflictError, NotEntitledError, NotFoundError
 from signing.format.names import TenantId, parse_tenant_id
 
@@ -47,7 +50,8 @@ def join(
 
     Raises:
         NotFoundError: no such host, or it is no womb. NotEntitledError: another machine is that host.
-        ConflictError: a tenant or a lane has the name; or a jail that ought to stand here does not.
+        ConflictError: a tenant or a lane has the name, or somebody a token for it; or a jail that ought to stand here does
+            not.
     """
     row = session.get(HostRow, here, with_for_update=True)
     if row is None or Role.WOMB.value not in row.roles.split("\n"):
@@ -57,6 +61,7 @@ def join(
             f"another machine has joined as {here}",
             hint=f"one name, one machine; hive hosts leave {here}, when that machine is gone for good",
         )
+    _check_name(session, here)
     already, row.key_sha256 = row.key_sha256 is not None, keyid
     registry.enrol_lane(session, here, offers, now=now)
     taken = _take_over(session, here, jails)
@@ -66,25 +71,75 @@ def join(
     return Joined(host=here, taken_over=tuple(taken), already=already)
 
 
-def leave(session: Session, host: AgentId, *, reason: str, now: datetime) -> None:
-    """Unbind the name of a machine that is gone for good, so that another may join under it.
+def _check_name(session: Session, here: AgentId) -> None:
+    """Return None when nobody but a host has ever spoken by this name: a lane's token would claim births for it."""
+    agent, token = session.get(AgentRow, here), session.get(TokenRow, here)
+    grants = registry.grants_of(session, here)
+    others = [name for name in grants if name != WOMB and not name.startswith(ABI)]
+    if agent is not None and agent.tenant_id is None and (others or WOMB not in grants):
+        raise ConflictError(f"a lane is called {here}", hint="names of agents are given once; take another")
+    if token is not None and token.revoked_at is None:
+        raise ConflictError(
+            f"a token was issued for {here}",
+            hint="a host needs none, and whoever has it would claim births as one; take another name",
+        )
+
+
+def leave(session: Session, host: AgentId, *, reason: str, now: datetime) -> tuple[TenantId, ...]:
+    """Unbind the name of a machine that is gone for good, so that another may join under it; return whose births it left.
+
+    Their jails are nobody's: whoever joins under the name next, or makes those births elsewhere, begins anew with another
+    mark and another token; the machine removes them should it come back, whatever it is called then.
 
     Raises:
-        NotFoundError: nobody has joined as that. ConflictError: somebody's jail is there.
+        NotFoundError: nobody has joined as that. ConflictError: somebody's jail is there, or a birth began there just now.
     """
+    # Tenants first, as everywhere; then the host and its jobs.
+    theirs = _tenants_of(session, host)
     row = session.get(HostRow, host, with_for_update=True)
     if row is None or row.key_sha256 is None:
         raise NotFoundError(f"nobody has joined as {host}", hint="hive hosts list")
-    theirs = select(TenantRow.tenant_id).where(
-        TenantRow.host == host, TenantRow.status.in_([item.value for item in STANDING])
-    )
-    if living := session.scalars(theirs.order_by(TenantRow.tenant_id).limit(1)).first():
+    if living := next((item.tenant_id for item in theirs if item.status in STANDING), None):
         raise ConflictError(
             f"{living} lives on {host}",
             hint="restore that machine from its backup, or retire the tenant there",
         )
+    leases.release(session, host, reason=f"{host} is gone: {reason}")
+    # With its leases gone it begins nothing by an order any more; what it began meanwhile is seen now.
+    if len(_tenants_of(session, host)) != len(theirs):
+        raise ConflictError(
+            f"a birth began on {host} just now", hint="that machine is not gone: end it first"
+        )
+    left = tuple(
+        _leave_tenant(session, item, host, reason, now)
+        for item in theirs
+        if item.status != TenantStatus.RETIRED
+    )
     row.key_sha256 = None
-    audit.append(session, event="host.left", facts={"host": host, "reason": reason}, now=now)
+    audit.append(
+        session, event="host.left", facts={"host": host, "reason": reason, "births": list(left)}, now=now
+    )
+    return left
+
+
+def _tenants_of(session: Session, host: AgentId) -> Sequence[TenantRow]:
+    wanted = select(TenantRow).where(TenantRow.host == host).order_by(TenantRow.tenant_id)
+    return session.scalars(
+        wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    ).all()
+
+
+def _leave_tenant(session: Session, tenant: TenantRow, host: AgentId, reason: str, now: datetime) -> TenantId:
+    tenant_id = parse_tenant_id(tenant.tenant_id)
+    birth = session.get(BirthRow, tenant_id)
+    if birth is not None:
+        moving.leave_behind(session, birth, host, now=now)
+    if tenant.status == TenantStatus.BIRTHING:
+        tenant.status, tenant.reason = TenantStatus.FAILED.value, f"its host {host} is gone: {reason}"
+    tenant.host = None
+    facts = {"tenant": tenant_id, "host": host, "reason": reason}
+    audit.append(session, event="birth.left", facts=facts, now=now)
+    return tenant_id
 
 
 def _take_over(session: Session, here: AgentId, jails: JailHost) -> list[TenantId]:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -18,10 +19,10 @@ from repo_client.carried import FolderFetcher
 from repo_client.client import RepoClient
 from repo_client.fetcher import FetchLimits, Origin, StrictFetcher
 from repo_client.handles import Directory
-from repo_client.memory import remember_withdrawals
-from repo_client.mirrors import Order, check_mirror, newest_first, try_each
+from repo_client.memory import remember, remember_withdrawals
+from repo_client.mirrors import Order, check_mirror, follow_newest, try_each
 from repo_client.trees import write_tree
-from repo_client.updater import Server, locked, make_durable, translated_errors, trusted_in
+from repo_client.updater import Server, learned_in, locked, make_durable, translated_errors, trusted_in
 from signing.errors import (
     ConflictError,
     CouldNotVerifyError,
@@ -120,23 +121,37 @@ def refresh_trust(folder: Path, places: Sequence[Places]) -> dict[str, int]:
     Raises:
         VerificationError, TransportError: see `repo_client.updater`.
     """
-    order = Order()
-    ordered = newest_first(places, limits=FetchLimits(), order=order)
-    return try_each(ordered, lambda place, _: _refresh_from(folder, place), order=order)
+    anchor = _anchor(folder)
+
+    def attempt(place: Places, _: bool) -> int:  # noqa: FBT001 - the shape that follow_newest wants
+        _refreshed(folder, place, anchor)
+        return _version(folder / "timestamp.json")
+
+    with locked(folder):
+        follow_newest(
+            places, attempt, learned=partial(learned_in, folder), limits=FetchLimits(), order=Order()
+        )
+        return {
+            role: _version(folder / f"{role}.json") for role in ("root", "timestamp", "snapshot", "targets")
+        }
 
 
-def _refresh_from(folder: Path, place: Places) -> dict[str, int]:
-    with locked(folder), translated_errors():
+def _refreshed(folder: Path, place: Places, anchor: bytes) -> Updater:
+    """Bring ``folder`` up to date from ``place``, and return the updater that did."""
+    with translated_errors():
         try:
             updater = Updater(
-                str(folder), place.metadata_url, fetcher=place.fetcher(), bootstrap=_anchor(folder)
+                str(folder),
+                place.metadata_url,
+                target_base_url=place.targets_url,
+                fetcher=place.fetcher(),
+                bootstrap=anchor,
             )
             updater.refresh()
         finally:
             make_durable(folder)
-        return {
-            role: _version(folder / f"{role}.json") for role in ("root", "timestamp", "snapshot", "targets")
-        }
+    remember(folder)  # a file that was cut off is no memory to python-tuf
+    return updater
 
 
 def download_targets(
@@ -151,40 +166,46 @@ def download_targets(
         RevokedError, QuarantinedError: a bundle is withdrawn; none of ``names`` is fetched then.
     """
     _make_folder(target_dir)
-    order = Order()
-    ordered = newest_first(places, limits=FetchLimits(), order=order)
-    return try_each(ordered, lambda place, _: _download_from(folder, names, target_dir, place), order=order)
+    order, anchor = Order(), _anchor(folder)
+    updaters: dict[str, Updater] = {}  # of the place that has the newest state, and of no other
+
+    def refresh(place: Places, _: bool) -> int:  # noqa: FBT001 - the shape that follow_newest wants
+        updater = _refreshed(folder, place, anchor)
+        updaters.clear()
+        updaters[place.base] = updater
+        return _version(folder / "timestamp.json")
+
+    def download(place: Places, _: bool) -> list[Path]:  # noqa: FBT001 - the shape that try_each wants
+        updater = updaters.pop(place.base, None) or _refreshed(folder, place, anchor)
+        with translated_errors():
+            return _download_by(updater, folder, names, target_dir, anchor=anchor)
+
+    with locked(folder):
+        newest = follow_newest(
+            places, refresh, learned=partial(learned_in, folder), limits=FetchLimits(), order=order
+        )
+        others = [place for place in order.sort(places) if place is not newest]
+        return try_each([newest, *others], download, order=order)
 
 
-def _download_from(folder: Path, names: Sequence[str], target_dir: Path, place: Places) -> list[Path]:
-    """Fetch and verify the targets ``names`` from one place, with one updater for all."""
+def _download_by(
+    updater: Updater, folder: Path, names: Sequence[str], target_dir: Path, *, anchor: bytes
+) -> list[Path]:
+    """Fetch and verify the targets ``names`` from the place that ``updater`` asks, in the state that it has."""
     written = []
-    anchor = _anchor(folder)
-    with locked(folder), translated_errors():
-        try:
-            updater = Updater(
-                str(folder),
-                place.metadata_url,
-                target_dir=str(target_dir),
-                target_base_url=place.targets_url,
-                fetcher=place.fetcher(),
-                bootstrap=anchor,
-            )
-            updater.refresh()
-            bundles = {
-                pin: info
-                for name in names
-                if (pin := _pin_of(name)) and (info := updater.get_targetinfo(name))
-            }
-            if bundles:
-                _check_not_withdrawn(bundles, _revocations(updater, folder, anchor))
-            for name in names:
-                info = updater.get_targetinfo(name)
-                if info is None:
-                    raise NotFoundError(f"{name} is not published")
-                written.append(_download(updater, info, target_dir))
-        finally:
-            make_durable(folder)
+    try:
+        bundles = {
+            pin: info for name in names if (pin := _pin_of(name)) and (info := updater.get_targetinfo(name))
+        }
+        if bundles:
+            _check_not_withdrawn(bundles, _revocations(updater, folder, anchor))
+        for name in names:
+            info = updater.get_targetinfo(name)
+            if info is None:
+                raise NotFoundError(f"{name} is not published")
+            written.append(_download(updater, info, target_dir))
+    finally:
+        make_durable(folder)
     return written
 
 

@@ -8,8 +8,9 @@ three ways to withhold:
     nothing, too late, garbage    the next place is asked; a failure is remembered to the end of this run, and that place is
                                   asked last from then on
     an older state                refused by the memory of what was seen; the next place is asked
-    the state of yesterday, to    every place is asked which timestamp it has, and the newest goes first: one honest place
-    who saw no newer one          that answers is enough. A lie about that is found out by the signatures, and costs one try
+    the state of yesterday, to    every place is asked which timestamp it has, the newest goes first, and others are asked as long
+    who saw no newer one          as one claims more than what was verified: one honest place that answers is enough. Who has
+                                  less than it claimed lied; that costs one try, and it is asked last from then on
 
 A whole state is taken from one place; files whose digests are signed may then come from any. A mirror never gets a token:
 `repo_client.access_token` shows one to its own origin only.
@@ -138,26 +139,68 @@ def try_each(places: Sequence[P], attempt: Callable[[P, bool], T], *, order: Ord
     raise _told(failures)
 
 
-def newest_first(places: Sequence[P], *, limits: FetchLimits, order: Order) -> list[P]:
-    """Return ``places`` by what each says is its newest timestamp; who says nothing comes last. All are asked at once.
+def follow_newest(
+    places: Sequence[P],
+    attempt: Callable[[P, bool], int],
+    *,
+    learned: Callable[[], object],
+    limits: FetchLimits,
+    order: Order,
+) -> P:
+    """Return the place whose state ``attempt(place, is_last)`` verified last, which is the newest that anybody could show.
 
-    Nothing that is said here is believed: it only decides who is verified first.
+    What a place claims is believed in one respect only: as long as somebody claims more than what was verified, it is asked.
+    Else one that claims much, and then shows the state of yesterday, would keep the others from being asked. A state that was
+    verified stays good when all who claimed more fail, or a liar could deny every state; unless they taught something first.
+
+    Args:
+        places: who can be asked.
+        attempt: verifies the state of a place, refuses one that is older than what was verified before, and returns the version of
+            its timestamp.
+        learned: returns what was verified and will be remembered, also of a state that was refused in the end: when that changed,
+            the earlier place is asked again, because what it showed may be too old for it.
+        limits: how long an answer may take.
+        order: where it is noted who failed, and who had less than it claimed.
+
+    Raises:
+        VerificationError, FormatError, NotFoundError, TransportError: as for `try_each`.
     """
+    claims = _claims(places, limits=limits, order=order)
+
+    def most_first(some: Sequence[P]) -> list[P]:
+        return sorted(some, key=lambda place: -claims[place.base])
+
+    waiting = most_first(order.sort(places))
+    failures: list[tuple[P, SkillRepoError]] = []
+    found: tuple[P, int, object] | None = None
+    while waiting and (found is None or claims[waiting[0].base] > found[1]):
+        place = waiting.pop(0)
+        try:
+            version = attempt(place, found is None and not waiting)
+        except (RejectedError, NotFoundError, TransportError) as error:
+            order.note(place, failed=True)
+            failures.append((place, error))
+            if found is not None and found[2] != learned():
+                waiting, found = most_first([*waiting, found[0]]), None
+        else:
+            order.note(place, failed=version < claims[place.base])
+            found = (place, version, learned())
+    if found is None:
+        raise _told(failures)
+    return found[0]
+
+
+def _claims(places: Sequence[P], *, limits: FetchLimits, order: Order) -> dict[str, int]:
+    """Return by address what each of ``places`` says is its newest timestamp, and 0 for who says nothing. All are asked at once."""
     if len(places) == 1:
-        return list(places)
+        return {places[0].base: 0}
     hurried = limits_for(limits, last=False)
     with ThreadPoolExecutor(max_workers=len(places)) as pool:
-        said = dict(
-            zip(
-                (place.base for place in places),
-                pool.map(lambda one: _said(one, hurried), places),
-                strict=True,
-            )
-        )
-    for place in places:
-        if said[place.base] is None:
+        said = list(pool.map(lambda one: _said(one, hurried), places))
+    for place, version in zip(places, said, strict=True):
+        if version is None:
             order.note(place, failed=True)
-    return sorted(order.sort(places), key=lambda place: -(said[place.base] or 0))
+    return {place.base: version or 0 for place, version in zip(places, said, strict=True)}
 
 
 class TurningFetcher(FetcherInterface):  # type: ignore[misc, unused-ignore]

@@ -3,7 +3,7 @@
     <folder>/5d….pkg          0400; one package, named by its digest
     <folder>/.new-3f…         a download that runs; what a killed one left is swept by the next
     <folder>.stamps/5d…       what the kernel said of a package when it was last compared (`repo_client.stamps`)
-    <folder>.quarantine/5d…   what turned out to be something else
+    <folder>.quarantine/5d…-…-3f…   what turned out to be something else
 
 A package is verified while it comes in, and again, through the handle that is then used, when its bytes are taken out. The
 store saves the network, never the check; a damaged file is put aside and fetched again. As long as its stamp stands, it is
@@ -31,7 +31,7 @@ from repo_client.coalescing import alone_on_host
 from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, os_errors, temporary_name
 from repo_client.fetcher import LOOPBACK_HOSTS, FetchLimits, StrictFetcher
 from repo_client.handles import Directory
-from repo_client.quarantine import set_aside, tell_changed
+from repo_client.quarantine import is_damage, set_aside, tell_changed
 from repo_client.single_files import open_file
 from repo_client.stamps import SETTLED_NS, Kept, StampBook, stamp_of
 from repo_client.updater import Server, translated_errors
@@ -199,10 +199,10 @@ class PackageStore:
                 if not _lock(descriptor, fcntl.LOCK_SH):
                     return None  # somebody removes it at this moment
                 return self._verified(descriptor, sha256, packages)
-            except (DigestMismatchError, HostError):  # altered, or on a bad part of the disk
+            except (DigestMismatchError, HostError) as error:
                 self._book.forget(sha256)
                 with contextlib.suppress(SkillRepoError):
-                    if _is_still(store, name, descriptor):
+                    if is_damage(error) and _is_still(store, name, descriptor):
                         set_aside(store, name, sha256, self._beside("quarantine"))
                 return None
             finally:

@@ -2,7 +2,7 @@
 
     <folder>/5d…/web-search/SKILL.md      5d… is the digest of the names and tree digests in it
     <folder>.stamps/5d…                   what the kernel said of all of it when it was last compared
-    <folder>.quarantine/5d…-3f…           what turned out to be something else
+    <folder>.quarantine/5d…-…-3f…         what turned out to be something else; jails may be shown it still
 
 A set is made of verified bundles, and looked at whenever it is taken, in one of two ways:
 
@@ -10,8 +10,9 @@ A set is made of verified bundles, and looked at whenever it is taken, in one of
     store-entry   the kernel is asked about each name; while all stamps stand nothing is read, else all of it is compared
 
 What is something else is put aside and made anew. A set is never written to after it has its name, never removed by us,
-and nobody but the host can reach it: jails see it through a read-only mount. What is trusted by that, and what is not,
-stands in docs/decisions/0025.
+and nobody but the host can reach it: jails see it through a read-only mount. A jail that runs goes on to see what was put
+aside until it is restarted, so that stays too, and a sweep says so (`hive.jails.compare.hidden`). What is trusted by all
+that, and what is not, stands in docs/decisions/0025.
 """
 
 import contextlib
@@ -21,9 +22,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, final
 
-from repo_client.entries import TEMPORARY_PREFIX, UnsafePathError, temporary_name
+from repo_client.entries import TEMPORARY_PREFIX, MissingPathError, UnsafePathError, temporary_name
 from repo_client.handles import Directory
-from repo_client.quarantine import set_aside, tell_changed
+from repo_client.quarantine import is_damage, put_aside, tell_changed
 from repo_client.single_files import kinds_in
 from repo_client.stamps import Kept, StampBook, Stamps, stamps_of
 from repo_client.syncing import sync_tree
@@ -78,7 +79,7 @@ class ReadySets:
 
         Raises:
             DigestMismatchError: what was made is not what the bundles say: somebody else writes there, or the disk fails.
-            HostError: cannot be made or read.
+            HostError: cannot be made or read; or what is something else cannot be moved away, and nothing was changed.
         """
         bundles = sorted(bundles, key=lambda bundle: bundle.manifest.pin.name)
         trees = {str(bundle.manifest.pin.name): bundle.manifest.tree_digest for bundle in bundles}
@@ -100,23 +101,47 @@ class ReadySets:
     def _stands(
         self, sets: Directory, item: Sha256, bundles: Sequence[Bundle], names: Sequence[str], verify: VerifyAt
     ) -> bool:
-        """Return whether ``item`` stands there as it should."""
+        """Return whether ``item`` stands there as it should.
+
+        Raises:
+            HostError: it cannot be looked at, and that is no fault of what stands there.
+        """
         found = sets.find(item)
         if found is None or found.kind != "folder":
             return False
-        with sets.descend(item) as ready:
-            stamps = self._stamps(ready, names)
-            known = self._book.compare(item, stamps) if stamps is not None else Kept.OTHER
-            if known is Kept.SAME and verify is VerifyAt.STORE_ENTRY:
-                return True
-            if known is not Kept.SAME:
+        try:
+            ready = sets.descend(item)
+        except (MissingPathError, UnsafePathError):
+            return False  # another birth puts it aside at this moment
+        with ready:
+            try:
+                return self._is_intact(ready, item, bundles, names, verify)
+            except SkillRepoError as error:
+                if not is_damage(error):
+                    raise
                 self._book.forget(item)
-            if stamps is None or not _is_equal(ready, bundles):
-                return False
-            if known is Kept.OTHER:
-                tell_changed(item, intact=True)
-            if known is not Kept.SAME and self._stamps(ready, names) == stamps:
-                self._book.keep(item, stamps)
+                return False  # a bad part of the disk is not read better by the next birth
+
+    def _is_intact(
+        self,
+        ready: Directory,
+        item: Sha256,
+        bundles: Sequence[Bundle],
+        names: Sequence[str],
+        verify: VerifyAt,
+    ) -> bool:
+        stamps = self._stamps(ready, names)
+        known = self._book.compare(item, stamps) if stamps is not None else Kept.OTHER
+        if known is Kept.SAME and verify is VerifyAt.STORE_ENTRY:
+            return True
+        if known is not Kept.SAME:
+            self._book.forget(item)
+        if stamps is None or not _is_equal(ready, bundles):
+            return False
+        if known is Kept.OTHER:
+            tell_changed(item, intact=True)
+        if known is not Kept.SAME and self._stamps(ready, names) == stamps:
+            self._book.keep(item, stamps)
         return True
 
     def _make_anew(
@@ -130,7 +155,7 @@ class ReadySets:
                 return
             self._book.forget(item)
             if sets.find(item) is not None:
-                set_aside(sets, item, item, self._quarantine)
+                put_aside(sets, item, item, self._quarantine)
             for left in sets.entries():
                 if left.name.startswith(TEMPORARY_PREFIX):  # its maker was killed: the lock is ours
                     sets.remove_tree(left.name)
@@ -143,10 +168,12 @@ class ReadySets:
                 )
 
     def _stamps(self, ready: Directory, names: Sequence[str]) -> Stamps | None:
-        """Return the stamps of all ``names``; None when one is not there."""
+        """Return the stamps of all ``names``; None when one is not there, or cannot be read from the disk."""
         try:
             return stamps_of(ready, names)
-        except HostError:
+        except HostError as error:
+            if not is_damage(error):
+                raise
             return None
 
 

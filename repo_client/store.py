@@ -2,7 +2,7 @@
 
     <folder>/ab/ab12…/SKILL.md            the trees
     <folder>.stamps/ab12…                 what the kernel said of them when they were last compared (`repo_client.stamps`)
-    <folder>.quarantine/ab12…-5f…         what turned out to be something else
+    <folder>.quarantine/ab12…-…-5f…       what turned out to be something else
 
 A tree is put here after it was verified, and is verified again from its bytes whenever they are taken out: disks rot, and
 whoever could write here is not to decide what enters a jail. A damaged tree is put aside and fetched again. The store saves
@@ -12,17 +12,19 @@ are used, and not before that too.
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
+from repo_client.entries import os_errors
 from repo_client.handles import Directory
-from repo_client.quarantine import set_aside, tell_changed
+from repo_client.quarantine import is_damage, set_aside, tell_changed
 from repo_client.stamps import Kept, StampBook, Stamps, stamps_of
 from repo_client.syncing import sync_below
 from repo_client.trees import names_of, write_tree
-from signing.errors import ConflictError, HostError, SkillRepoError
+from signing.errors import ConflictError, DigestMismatchError, HostError, SkillRepoError
 from signing.evidence import VerifiedBundle, verify_kept_tree, verify_tree
 from signing.format.archive import Bundle
 from signing.format.digest import Sha256, parse_sha256
@@ -82,19 +84,33 @@ class TreeStore:
             except SkillRepoError:
                 return None  # absent; or something else stands there, which is not ours to read or remove
             with shelf:
-                if shelf.find(digest) is None:
+                try:
+                    there = _status(shelf, digest)
+                except SkillRepoError:
                     return None
                 try:
                     with shelf.descend(digest) as tree:
+                        there = tree.status()
                         return self._verified(tree, digest, pin, target)
-                except SkillRepoError:
+                except SkillRepoError as error:
                     self._book.forget(digest)
-                    with contextlib.suppress(SkillRepoError):
-                        set_aside(shelf, digest, digest, self._quarantine)
+                    if is_damage(error):
+                        self._put_aside(shelf, digest, there)
                     return None
+
+    def _put_aside(self, shelf: Directory, digest: Sha256, there: os.stat_result) -> None:
+        """Put aside what is called ``digest``, if it still is what was looked at: ``there``.
+
+        Another process may have put it aside already, and fetched the right one.
+        """
+        with contextlib.suppress(SkillRepoError):
+            if os.path.samestat(_status(shelf, digest), there):
+                set_aside(shelf, digest, digest, self._quarantine)
 
     def _verified(self, tree: Directory, digest: Sha256, pin: Pin, target: VouchedTarget) -> VerifiedBundle:
         manifest = _parsed(tree.read_file(MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES))
+        if manifest.tree_digest != digest:  # said here, because it is the tree's fault and not the metadata's
+            raise DigestMismatchError("is another tree", where=tree.label)
         stamps = stamps_of(tree, names_of(manifest))
         known = self._book.compare(digest, stamps)
         if known is Kept.SAME:
@@ -151,6 +167,12 @@ class TreeStore:
 def _parsed(data: bytes) -> Manifest:
     """Return the manifest written as ``data``; a host births many jails of few profiles."""
     return Manifest.parse(data)
+
+
+def _status(shelf: Directory, name: str) -> os.stat_result:
+    """Return lstat of ``name``; MissingPathError when it is not there, HostError when it cannot be asked."""
+    with os_errors("look", f"{shelf.label}/{name}"):
+        return os.stat(name, dir_fd=shelf.fileno(), follow_symlinks=False)
 
 
 class _Reader:

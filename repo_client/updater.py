@@ -20,11 +20,12 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 from tuf.api import exceptions as tuf_errors
-from tuf.api.metadata import MetaFile, Snapshot
+from tuf.api.metadata import MetaFile, Snapshot, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 
 from repo_client.carried import BASE, SCHEME
@@ -37,8 +38,8 @@ from repo_client.mirrors import (
     TurningFetcher,
     check_mirror,
     fetcher_for,
+    follow_newest,
     limits_for,
-    newest_first,
     try_each,
 )
 from signing.errors import (
@@ -225,18 +226,22 @@ def refreshed(folder: Path, *, server: Server, anchor: bytes, limits: FetchLimit
     """
     fetcher = TurningFetcher(server)
 
-    def attempt(place: Server, last: bool) -> None:  # noqa: FBT001 - the shape that try_each wants
+    def attempt(place: Server, last: bool) -> int:  # noqa: FBT001 - the shape that follow_newest wants
         fetcher.turn_to(place, limits_for(limits, last=last))
-        _refresh_from(folder, server, anchor=anchor, fetcher=fetcher)
+        return _refresh_from(folder, server, anchor=anchor, fetcher=fetcher)
 
     with locked(folder):
-        places = newest_first(server.places(), limits=limits, order=server.order)
-        try_each(places, attempt, order=server.order)
+        follow_newest(
+            server.places(), attempt, learned=partial(learned_in, folder), limits=limits, order=server.order
+        )
         yield Update(folder, server=server, anchor=anchor, fetcher=fetcher, limits=limits)
 
 
-def _refresh_from(folder: Path, server: Server, *, anchor: bytes, fetcher: TurningFetcher) -> None:
-    """Bring ``folder`` up to date from where ``fetcher`` fetches; what a failed try taught stays learned."""
+def _refresh_from(folder: Path, server: Server, *, anchor: bytes, fetcher: TurningFetcher) -> int:
+    """Bring ``folder`` up to date from where ``fetcher`` fetches, and return the version of the timestamp that was verified.
+
+    What a failed try taught stays learned.
+    """
     try:
         with translated_errors():
             updater = Updater(
@@ -253,6 +258,12 @@ def _refresh_from(folder: Path, server: Server, *, anchor: bytes, fetcher: Turni
         # Also what was learned before a refusal: the newer timestamp stays known. No delegated role is written here.
         make_durable(folder, roles=(TIMESTAMP, SNAPSHOT, TARGETS))
     remember(folder)
+    return parse(_files(folder, (TIMESTAMP,))[TIMESTAMP], Timestamp, where=TIMESTAMP).signed.version
+
+
+def learned_in(folder: Path) -> object:
+    """Return the newest root and timestamp that were verified for ``folder``, whatever became of the state that they belong to."""
+    return _files(folder, (ROOT, TIMESTAMP))
 
 
 @contextlib.contextmanager

@@ -29,10 +29,12 @@ from hive.agents.states import OPEN, JobState, Outcome
 from hive.agents.wire import render_payload
 from hive.db.agent_tables import AttemptRow, JobRow, NeedRow
 from hive.db.instant import Instant
-from hive.tenants import TenantStatus, load_row
+from hive.orders.terms import terms_of
+from hive.tenants import Tenant, TenantStatus, load_row
 from signing.errors import ConflictError, FormatError, NotEntitledError, NotFoundError
 from signing.format.names import TenantId
 
+APPROVED: Final = "job.approved"
 _FULL_PAUSE: Final = 30
 _FORGET_AT_ONCE: Final = 50
 
@@ -204,16 +206,16 @@ def cancel_all(session: Session, tenant_id: TenantId, *, by: str) -> int:
 
 
 def approve(session: Session, row: JobRow, *, by: str, now: datetime) -> None:
-    """Let a held job go to the hosts.
+    """Let a held job go to the hosts, as the tenant that it is for stands now: the log says how, and a host compares.
 
     Raises:
         ConflictError: it is not held.
     """
     if row.state != JobState.HELD:
         raise ConflictError(f"job {row.job_id} is {row.state}, not held")
-    replication.approve(session, row, by=by)
+    child = Tenant.of(load_row(session, replication.approve(session, row, by=by)))
     row.state = JobState.READY.value
-    _audit(session, "job.approved", row, now=now, by=by)
+    _audit(session, APPROVED, row, now=now, by=by, child=child.tenant_id, **terms_of(session, child))
 
 
 def retry(session: Session, row: JobRow, *, by: str, now: datetime) -> None:

@@ -73,8 +73,8 @@ def remember(session: Session, job: JobRow, parent: TenantId, child: TenantId, d
     session.add(ReplicationRow(number=job.number, parent=parent, child=child, depth=depth))
 
 
-def approve(session: Session, job: JobRow, *, by: str) -> None:
-    """Record who allowed it.
+def approve(session: Session, job: JobRow, *, by: str) -> TenantId:
+    """Record who allowed it, and return whose birth it is.
 
     Raises:
         FormatError: nobody is named. ConflictError: nobody has to.
@@ -85,6 +85,7 @@ def approve(session: Session, job: JobRow, *, by: str) -> None:
     if row is None:
         raise ConflictError(f"job {job.job_id} needs no approval")
     row.approved_by = by
+    return parse_tenant_id(row.child, where="replications.child")
 
 
 def is_unapproved(session: Session, job: JobRow) -> bool:

@@ -21,7 +21,6 @@ from sqlalchemy import Engine
 from hive import audit, optins, trust
 from hive.admission import Admission
 from hive.agents.names import parse_capability
-from hive.agents.registry import enrol_tenant
 from hive.birth.admit_all import Admitted, admit_all
 from hive.birth.journal import Begun, Journal, receipts_of
 from hive.birth.mother import Mother
@@ -224,9 +223,8 @@ class _Work:
             UsageError: the tenant has a bucket, and this host no user to give secrets to.
         """
         tenant_id = self.tenant.tenant_id
-        with transaction(self.mother.engine) as session:
-            granted = [parse_capability(name) for name in self.admitted.capabilities]
-            enrol_tenant(session, tenant_id, granted, now=self.mother.clock())
+        granted = [parse_capability(name) for name in self.admitted.capabilities]
+        self.ongoing.journal.enrol(granted, now=self.mother.clock())
         if self.mother.secrets is not None:
             self.secrets = tuple(self.mother.secrets(tenant_id))
         elif self.tenant.collection_id is not None:

@@ -7,7 +7,7 @@ alone, whatever its name is.
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +16,8 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from hive import audit, certificate, optins, trust
-from hive.agents.names import AgentId
+from hive.agents.names import AgentId, Capability
+from hive.agents.registry import enrol_tenant
 from hive.birth import moving
 from hive.birth.moving import Leased
 from hive.certificate import BirthEvidence
@@ -141,6 +142,7 @@ class Journal:
                     started_at=now,
                 )
                 session.add(row)
+                moving.revoke_token(session, self._tenant_id, now=now)
             row.claim, row.order_id = self._claim, leased.order_id if leased is not None else None
             tenant.host = here
             tenant.status, tenant.reason = TenantStatus.BIRTHING.value, ""
@@ -230,6 +232,16 @@ class Journal:
             )
             facts = {"tenant": self._tenant_id, **receipt.to_json()}
             audit.append(session, event="package.installed", facts=facts, now=now)
+
+    def enrol(self, capabilities: Iterable[Capability], *, now: datetime) -> None:
+        """Admit the tenant's agent with what the lock of this birth grants.
+
+        Raises:
+            TakenOverError: another process works on the birth, by a lock of its own.
+            NotEntitledError, ConflictError: see `hive.agents.registry.enrol_tenant`.
+        """
+        with self._mine() as session:
+            enrol_tenant(session, self._tenant_id, capabilities, now=now)
 
     def finish(
         self, tenant: Tenant, facts: Mapping[str, Any], evidence: BirthEvidence, *, now: datetime

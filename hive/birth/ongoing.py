@@ -13,7 +13,7 @@ from hive.birth.mother import Mother
 from hive.birth.plan import Step, plan_birth
 from hive.external import OptIn
 from hive.tenants import Tenant
-from signing.errors import TransportError
+from signing.errors import RollbackError, TransportError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Ongoing:
         Raises:
             RejectedError: something of it is not admitted any more.
         """
-        self._note_admitted()
+        self._go_on_by_admitted()
         steps, number = plan_birth(self.admitted.admissions, self.admitted.packages), 0
         while True:
             if self._looked_again():  # the same lock, so the same steps
@@ -43,7 +43,22 @@ class Ongoing:
             yield steps[number]
             number += 1
 
-    def _note_admitted(self, *, again: bool = False) -> None:
+    def _go_on_by_admitted(self, *, again: bool = False) -> None:
+        """Record the evidence by which the birth goes on; when it is older than what this host knows, look once more.
+
+        Another birth may have looked later than we did, and have been quicker to say what it saw. A server that really shows
+        an older state does so again, and that is refused: by the memory of the client, or by this host's.
+
+        Raises:
+            RollbackError: this host has seen a newer state than the repository shows now.
+        """
+        try:
+            self._note_admitted(again=again)
+        except RollbackError:
+            self.admitted = self.admitted.again()
+            self._note_admitted(again=again)
+
+    def _note_admitted(self, *, again: bool) -> None:
         """Record the evidence by which the birth goes on."""
         admitted = self.admitted
         self.journal.admitted(
@@ -70,5 +85,5 @@ class Ongoing:
             if self.admitted.is_fresh(self.mother.clock()):
                 return False  # a server that is away for a moment; before the next step it is asked again
             raise
-        self._note_admitted(again=True)
+        self._go_on_by_admitted(again=True)
         return True

@@ -69,7 +69,7 @@ def recorded_births(session: Session) -> list[RecordedBirth]:
 _BORN = frozenset({BORN, "birth.active"})
 NOT_ACTIVATED = "birth.not-activated"
 # What is about a birth and says nothing of how it stands; an agent's request is on record under the tenant who asked.
-_NOT_A_BIRTH = frozenset({NOT_ACTIVATED, "birth.ordered", "birth.moved", "birth.requested"})
+_NOT_A_BIRTH = frozenset({NOT_ACTIVATED, "birth.ordered", "birth.moved", "birth.left", "birth.requested"})
 
 _Admitted = dict[tuple[str, str], tuple[set[BornPackage], int]]
 

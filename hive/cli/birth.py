@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 import click
+from sqlalchemy import Engine
 
 from hive.birth.carry_out import birth as carry_out
 from hive.birth.carry_out import plan as plan_only
@@ -134,14 +135,16 @@ def wait_for_life(mother: Mother, tenant: TenantId, seconds: float) -> TenantSta
 
 
 @contextlib.contextmanager
-def open_mother(config: HiveConfig, console: Console) -> Iterator[Mother]:
+def open_mother(config: HiveConfig, console: Console, *, engine: Engine | None = None) -> Iterator[Mother]:
     """Yield the host routine of this host; its vault, where it has one, is asked for nothing before the first bucket.
+
+    Everything is read anew; ``engine`` is the database, where it is open already.
 
     Raises:
         UsageError, FormatError, NotFoundError: a setting is missing or wrong.
         VerificationError, TransportError: the policy has to be signed, and cannot be verified.
     """
-    engine, host = open_database(config), open_host(config)
+    engine, host = engine or open_database(config), open_host(config)
     here = open_here(config, engine)
     policy = load_host_policy(config, engine=engine, open_client=open_client, now=clock())
     with contextlib.ExitStack() as stack:

@@ -107,13 +107,20 @@ def join(ctx: click.Context, jail_root_base: str | None, console: Console) -> No
 @console_option
 @click.pass_context
 def leave(ctx: click.Context, host: str, reason: str, console: Console) -> None:
-    """Free the name of HOST, a machine that is gone for good and has nobody's jail, for another machine."""
+    """Free the name of HOST, a machine that is gone for good and where nobody lives, for another machine.
+
+    Births that it did not finish begin anew elsewhere.
+    """
     from hive.joining import leave as leave_for_good
 
     name = parse_agent_id(host, where="HOST")
     with transaction(open_database(settings(ctx))) as session:
-        leave_for_good(session, name, reason=reason, now=clock())
-    console.answer({"host": name}, f"{name} is free; whoever joins under it next is {name}")
+        left = leave_for_good(session, name, reason=reason, now=clock())
+    console.answer(
+        {"host": name, "births": list(left)},
+        f"{name} is free; whoever joins under it next is {name}"
+        + (f"\nits births that were not finished begin anew elsewhere: {', '.join(left)}" if left else ""),
+    )
 
 
 @hosts.command("cost")

@@ -4,16 +4,24 @@ import json
 import logging
 import signal
 import threading
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from hive.birth.undoing import OnFailure
 from hive.cli.birth import open_mother
-from hive.cli.context import settings
+from hive.cli.context import clock, open_client, open_database, open_here, settings
+from hive.cli.gates import open_gates
+from hive.config import HiveConfig
+from hive.jails.choose import open_host
+from hive.vault.choose import vault_kind
 from signing.console import Console, console_option
 from signing.log_lines import log_json as start_log
 from signing.log_lines import note
+
+if TYPE_CHECKING:
+    from hive.orders.womb import Tell, Womb
 
 _LOG: Final = logging.getLogger("hive.womb")
 # What a line of the log may say without names: no tenant, no path, no message of an error.
@@ -53,8 +61,6 @@ def womb(
 
     This host has joined (hive hosts join). Killed, it goes on by itself, or another host does when the lease is over.
     """
-    from hive.orders.womb import Womb
-
     config = settings(ctx, jail_root_base=jail_root_base, on_failure=on_failure)
     if log_json:
         start_log(names=log_names)
@@ -62,20 +68,57 @@ def womb(
     def tell(facts: dict[str, Any]) -> None:
         if log_json:
             shown = {key: value for key, value in facts.items() if log_names or key in _NAMELESS}
-            level = logging.ERROR if facts["event"] in {"failed", "trouble", "lost"} else logging.INFO
+            level = logging.ERROR if facts["event"] in {"failed", "trouble", "lost", "left"} else logging.INFO
             note(_LOG, f"womb.{facts['event']}", level=level, **shown)
         else:
             console.note(json.dumps(facts, ensure_ascii=True))
 
     stop = threading.Event()
-    with open_mother(config, console) as mother:
-        host = Womb(
-            mother=mother, tell=tell, stop=stop, poll=poll, on_failure=OnFailure.parse(config.on_failure)
-        )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        found = host.run(once=once)
-        console.answer(
-            {"host": host.here, "found": found},
-            f"{host.here}: {'there was an order' if found else 'nothing is ordered' if once else 'ended'}",
-        )
+    host = open_womb(config, console, tell=tell, stop=stop, poll=poll)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    found = host.run(once=once)
+    console.answer(
+        {"host": host.here, "found": found},
+        f"{host.here}: {'there was an order' if found else 'nothing is ordered' if once else 'ended'}",
+    )
+
+
+def open_womb(
+    config: HiveConfig,
+    console: Console,
+    *,
+    tell: "Tell",
+    stop: threading.Event,
+    poll: float,
+) -> "Womb":
+    """Return the womb of this host, which asks for everything that decides about a birth once a birth.
+
+    Raises:
+        UsageError, FormatError, NotFoundError: a setting is missing or wrong.
+    """
+    from hive.orders.place import Place
+    from hive.orders.womb import Womb
+
+    engine = open_database(config)
+    # A wrong setting is said now, and not an order later.
+    open_gates(config)
+    open_client(config)
+    vault_kind(config)
+    place = Place(
+        engine=engine,
+        host=open_host(config),
+        state=config.state_dir,
+        clock=clock,
+        here=open_here(config, engine),
+        abi=config.host_abi,
+        check=partial(open_here, config, engine),
+    )
+    return Womb(
+        place=place,
+        open=partial(open_mother, config, console, engine=engine),
+        tell=tell,
+        stop=stop,
+        poll=poll,
+        on_failure=OnFailure.parse(config.on_failure),
+    )

@@ -4,9 +4,11 @@ Used at the end of a birth, when nothing else may stand beside it, and by sweeps
 is its own then, but the folder of skills and the host's records are not.
 
 What is shown from the shelf cannot be changed in the jail. But root there can rename a folder above it, mount and all, and
-make another one of that name: so a sweep looks too whether it is still seen where it was (`hidden`).
+make another one of that name: so a sweep looks too whether it is still seen where it was (`hidden`). And a mount shows the
+file or folder that was there when it was made, whatever has its name by now: so a sweep looks whether it is that.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,8 @@ from typing import Final
 from hive.jails.contained import JailRoot
 from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, is_shown, noted_ready
 from hive.jails.mounts import check_same_mount, is_mounted, mount_of
-from repo_client.entries import MissingPathError, UnsafePathError
+from repo_client.entries import MissingPathError, UnsafePathError, os_errors
+from repo_client.handles import Directory
 from repo_client.ready import ReadySet
 from repo_client.trees import tree_problem
 from signing.errors import FormatError
@@ -83,26 +86,31 @@ def differences(
     return tuple(sorted(found))
 
 
-def hidden(root: JailRoot, shelf: JailRoot) -> tuple[Difference, ...]:
+def hidden(root: JailRoot, shelf: JailRoot, *, running: bool) -> tuple[Difference, ...]:
     """Return every place of a jail that has been started at which something else stands than what the shelf shows there.
 
-    A jail that stands still has empty folders and files at these places; one that runs has the mounts.
+    A jail that stands still has empty folders and files at these places; one that is ``running`` has the mounts, each of
+    what stands on the shelf, or of the ready set that is noted there.
 
     Raises:
-        HostError: the jail cannot be read.
+        UnsafePathError, FormatError: the note of the ready set is none. HostError: the jail cannot be read.
     """
     if shelf.same_as(root):
         return ()
-    found = {place: _in_its_place(root, place) for place in SHOWN}
+    noted = noted_ready(root, shelf)
+    found = {
+        place: _in_its_place(root, shelf, place, noted if place == SKILLS else None, running=running)
+        for place in SHOWN
+    }
     return tuple(Difference(path=place, what=what) for place, what in sorted(found.items()) if what)
 
 
-def _in_its_place(root: JailRoot, place: str) -> str:
+def _in_its_place(root: JailRoot, shelf: JailRoot, place: str, noted: Path | None, *, running: bool) -> str:
     above, _, name = place.rpartition("/")
     try:
         with root.enter(above) as folder:
             if is_mounted(folder, name):
-                return ""
+                return _other_shown(_number_of(folder, name), shelf, place, noted)
             found = folder.find(name)
             if found is None:
                 return "is gone"
@@ -115,7 +123,33 @@ def _in_its_place(root: JailRoot, place: str) -> str:
         return "is gone"
     except UnsafePathError as error:
         return f"cannot be trusted: {error.message}"
-    return "" if empty else "is hidden: something else stands in its place"
+    if not empty:
+        return "is hidden: something else stands in its place"
+    return "is not shown: nothing is mounted there" if running else ""
+
+
+def _other_shown(number: int, shelf: JailRoot, place: str, noted: Path | None) -> str:
+    """Return what is wrong with a mount that shows the inode ``number``, which is to be that of its source.
+
+    Only the number tells: nullfs passes the lower file's on, as a bind mount does, but has a device number of its own. What
+    was put aside is kept, and what is mounted is held by the kernel, so its number is not given to another one meanwhile.
+    """
+    above, _, name = place.rpartition("/")
+    try:
+        if noted is not None:
+            with JailRoot.open(noted) as ready, ready.enter("") as source:
+                wanted = source.status().st_ino
+        else:
+            with shelf.enter(above) as source:
+                wanted = _number_of(source, name)
+    except MissingPathError:
+        wanted = None
+    return "" if number == wanted else "shows what was put aside or replaced: restart the jail"
+
+
+def _number_of(folder: Directory, name: str) -> int:
+    with os_errors("look", f"{folder.label}/{name}"):
+        return os.stat(name, dir_fd=folder.fileno(), follow_symlinks=False).st_ino
 
 
 def _ours(expected: Expected) -> list[str]:

@@ -23,6 +23,7 @@ from hive.db.models import AuditRow, TenantRow
 from hive.db.order_tables import BirthOrderRow
 from hive.gates.register import Gates
 from hive.orders.needs import needs_of
+from hive.orders.terms import terms_of
 from hive.tenants import STANDING, Tenant, TenantStatus, Tier, load_row
 from signing.errors import ConflictError, NotEntitledError, NotFirstPartyError
 from signing.format.chain import Record
@@ -115,7 +116,7 @@ def check_claimed(session: Session, job_id: JobId, gates: Gates, *, abi: Abi | N
     if tenant.status not in _UNBORN | STANDING:
         raise NotEntitledError(f"tenant {tenant_id} is {tenant.status}", hint="hive show-tenant")
     now_wanted = _wanted(session, tenant, gates, now=now)
-    if changed := sorted(key for key, value in now_wanted.items() if facts.get(key, value) != value):
+    if changed := sorted(key for key, value in now_wanted.items() if key not in facts or facts[key] != value):
         raise NotEntitledError(
             f"{tenant_id} has changed since its birth was ordered: {', '.join(changed)}",
             hint="order its birth again, if it is meant",
@@ -124,16 +125,10 @@ def check_claimed(session: Session, job_id: JobId, gates: Gates, *, abi: Abi | N
 
 
 def _ordered(session: Session, row: JobRow, tenant_id: TenantId) -> dict[str, Any]:
-    """Return what the log says was ordered by this job.
-
-    A birth that an agent asked for and an operator approved is for nobody else than who was asked for, by any host.
-    """
+    """Return what the log says was ordered by this job, or approved where an agent asked for the birth."""
     behind = session.get(BirthOrderRow, row.number)
     if behind is None:
-        asked = session.get(ReplicationRow, row.number)
-        if asked is not None and asked.approved_by is not None and asked.child == tenant_id:
-            return {}
-        raise NotEntitledError("nobody ordered this birth", hint="hive order-birth")
+        return _approved(session, row, tenant_id)
     found = session.get(AuditRow, behind.audit_sequence)
     record = Record.parse(found.record) if found is not None else None
     if (
@@ -146,11 +141,35 @@ def _ordered(session: Session, row: JobRow, tenant_id: TenantId) -> dict[str, An
         or record.facts.get("tenant") != tenant_id
         or behind.tenant_id != tenant_id
     ):
-        raise NotEntitledError(
-            "this is not what was ordered: the job, its order and the log differ",
-            hint="hive audit verify; somebody changed the database",
-        )
+        raise _differs()
     return dict(record.facts)
+
+
+def _approved(session: Session, row: JobRow, tenant_id: TenantId) -> dict[str, Any]:
+    """Return what the log says an operator approved: this birth of this tenant as it stood then, by any host."""
+    asked = session.get(ReplicationRow, row.number)
+    if asked is None or asked.approved_by is None:
+        raise NotEntitledError("nobody ordered this birth", hint="hive order-birth")
+    job = row.job_id.encode()
+    stored = select(AuditRow.record, AuditRow.digest).order_by(AuditRow.sequence.desc())
+    with session.execute(stored.execution_options(yield_per=1000)) as rows:
+        for data, digest in rows:
+            if job not in data:
+                continue
+            record = Record.parse(data)
+            if record.event != jobs.APPROVED or record.facts.get("job") != row.job_id:
+                continue
+            if sha256_of(data) != digest or not record.facts.get("child") == asked.child == tenant_id:
+                break
+            return {**record.facts, "tenant": record.facts["child"]}
+    raise _differs()
+
+
+def _differs() -> NotEntitledError:
+    return NotEntitledError(
+        "this is not what was ordered: the job, its order and the log differ",
+        hint="hive audit verify; somebody changed the database",
+    )
 
 
 def _wanted(session: Session, tenant: Tenant, gates: Gates, *, now: datetime) -> dict[str, Any]:
@@ -167,10 +186,4 @@ def _wanted(session: Session, tenant: Tenant, gates: Gates, *, now: datetime) ->
             f"{tenant.tenant_id} is on the {tenant.tier} tier, and {consents[0].pin} is not first-party",
             hint="hive optin withdraw; nothing else helps",
         )
-    return {
-        "tenant": tenant.tenant_id,
-        "tier": tenant.tier.value,
-        "profile": str(tenant.profile),
-        "scratch": tenant.scratch,
-        "opt_ins": sorted(f"{item.pin} {item.bundle_sha256}" for item in consents),
-    }
+    return {"tenant": tenant.tenant_id, **terms_of(session, tenant)}

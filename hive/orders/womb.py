@@ -2,6 +2,9 @@
 
     registered, alive ─► claim ─► still what was ordered? ─► birth, the lease renewed meanwhile ─► done, or failed
 
+What decides about a birth is asked for anew for each: the host's policy, gates and limits, its name, its vault. A womb runs
+for months, and what an operator forbids meanwhile holds from the next birth on.
+
 One such process runs on a host, which its lock holds; so what is leased to this host when it starts was left by one that
 was killed, and is free again at once. A birth that goes on is not stopped by a lost lease: whoever takes the order over
 makes the journal refuse its next step, and its jail is removed. A database that is away ends nothing: the next turn asks
@@ -9,16 +12,19 @@ again, later and later, shortened by chance, so that hosts do not come back toge
 the repository did not answer: a queue of orders must not be spent on a server that is away, nor fifty hosts keep it there.
 """
 
+import contextlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hive.activation import Activator, ProvenActivation
+from hive.activation import NotActivatedError
 from hive.agents import leases, registry, routing
 from hive.agents.errors import LeaseLostError
 from hive.agents.names import AgentId, JobId
@@ -28,13 +34,14 @@ from hive.agents.states import JobState
 from hive.agents.wire import render_payload
 from hive.birth.carry_out import birth
 from hive.birth.mother import Mother
-from hive.birth.moving import remove_left
+from hive.birth.moving import LeftJailsError, remove_left
 from hive.birth.undoing import OnFailure
 from hive.db.agent_tables import JobRow
 from hive.db.session import transaction
 from hive.here import ElsewhereError
 from hive.orders.needs import offers_of
 from hive.orders.orders import check_claimed
+from hive.orders.place import Place
 from hive.orders.pulse import Pulse
 from hive.tenants import STANDING, Tenant, load_row
 from repo_client.updater import locked
@@ -42,13 +49,14 @@ from signing.errors import (
     CouldNotVerifyError,
     ExpiredError,
     HostError,
+    NotEntitledError,
     NotFoundError,
     RejectedError,
     RollbackError,
     SkillRepoError,
     TransportError,
 )
-from signing.format.names import parse_tenant_id
+from signing.format.names import TenantId, parse_tenant_id
 
 MOST_PAUSE: Final = 60.0
 _MAX_REASON: Final = 1000
@@ -79,11 +87,38 @@ class Lease:
             raise LeaseLostError(self.order_id)
 
 
+class NotReadyError(HostError):
+    """What this host gives birth by is missing or not acceptable: its fault, and not that of the order."""
+
+    def __init__(self, cause: SkillRepoError) -> None:
+        super().__init__(f"this host is not ready: {cause.code}: {cause}", hint=cause.hint)
+
+
+class _Nobody:
+    """The activator of a lane: its sign of life brings nobody to life."""
+
+    def activate(self, session: Session, tenant_id: TenantId, *, now: datetime) -> None:
+        """Refuse."""
+        del session, now
+        raise NotActivatedError(tenant_id, NotEntitledError("a womb is not the tenant's agent"))
+
+
 @dataclass(slots=True, kw_only=True)
 class Womb:
-    """This host as a womb. ``poll`` is the longest pause, in seconds, between two looks at an empty queue."""
+    """This host as a womb.
 
-    mother: Mother
+    Attributes:
+        place: the machine.
+        open: yields the host routine for one birth, as everything is configured now.
+        tell: is told what happens.
+        stop: ends the womb.
+        rules: those of this hive.
+        poll: the longest pause, in seconds, between two looks at an empty queue.
+        on_failure: what becomes of the jail of a birth that fails.
+    """
+
+    place: Place
+    open: Callable[[], AbstractContextManager[Mother]]
     tell: Tell
     stop: threading.Event = field(default_factory=threading.Event)
     rules: Rules = field(default_factory=Rules)
@@ -91,6 +126,7 @@ class Womb:
     on_failure: OnFailure | None = None
     _pause: float = 1.0
     _known: bool = False
+    _left: str = ""
     _unanswered: SkillRepoError | None = None
 
     @property
@@ -100,11 +136,11 @@ class Womb:
         Raises:
             HostError: nothing; then nobody could tell whose births these are.
         """
-        if self.mother.here is None:
+        if self.place.here is None:
             raise HostError(
                 "this host has no name", hint='host = "NAME" in the settings file, then hive hosts join'
             )
-        return self.mother.here
+        return self.place.here
 
     def run(self, *, once: bool = False) -> bool:
         """Give birth to what is ordered until told to stop, or ``once``; return whether the last look found an order.
@@ -113,7 +149,7 @@ class Womb:
             ConflictError: such a process runs on this host already.
             SkillRepoError: with ``once``, whatever stood in the way.
         """
-        with locked(self.mother.state / "womb", seconds=0), Pulse(self._beat, every=self.rules.heartbeat):
+        with locked(self.place.state / "womb", seconds=0), Pulse(self._beat, every=self.rules.heartbeat):
             while not self.stop.is_set():
                 try:
                     found = self.turn()
@@ -139,10 +175,11 @@ class Womb:
             SkillRepoError: nothing could be claimed.
         """
         self._unanswered = None
+        self.place.check()
         self._register()
-        remove_left(self.mother.engine, self.mother.host, self.here, now=self.mother.clock())
-        with transaction(self.mother.engine) as session:
-            claimed = routing.claim(session, self.here, offers_of(self.mother.abi), self.rules)
+        self._remove_left()
+        with transaction(self.place.engine) as session:
+            claimed = routing.claim(session, self.here, offers_of(self.place.abi), self.rules)
         if claimed is None:
             return False
         job_id = JobId(claimed.job_id)
@@ -150,6 +187,17 @@ class Womb:
         with Pulse(lambda: self._renew(job_id, claimed.fence), every=claimed.lease_seconds / 3):
             self._see_through(claimed)
         return True
+
+    def _remove_left(self) -> None:
+        """Remove what was left here; what cannot be removed is said once, and does not keep others from being born."""
+        try:
+            remove_left(self.place.engine, self.place.host, self.here, now=self.place.clock())
+        except LeftJailsError as error:
+            if str(error) != self._left:
+                self.tell({"event": "left", "reason": f"{error.code}: {error}"})
+            self._left = str(error)
+        else:
+            self._left = ""
 
     def _see_through(self, claimed: Claimed) -> None:
         job_id = JobId(claimed.job_id)
@@ -159,14 +207,14 @@ class Womb:
             self.tell({"event": "lost", "order": job_id, "reason": str(error)})
             return
         except SkillRepoError as error:
-            self._unanswered = error if isinstance(error, TransportError) else None
+            self._unanswered = error if isinstance(error, (TransportError, NotReadyError)) else None
             self._report_failure(job_id, claimed.fence, error)
             return
         except Exception as bug:  # noqa: BLE001 - one birth that we stumble over does not end the births of all others
             self._report_failure(job_id, claimed.fence, HostError(f"{type(bug).__name__} during the birth"))
             return
         try:
-            with transaction(self.mother.engine) as session:
+            with transaction(self.place.engine) as session:
                 leases.complete(session, self.here, job_id, claimed.fence, render_payload(result))
         except LeaseLostError as error:
             self.tell({"event": "lost", "order": job_id, "reason": str(error)})
@@ -179,29 +227,44 @@ class Womb:
         Raises:
             SkillRepoError: whatever was in the way.
         """
-        mother, job_id = self.mother, JobId(claimed.job_id)
         tenant_id = parse_tenant_id((claimed.payload or {}).get("tenant"), where="payload.tenant")
-        with transaction(mother.engine) as session:
-            # Whoever was born before its order was called done was killed in between.
+        with transaction(self.place.engine) as session:
             tenant = Tenant.of(load_row(session, tenant_id))
-            if tenant.status not in STANDING:
-                check_claimed(session, job_id, mother.gates, abi=mother.abi, now=mother.clock())
-        if tenant.status in STANDING:
+        if (
+            tenant.status in STANDING
+        ):  # whoever was born before its order was called done was killed in between
             return {"tenant": tenant_id, "host": tenant.host, "already": True}
-        lease = Lease(order_id=job_id, owner=self.here, fence=claimed.fence)
-        receipt = birth(mother, tenant_id, on_failure=self.on_failure, leased=lease)
+        lease = Lease(order_id=JobId(claimed.job_id), owner=self.here, fence=claimed.fence)
+        with self._opened() as mother:
+            with transaction(mother.engine) as session:
+                check_claimed(session, lease.order_id, mother.gates, abi=mother.abi, now=mother.clock())
+            receipt = birth(mother, tenant_id, on_failure=self.on_failure, leased=lease)
         return {
             "tenant": tenant_id,
             "host": self.here,
             "lock_sha256": receipt.get("lock_sha256"),
-            "already": False,
+            "already": receipt["already"],
         }
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Mother]:
+        """Yield the host routine as everything is configured now.
+
+        Raises:
+            NotReadyError: this host cannot give birth now, to nobody.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                mother = stack.enter_context(self.open())
+            except SkillRepoError as error:
+                raise NotReadyError(error) from error
+            yield mother
 
     def _report_failure(self, job_id: JobId, fence: int, error: SkillRepoError) -> None:
         retry = not isinstance(error, RejectedError) or isinstance(error, _PASSING)
         reason = f"{error.code}: {error}"[:_MAX_REASON]
         try:
-            with transaction(self.mother.engine) as session:
+            with transaction(self.place.engine) as session:
                 if isinstance(error, ElsewhereError):  # another host can, and no number of tries helps here
                     leases.refuse(session, self.here, job_id, fence, reason=reason)
                 else:
@@ -219,16 +282,15 @@ class Womb:
         """Offer what this host can, and free what one that was killed held; once, and after the hive forgot us."""
         if self._known:
             return
-        mother = self.mother
-        with transaction(mother.engine) as session:
-            offers = offers_of(mother.abi)
+        with transaction(self.place.engine) as session:
+            offers = offers_of(self.place.abi)
             registry.register(
                 session,
                 self.here,
                 tenant_id=None,
                 capabilities=offers,
                 skills=frozenset(),
-                now=mother.clock(),
+                now=self.place.clock(),
             )
             leases.release(session, self.here, reason="its host began anew")
         self._known = True
@@ -237,15 +299,12 @@ class Womb:
     def _beat(self) -> None:
         if not self._known:
             return
-        with transaction(self.mother.engine) as session:
-            registry.heartbeat(session, self.here, self._nobody, now=self.mother.clock())
-
-    @property
-    def _nobody(self) -> Activator:
-        return ProvenActivation(gates=self.mother.gates, state=self.mother.state)
+        self.place.check()  # whoever is not this host any more says nothing in its name
+        with transaction(self.place.engine) as session:
+            registry.heartbeat(session, self.here, _Nobody(), now=self.place.clock())
 
     def _renew(self, job_id: JobId, fence: int) -> None:
-        with transaction(self.mother.engine) as session:
+        with transaction(self.place.engine) as session:
             leases.renew(session, self.here, job_id, fence)
 
     def _rest(self, error: SkillRepoError) -> None:

@@ -6,7 +6,8 @@ from hive.birth.journal import receipts_of
 from hive.certificate import kept
 from hive.db.models import BirthRow
 from hive.db.session import snapshot
-from hive.jails.compare import Expected, differences, hidden
+from hive.jails.compare import Difference, Expected, differences, hidden
+from hive.jails.contained import JailRoot
 from hive.jails.host import JailHost
 from hive.packages.receipts import UNPACKED
 from hive.sweep.findings import Finding, Found
@@ -61,7 +62,7 @@ def _drift(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
     with host.open_root(tenant.tenant_id) as root, host.open_shelf(tenant.tenant_id) as shelf:
         found = [
             Finding(kind=Found.DRIFT, subject=item.path, detail=item.what)
-            for item in (*differences(root, shelf, expected), *hidden(root, shelf))
+            for item in (*differences(root, shelf, expected), *_hidden(tenant, host, root, shelf))
         ]
     for receipt in receipts:
         try:
@@ -74,6 +75,18 @@ def _drift(tenant: Tenant, engine: Engine, host: JailHost) -> list[Finding]:
     if len(found) > _MOST:
         found[_MOST:] = [Finding(kind=Found.DRIFT, subject=JAIL, detail="in more places than these")]
     return found
+
+
+def _hidden(tenant: Tenant, host: JailHost, root: JailRoot, shelf: JailRoot) -> tuple[Difference, ...]:
+    """Return what is not shown in the jail as it should be; one that was started or stopped meanwhile is looked at again.
+
+    What it has mounted when it runs is there before its first process, and goes after its last.
+    """
+    running = host.is_running(tenant.tenant_id)
+    found = hidden(root, shelf, running=running)
+    if (now := host.is_running(tenant.tenant_id)) == running:
+        return found
+    return hidden(root, shelf, running=now)
 
 
 def _secrets(tenant: Tenant, provisioner: Provisioner) -> list[Finding]:

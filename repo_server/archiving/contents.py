@@ -42,13 +42,17 @@ _TOP: Final = frozenset({ROOT, SNAPSHOT, TIMESTAMP})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """Every file of an archive; ``indexes`` are the package repositories that it holds as a whole."""
+    """Every file of an archive; ``indexes`` are the package repositories that it holds as a whole.
+
+    ``roles`` are the versions of all roles that the snapshot names, also of those that a choice leaves out.
+    """
 
     index: ArchiveIndex
     indexes: Mapping[PackageRepo, RepoIndex]
     serials: Mapping[PackageRepo, tuple[str, int]]
     revocations: Revocations = field(repr=False)
     online_sha256: Sha256
+    roles: Mapping[str, int]
     advisories: str | None = None
 
     def document_paths(self) -> Iterator[tuple[PackageRepo, str]]:
@@ -141,6 +145,7 @@ def survey(
         serials={repo: (one.repository, one.serial) for repo, one in work.indexes.items()},
         revocations=revocations,
         online_sha256=trusted.online_sha256,
+        roles={name.removesuffix(".json"): meta.version for name, meta in trusted.snapshot.meta.items()},
         advisories=advisories,
     )
 

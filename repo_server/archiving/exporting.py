@@ -60,6 +60,7 @@ def export_archive(repository: Repository, place: Path, *, choice: Choice, now: 
         load=lambda target: repository.blobs.load(target.sha256),
     )
     named = _by_name(contents, roots=[anchor, *roots], files=files)
+    rendered = contents.index.render()  # what is too large for anybody is refused before it is copied
     try:
         make_folder_durably(place.parent)
         temporary = place.with_name(f"{NEW}{place.name}-{secrets.token_hex(4)}")
@@ -68,7 +69,7 @@ def export_archive(repository: Repository, place: Path, *, choice: Choice, now: 
             for path, fact in sorted(contents.index.files.items()):
                 pieces = _pieces(repository.package_blobs, named.get(path), fact)
                 write_compared(temporary / path, pieces, fact, where=path)
-            (temporary / INDEX_NAME).write_bytes(contents.index.render())
+            (temporary / INDEX_NAME).write_bytes(rendered)
             open_to_all(temporary)
             os.sync()  # one for all: of 35,000 packages each would cost a moment
             _take_name(temporary, place)

@@ -33,12 +33,15 @@ from signing.format.pkg.names import PackageRepo
 
 INDEX_NAME: Final = "ARCHIVE.json"
 SCHEMA: Final = "https://skills.clawdie.si/schema/archive/v1"
-MAX_INDEX_BYTES: Final = 512 << 20
+MAX_INDEX_BYTES: Final = 64 << 20
 METADATA: Final = "skills/metadata/"
 TARGETS: Final = "skills/targets/"
 BY_SHA256: Final = "pkg/by-sha256/"
 SERIALS: Final = "pkg/serials/"
-_MAX_FILES: Final = 4_000_000
+_MAX_FILES: Final = 400_000
+# Four of these make a file, and a few the head: more would be other JSON, which takes 50 times its size in memory.
+_MARKS: Final = (b",", b"{", b"[")
+_MAX_MARKS: Final = 4 * _MAX_FILES + 8_000
 _MAX_CHOSEN: Final = 1_000
 _MAX_VERSION: Final = 2**53 - 1
 
@@ -75,8 +78,12 @@ class ArchiveIndex:
         return sum(fact.size for fact in self.files.values())
 
     def render(self) -> bytes:
-        """Return the canonical bytes."""
-        return canonical(
+        """Return the canonical bytes.
+
+        Raises:
+            FormatError: nobody would read it: it names too many files.
+        """
+        data = canonical(
             {
                 "schema": SCHEMA,
                 "anchor_sha256": self.anchor_sha256,
@@ -90,14 +97,19 @@ class ArchiveIndex:
                 ],
             }
         )
+        if len(self.files) > _MAX_FILES or len(data) > MAX_INDEX_BYTES:
+            raise FormatError(f"{len(self.files)} files are too many for one archive", where=INDEX_NAME)
+        return data
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Return the index written as ``data``; that its paths are clean is for whoever opens them.
 
         Raises:
-            FormatError: not one, or it names a file twice.
+            FormatError: not one, too large for one, or it names a file twice.
         """
+        if len(data) <= MAX_INDEX_BYTES and sum(data.count(mark) for mark in _MARKS) > _MAX_MARKS:
+            raise FormatError(f"lists more than {_MAX_FILES} files", where=INDEX_NAME)
         fields = Fields.of(
             parse_canonical(data, where=INDEX_NAME, max_bytes=MAX_INDEX_BYTES), where=INDEX_NAME
         )

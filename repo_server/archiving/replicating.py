@@ -2,33 +2,52 @@
 
 Files that promise their bytes never change and appear before what names them. So whoever copies
 
-    1. reads what changes (the timestamp, the indexes for ordinary agents, the links of package repositories), and keeps it aside,
+    1. reads what changes (the timestamp, the indexes for ordinary agents, the links of package repositories), and the roots
+       that vouch for that timestamp, and keeps it aside,
     2. copies all other files, in whatever order and however long that takes,
-    3. writes what it kept aside, the timestamp last,
+    3. writes what it kept aside and removes what was withdrawn, then the roots, the timestamp last,
 
 has copied a whole state: the one of moment 1. The other way round, the timestamp of moment 3 would name files that came after 2.
+A root that came after the timestamp waits for the next run: clients look for it by its name, and with one that appoints
+another online key they refuse the timestamp of before.
 
 A copy is a cache of signed files. It is not verified here: clients do that, and a copy that goes back is refused, here already.
 """
 
+import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tuf.api.metadata import Metadata, Root, Timestamp
+
 from repo_server.pkgrepo.places import link_text, serial_of_link
 from repo_server.publishing.behind import served_version
-from repo_server.storage.durable import NEW, make_folder_durably, sync_folder, write_durably
-from signing.errors import HostError, NotFoundError, RollbackError
+from repo_server.publishing.siblings import (
+    SUFFIX,
+    is_sibling,
+    is_whole,
+    replace_with_sibling,
+    write_once_with_sibling,
+)
+from repo_server.storage.durable import NEW, make_folder_durably, sync_folder
+from signing.errors import ConflictError, CouldNotVerifyError, HostError, NotFoundError, RollbackError
 from signing.format.pkg.names import PackageRepo
+from signing.metadata import parse
+from signing.roles import ROOT, TIMESTAMP
 
+_SKILLS: Final = "skills/"
 _TIMESTAMP: Final = "skills/metadata/timestamp.json"
+_ROOT: Final = re.compile(r"skills/metadata/([1-9][0-9]{0,15})\.root\.json(\.gz)?", re.ASCII)
 _WELL_KNOWN: Final = "skills/.well-known/"
-_CHANGING: Final = ("pkg/vuln.xml", "pkg/fingerprints/")
+_FINGERPRINTS: Final = "pkg/fingerprints/"
+_CHANGING: Final = (_WELL_KNOWN, "pkg/vuln.xml", _FINGERPRINTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +63,7 @@ class _Aside:
     """What changes, as it was before anything was copied."""
 
     timestamp: bytes
+    roots: list[tuple[str, bytes]]
     files: dict[str, bytes]
     links: dict[str, str]
 
@@ -54,40 +74,82 @@ def replicate(public: Path, copy: Path) -> Replicated:
     Raises:
         NotFoundError: nothing is published there.
         RollbackError: the copy has a newer state.
+        CouldNotVerifyError, FormatError: no root that is published vouches for the timestamp.
+        ConflictError: another run copies there.
         HostError: it cannot be written; what it served before is still whole.
     """
     try:
-        aside = _put_aside(public)
-        there = served_version(copy / "skills")
-        version = served_version(public / "skills")
-        if there > version:
-            raise RollbackError(
-                f"the copy has timestamp {there}, and timestamp {version} is published",
-                hint="an older database was restored: skillrepo resume (docs/restore.md)",
+        if not (public / _TIMESTAMP).is_file():
+            raise NotFoundError(
+                f"nothing is published in {public}", hint="skillrepo refresh writes the files"
             )
-        copied = _copy_missing(public, copy)
-        os.sync()  # one for all: before anything names them
-        return Replicated(files=copied + _write_aside(copy, aside), timestamp=served_version(copy / "skills"))
+        with _locked(copy):
+            aside = _put_aside(public)
+            _check_not_back(copy, aside)
+            copied = _copy_missing(public, copy)
+            os.sync()  # one for all: before anything names them
+            _check_not_back(copy, aside)
+            written = _write_aside(copy, aside)
+            return Replicated(files=copied + written, timestamp=served_version(copy / _SKILLS))
     except OSError as error:
         raise HostError(f"cannot copy to {copy}: {error.strerror}") from error
 
 
+@contextmanager
+def _locked(copy: Path) -> Iterator[None]:
+    """Let one run at a time write to ``copy``: of two, the one that began earlier could end later."""
+    make_folder_durably(copy)
+    with (copy / ".lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(f"another run copies to {copy}", hint="wait for it") from error
+        yield
+
+
+def _check_not_back(copy: Path, aside: _Aside) -> None:
+    there, version = served_version(copy / _SKILLS), _parsed(aside.timestamp).signed.version
+    if there > version:
+        raise RollbackError(
+            f"the copy has timestamp {there}, and timestamp {version} is published",
+            hint="an older database was restored: skillrepo resume (docs/restore.md)",
+        )
+
+
 def _put_aside(public: Path) -> _Aside:
-    try:
-        timestamp = (public / _TIMESTAMP).read_bytes()
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"nothing is published in {public}", hint="skillrepo refresh writes the files"
-        ) from error
-    files, links = {}, {}
+    timestamp = (public / _TIMESTAMP).read_bytes()
+    files, links, roots = {}, {}, {}
     for path in _walk(public):
         name = path.relative_to(public).as_posix()
         if path.is_symlink():
             links[name] = os.fsdecode(path.readlink())
-        elif _changes(name) and name != _TIMESTAMP:
+        elif match := _ROOT.fullmatch(name):
+            if not match[2]:
+                roots[int(match[1])] = path.read_bytes()
+        elif _changes(name) and name != _TIMESTAMP and not is_sibling(name.removeprefix(_SKILLS)):
             with suppress(FileNotFoundError):
                 files[name] = path.read_bytes()
-    return _Aside(timestamp=timestamp, files=files, links=links)
+    return _Aside(timestamp=timestamp, roots=_vouching(roots, timestamp), files=files, links=links)
+
+
+def _vouching(roots: dict[int, bytes], timestamp: bytes) -> list[tuple[str, bytes]]:
+    """Return the roots up to the newest that vouches for ``timestamp``, which was read before they were listed."""
+    about = _parsed(timestamp)
+    for newest in sorted(roots, reverse=True):
+        root = parse(roots[newest], Root, where=ROOT).signed
+        if root.get_verification_result(TIMESTAMP, about.signed_bytes, about.signatures).verified:
+            return [
+                (f"metadata/{version}.root.json", roots[version])
+                for version in sorted(roots)
+                if version <= newest
+            ]
+    raise CouldNotVerifyError(
+        "no published root vouches for the published timestamp", hint="skillrepo doctor looks at the tree"
+    )
+
+
+def _parsed(timestamp: bytes) -> Metadata[Timestamp]:
+    return parse(timestamp, Timestamp, where=TIMESTAMP)
 
 
 def _copy_missing(public: Path, copy: Path) -> int:
@@ -114,17 +176,40 @@ def _copy_missing(public: Path, copy: Path) -> int:
 
 def _write_aside(copy: Path, aside: _Aside) -> int:
     written = 0
-    for name, data in sorted(aside.files.items()):
-        written += _write(copy / name, data)
+    # Files before the indexes that list them.
+    for name, data in sorted(aside.files.items(), key=lambda item: (item[0].endswith("/index.json"), item)):
+        written += _write(copy, name, data)
+    for folder in (_WELL_KNOWN, _FINGERPRINTS):
+        _remove_withdrawn(copy, folder, aside)
     for name, text in sorted(aside.links.items()):
         written += _switch(copy / name, name, text)
-    return written + _write(copy / _TIMESTAMP, aside.timestamp)
+    for path, data in aside.roots:
+        if not is_whole(copy / _SKILLS, path, data):
+            write_once_with_sibling(copy / _SKILLS, path, data)
+            written += 1
+    return written + _write(copy, _TIMESTAMP, aside.timestamp)
 
 
-def _write(place: Path, data: bytes) -> int:
-    if place.is_file() and place.read_bytes() == data:
+def _remove_withdrawn(copy: Path, folder: str, aside: _Aside) -> None:
+    """Remove what stands in ``folder`` of the copy and was not published any more; nothing behind a link is touched."""
+    place = copy / folder
+    if any(part.is_symlink() for part in (place, place.parent)):
+        return
+    for path in sorted(_walk(place), reverse=True):
+        name = path.relative_to(copy).as_posix()
+        kept = name.removesuffix(SUFFIX) if is_sibling(name.removeprefix(_SKILLS)) else name
+        if kept not in aside.files:
+            path.unlink()
+            with suppress(OSError):  # others are in it
+                path.parent.rmdir()
+
+
+def _write(copy: Path, name: str, data: bytes) -> int:
+    """Write a file, and the sibling that belongs to it: no other one stands beside it at any moment."""
+    root, path = (copy / _SKILLS, name.removeprefix(_SKILLS)) if name.startswith(_SKILLS) else (copy, name)
+    if is_whole(root, path, data):
         return 0
-    write_durably(place, data)
+    replace_with_sibling(root, path, data)
     return 1
 
 
@@ -143,7 +228,7 @@ def _switch(link: Path, name: str, text: str) -> int:
 
 
 def _changes(name: str) -> bool:
-    return name == _TIMESTAMP or name.startswith((_WELL_KNOWN, *_CHANGING))
+    return name == _TIMESTAMP or name.startswith(_CHANGING) or _ROOT.fullmatch(name) is not None
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -26,24 +26,43 @@ from repo_server.db.models import MetadataRow, PackageSerialRow, TargetRow
 from repo_server.db.session import transaction
 from repo_server.publishing.online import OnlineState, sign_state
 from repo_server.publishing.projection import project
-from repo_server.publishing.state import add_versions, current, current_files
+from repo_server.publishing.standing import mark_releases
+from repo_server.publishing.state import (
+    add_versions,
+    current,
+    current_files,
+    newest_versions,
+    published_content,
+)
+from repo_server.publishing.vouched import vouched_content
 from repo_server.repository import Repository
 from repo_server.storage.blobs import LargeBlobs
 from repo_server.web.tree import open_below, opened_root, parse_tree_path
-from signing.errors import ConflictError, DigestMismatchError, FormatError, NotFoundError, RollbackError
+from signing.errors import (
+    ConflictError,
+    CouldNotVerifyError,
+    DigestMismatchError,
+    FormatError,
+    NotFoundError,
+    RollbackError,
+)
 from signing.format.digest import Sha256, sha256_of
-from signing.format.names import TargetPath
+from signing.format.names import REVOCATIONS_PATH, TargetPath
 from signing.format.pkg.index import RepoIndex
-from signing.format.pkg.names import PackageRepo
-from signing.metadata import build_snapshot, build_timestamp, lint_meta, parse, render, sign
-from signing.roles import ROOT, SNAPSHOT, TIMESTAMP, hashed_path, is_pkg
+from signing.format.pkg.names import ADVISORIES_PATH, PackageRepo
+from signing.format.revocations import Revocations
+from signing.metadata import build_snapshot, build_timestamp, lint_meta, parse, render, sign, target_sha256
+from signing.roles import ADVISORIES, REVOCATIONS, ROOT, SNAPSHOT, TIMESTAMP, hashed_path, is_pkg
 from signing.trusted import TrustedMetadata, verify_metadata
 
 _MAX_METADATA: Final = 64 << 20
 _MAX_TARGET: Final = 64 << 20
 _MAX_VERSION: Final = 2**31 - 1
+_MAX_ROOT: Final = 512_000  # what a client reads of one
 _MOST_ROOTS: Final = 1_000
 _PIECE: Final = 1 << 20
+# They, and builders, publish one file again and again; what the others published stays.
+_REPLACED: Final = frozenset({REVOCATIONS, ADVISORIES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +103,17 @@ def resume_from(repository: Repository, copy: Path, online: Signer, *, now: date
 
     Raises:
         RollbackError: the copy is older than the database.
-        ConflictError: the database went on by itself after the restore: two states have one version.
-        NotFoundError, VerificationError, FormatError: the copy is not whole, or not what the anchor vouches for.
+        ConflictError: the database went on by itself after the restore, and the copy is without something that it published.
+        NotFoundError, VerificationError, FormatError: the copy is not whole, or not what the anchor vouches for; nothing is taken up.
         KeyAccessError: root appoints another online key.
     """
     with opened_root(copy) as folder:
         found = _verified(folder, repository.anchor)
         with transaction(repository.engine) as session:
             taken = _take_up(repository, session, found, now=now)
+            _check_signed(repository, session)
+            # Else the indexes for ordinary agents would offer again what was withdrawn since the backup.
+            mark_releases(repository, session)
             state = sign_state(session, online, now=now, force_snapshot=True)
             _record(session, taken, state, source="copy", now=now)
     with transaction(repository.engine) as session:
@@ -133,13 +155,7 @@ def _record(
 
 
 def _verified(folder: int, anchor: bytes) -> _Copy:
-    roots: dict[int, bytes] = {}
-    first = parse(anchor, Root, where="trust anchor").signed.version
-    for number in range(first, first + _MOST_ROOTS):
-        try:
-            roots[number] = _read(folder, f"skills/metadata/{number}.{ROOT}.json")
-        except NotFoundError:
-            break
+    roots = _roots(folder, anchor)
     files = {TIMESTAMP: _read(folder, f"skills/metadata/{TIMESTAMP}.json")}
     timestamp = parse(files[TIMESTAMP], Timestamp, where=TIMESTAMP).signed
     files[SNAPSHOT] = _read(folder, f"skills/metadata/{timestamp.snapshot_meta.version}.{SNAPSHOT}.json")
@@ -156,8 +172,38 @@ def _verified(folder: int, anchor: bytes) -> _Copy:
     return _Copy(folder=folder, roots=roots, files=files, trusted=trusted)
 
 
+def _roots(folder: int, anchor: bytes) -> dict[int, bytes]:
+    """Return the chain of roots in the copy, from the anchor on, by version; nothing about its signatures is verified.
+
+    A root is published under the number of its file. `verify_metadata` passes over one of a version that is known already: an old
+    root under the next number would be published unseen, and end the chain for every client, for ever.
+
+    Raises:
+        CouldNotVerifyError: a file has another version than its name, or the first is not the anchor.
+        NotFoundError: the copy lacks the anchor's version. FormatError: a file is no root, or too large for clients.
+    """
+    first = parse(anchor, Root, where="trust anchor").signed.version
+    roots = {first: _read(folder, _root_path(first), most=_MAX_ROOT)}
+    if roots[first] != anchor:
+        raise CouldNotVerifyError("is not the trust anchor", where=_root_path(first))
+    for number in range(first + 1, first + _MOST_ROOTS):
+        try:
+            data = _read(folder, _root_path(number), most=_MAX_ROOT)
+        except NotFoundError:
+            break
+        version = parse(data, Root, where=_root_path(number)).signed.version
+        if version != number:
+            raise CouldNotVerifyError(f"is root {version}", where=_root_path(number))
+        roots[number] = data
+    return roots
+
+
+def _root_path(number: int) -> str:
+    return f"skills/metadata/{number}.{ROOT}.json"
+
+
 def _take_up(repository: Repository, session: Session, found: _Copy, *, now: datetime) -> dict[str, int]:
-    _check_follows(session, found)
+    _check_follows(repository, session, found)
     taken: dict[str, int] = {}
     for role, version, data in found.versions():
         if session.get(MetadataRow, (role, version)) is None:
@@ -170,19 +216,81 @@ def _take_up(repository: Repository, session: Session, found: _Copy, *, now: dat
     return taken
 
 
-def _check_follows(session: Session, found: _Copy) -> None:
+def _check_signed(repository: Repository, session: Session) -> None:
+    """Return None when every role, as it would be published now, is signed by those whom the others name.
+
+    The snapshot vouches for what the online key saw, not for who signed it: whoever stole that key can name metadata that nobody
+    signed. And who signs a role may be another in the database than in the copy.
+
+    Raises:
+        BadSignatureError: one is not.
+    """
+    for role in newest_versions(session):
+        vouched_content(session, role, anchor=repository.anchor)
+
+
+def _check_follows(repository: Repository, session: Session, found: _Copy) -> None:
     """Return None when the database is an earlier moment of what the copy holds."""
     for role, version, data in found.versions():
         row = session.get(MetadataRow, (role, version))
         if row is not None and row.content != data:
-            raise ConflictError(
-                f"{role} version {version} is another one in the copy: the database went on by itself after the restore",
-                hint="restore the backup once more, and resume before anything else (docs/restore.md)",
-            )
+            raise _went_on(f"{role} version {version} is another one in the copy")
     if current(session, TIMESTAMP).version > found.trusted.versions[TIMESTAMP]:
         raise RollbackError(
             "the copy is older than the database", hint="name the newest copy that there is", where="copy"
         )
+    if current(session, ROOT).version > found.trusted.root.version:
+        raise _went_on(f"the copy lacks root version {current(session, ROOT).version}")
+    for role, version in newest_versions(session).items():
+        if role not in found.files:
+            raise _went_on(f"the copy lacks {role}")
+        if version < parse(found.files[role], Targets, where=role).signed.version:
+            _check_continued(repository, found, role, published_content(session, role, version))
+
+
+def _check_continued(repository: Repository, found: _Copy, role: str, content: bytes) -> None:
+    """Return None when the copy's metadata of ``role`` continues ``content``, the newest in the database.
+
+    Two versions that were published on one side, and one on the other, have no number in common that shows it. A copy of the
+    tree still has the older version; an archive, or a mirror that cleans up, has the newest only: then what it says has to be a
+    continuation.
+    """
+    before, after = (parse(data, Targets, where=role).signed for data in (content, found.files[role]))
+    try:
+        same = _read(found.folder, f"skills/metadata/{before.version}.{role}.json") == content
+    except NotFoundError:
+        same = True
+    if not same:
+        raise _went_on(f"{role} version {before.version} is another one in the copy")
+    if role in _REPLACED or is_pkg(role):
+        continued = before.targets.keys() <= after.targets.keys() and all(
+            _continues(repository, found, TargetPath(path), target_sha256(target, where=role))
+            for path, target in before.targets.items()
+        )
+    else:
+        continued = before.targets.items() <= after.targets.items()
+    if not continued:
+        raise _went_on(
+            f"{role} version {after.version} in the copy lacks something of version {before.version}"
+        )
+
+
+def _continues(repository: Repository, found: _Copy, path: TargetPath, known: Sha256) -> bool:
+    """Return whether the file at ``path``, of which there is one at a time, continues the one with the digest ``known``."""
+    if path == ADVISORIES_PATH or found.trusted.vouch(path).sha256 == known:
+        return True  # what scanners found anew takes the place of all that they found before
+    before, after = repository.blobs.load(known), _target(found, path)
+    if path == REVOCATIONS_PATH:
+        ours = Revocations.parse(before)
+        return Revocations.parse(after).continues(count=len(ours.entries), head=ours.head())
+    return RepoIndex.parse(before).serial < RepoIndex.parse(after).serial
+
+
+def _went_on(message: str) -> ConflictError:
+    return ConflictError(
+        f"{message}: the database went on by itself after the restore",
+        hint="restore the backup once more, and resume before anything else (docs/restore.md)",
+    )
 
 
 def _take_target(
@@ -190,15 +298,21 @@ def _take_target(
 ) -> None:
     target = found.trusted.vouch(path)
     if session.get(TargetRow, (path, target.sha256)) is None:
-        if target.length > _MAX_TARGET:
-            raise FormatError(f"larger than {_MAX_TARGET} bytes", where=path)
-        data = _read(found.folder, f"skills/targets/{hashed_path(path, target.sha256)}")
-        if len(data) != target.length or sha256_of(data) != target.sha256:
-            raise DigestMismatchError("is not what is signed", where=path)
-        repository.blobs.store(data)
+        repository.blobs.store(_target(found, path))
         session.merge(TargetRow(path=path, sha256=target.sha256, length=target.length))
     if is_pkg(target.role):
         _take_serial(repository, session, found, PackageRepo.of_index_path(path), now=now)
+
+
+def _target(found: _Copy, path: TargetPath) -> bytes:
+    """Return the bytes in the copy that the anchor vouches for under ``path``."""
+    target = found.trusted.vouch(path)
+    if target.length > _MAX_TARGET:
+        raise FormatError(f"larger than {_MAX_TARGET} bytes", where=path)
+    data = _read(found.folder, f"skills/targets/{hashed_path(path, target.sha256)}")
+    if len(data) != target.length or sha256_of(data) != target.sha256:
+        raise DigestMismatchError("is not what is signed", where=path)
+    return data
 
 
 def _take_serial(
@@ -237,11 +351,11 @@ def _take_blob(blobs: LargeBlobs, folder: int, path: str, digest: Sha256, size: 
         blobs.receive((file.read(at, _PIECE) for at in offsets), digest=digest, size=size)
 
 
-def _read(folder: int, path: str) -> bytes:
+def _read(folder: int, path: str, *, most: int = _MAX_METADATA) -> bytes:
     try:
         with open_below(folder, parse_tree_path(path)) as file:
-            if file.size > _MAX_METADATA:
-                raise FormatError(f"larger than {_MAX_METADATA} bytes", where=path)
+            if file.size > most:
+                raise FormatError(f"larger than {most} bytes", where=path)
             return file.read(0, file.size)
     except NotFoundError as error:
         raise NotFoundError(

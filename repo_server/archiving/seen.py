@@ -1,11 +1,15 @@
 """What was taken in here before, in one durable file (edge): an older archive is refused, however well it is signed.
 
-    {"anchor_sha256":"8c…","online":"6b…","root":2,"serials":{"FreeBSD:14:amd64/latest":{"repository":"pkg.clawdie.si","serial":7}},
+    {"anchor_sha256":"8c…","online":"6b…","roles":{"skills":3,"skills-0a":2,"targets":3},"root":2,
+     "serials":{"FreeBSD:14:amd64/latest":{"repository":"pkg.clawdie.si","serial":7}},
      "snapshot":7,"timestamp":31,"withdrawals":{"count":3,"head":"e1…"}}
 
-The same that a client remembers in its folder (`repo_client.memory`), for a folder that many clients are served from.
+The same that a client remembers in its folder (`repo_client.memory` and the TUF library's own files), for a folder that many
+clients are served from. Each role of a snapshot is remembered by itself: whoever stole the online key signs a newer snapshot that
+names older targets, and the numbers of snapshot and timestamp only go up meanwhile.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,6 +36,7 @@ class Seen:
     count: int
     head: Sha256
     serials: dict[PackageRepo, tuple[str, int]] = field(default_factory=dict)
+    roles: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -55,6 +60,8 @@ class Seen:
                     PackageRepo.parse(repo): (str(item["repository"]), int(item["serial"]))
                     for repo, item in value["serials"].items()
                 },
+                # Files of older versions of this program do not say it; the next import writes it.
+                roles={role: int(version) for role, version in value.get("roles", {}).items()},
             )
         except FileNotFoundError:
             return None
@@ -84,6 +91,7 @@ class Seen:
                     f"{role} version {offered[role]} is offered, version {self.versions[role]} was taken in already",
                     hint="take in a newer archive; if this one is said to be new, ask who made it",
                 )
+        self._check_roles(contents.roles)
         check_continues(contents.revocations, count=self.count, head=self.head)
         for repo, (repository, serial) in contents.serials.items():
             known, highest = self.serials.get(repo, (repository, 0))
@@ -93,6 +101,16 @@ class Seen:
                     hint="do not go on: the builder's key signs an older or another repository",
                 )
         return remembered(contents, before=self.serials)
+
+    def _check_roles(self, offered: Mapping[str, int]) -> None:
+        """Other online keys change nothing here: people sign these roles, and what they signed stays signed."""
+        for role, version in self.roles.items():
+            if offered.get(role, 0) < version:
+                says = f"version {offered[role]} of" if role in offered else "no"
+                raise RollbackError(
+                    f"{says} role {role!r} is offered, version {version} was taken in already",
+                    hint="do not go on: the online key signs an older state as a new one; ask who made the archive",
+                )
 
     def save(self, path: Path) -> None:
         """Write it to the file ``path``, whole and durably.
@@ -104,6 +122,7 @@ class Seen:
             "anchor_sha256": self.anchor_sha256,
             "online": self.online,
             **self.versions,
+            "roles": self.roles,
             "withdrawals": {"count": self.count, "head": self.head},
             "serials": {
                 str(repo): {"repository": name, "serial": serial}
@@ -123,4 +142,5 @@ def remembered(contents: Contents, *, before: dict[PackageRepo, tuple[str, int]]
         count=len(revocations.entries),
         head=revocations.head(),
         serials={**(before or {}), **contents.serials},
+        roles=dict(contents.roles),
     )

@@ -70,7 +70,7 @@ def _vouched_roles(session: Session, anchor: bytes) -> dict[str, Targets]:
         try:
             roles[role] = vouched_targets(session, role, anchor=anchor)
         except NotFoundError:
-            # Before the first build, or the first list, there is nothing; that it is gone again `seen` notices.
+            # Before the first build, or the first list, there is nothing; an older one that comes back `seen` notices.
             if not signs_alone(role):
                 raise
         except BadSignatureError:

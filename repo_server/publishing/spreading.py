@@ -1,23 +1,29 @@
 """The published tree in a bucket (edge): the third form beside our own service and plain files.
 
-    skills/metadata/1.root.json … 7.snapshot.json …, skills/targets/…    never change once written
+    skills/metadata/7.snapshot.json …, skills/targets/…                  never change once written
     pkg/by-sha256/5d….pkg                                                the same; where packages are for everybody
+    skills/metadata/1.root.json … 2.root.json                            never change; directly before the timestamp
     skills/metadata/timestamp.json                                       after all that it vouches for
     skills/.well-known/…                                                 the indexes for ordinary agents
     skills/.listed                                                       digests of what stands below .well-known
     skills/.complete                                                     digest of timestamp and indexes: all of it is there
 
 A bucket has neither renaming nor a lock, and its conditional puts are not relied on (decision 0022): what never changes is sent by
-whoever comes, as often as they come; what changes is sent by whoever holds the writers' lock of the database, from what the
-database says then. A process killed in between leaves the old timestamp, which names an older whole state, and no
+whoever comes, as often as they come; what changes is sent by whoever has the turn (`spreading_turn`), as the
+database said it since. A process killed in between leaves the old timestamp, which names an older whole state, and no
 marker, so the next run goes through everything again. Nothing that a client could still ask for is removed.
+
+Clients look for the next root by its name, whatever the timestamp says, and one that appoints another online key makes them
+refuse the old timestamp. So a root is sent when nothing is left to send but the timestamp that belongs to it.
+
+The writers' lock of the database is held for what this machine does alone; while the bucket is asked, others publish.
 
 pkg's own repositories are switched by one link, which a bucket does not have: they stay plain files.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +40,7 @@ from repo_server.pkgrepo.places import BY_SHA256
 from repo_server.pkgrepo.published import newest_serials
 from repo_server.publishing.projection import project, project_new
 from repo_server.publishing.siblings import is_sibling
+from repo_server.publishing.spreading_turn import spreading_turn
 from repo_server.publishing.state import current, current_root
 from repo_server.repository import Repository
 from signing.errors import ConflictError, DigestMismatchError, FormatError, RollbackError
@@ -92,12 +99,24 @@ class _Item:
     content: Callable[[], Content]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    """One state of the database and of the tree, taken while nobody published: what is missing of it, and what may change."""
+
+    timestamp: MetadataRow
+    lasting: list[_Item]
+    roots: list[_Item]
+    indexes: dict[str, bytes]
+    marker: bytes
+
+
 def spread(repository: Repository, shelf: Shelf, *, again: bool = False) -> Spread:
     """Make the bucket what the database says now; with ``again``, also send what is there by its name and size.
 
     Raises:
         RollbackError: the bucket, or the tree on this machine, is newer than the database; nothing was changed.
         HostError: bucket, database or a blob cannot be used; what is served from the bucket is still one whole state.
+        ConflictError: another process sends to the bucket, or others publish, for too long.
         DigestMismatchError: a blob is damaged; nothing of it was sent.
     """
     with snapshot(repository.engine) as session:
@@ -108,19 +127,24 @@ def spread(repository: Repository, shelf: Shelf, *, again: bool = False) -> Spre
     with transaction(repository.engine) as session:
         project(repository, session)  # the indexes are taken from the tree
     known = {} if again else {path: size for folder in _FOLDERS for path, size in shelf.sizes(folder).items()}
-    sent = _send_missing(repository, shelf, known)  # most of the work, while others may publish
-    # The lock of this transaction keeps other hosts out of what changes.
-    with transaction(repository.engine) as session:
-        project_new(repository, session)
-        sent += _send_missing(repository, shelf, known)
-        newest = current(session, TIMESTAMP)
-        _check_not_behind(session, shelf, newest)
-        if shelf.read(_TIMESTAMP) != newest.content:
-            shelf.put(_TIMESTAMP, newest.content)
+    with snapshot(repository.engine) as session:
+        missing = _missing(_lasting(repository, session), known)
+    sent = _send(shelf, missing, known)  # most of the work, whoever else does it too
+    with spreading_turn(repository) as check_turn:
+        with transaction(repository.engine) as session:
+            project_new(repository, session)
+            state = _state(repository, session, known)
+        with snapshot(repository.engine) as session:
+            _check_not_behind(session, shelf, state.timestamp)
+        sent += _send(shelf, state.lasting, known)
+        check_turn()
+        sent += _send(shelf, state.roots, known)
+        if shelf.read(_TIMESTAMP) != state.timestamp.content:
+            shelf.put(_TIMESTAMP, state.timestamp.content)
             sent += 1
-        sent_more, removed = _renew_indexes(repository, shelf, again=again)
-        shelf.put(_COMPLETE, _marker(repository, newest.content))
-    return Spread(sent=sent + sent_more, removed=removed, timestamp=newest.version)
+        sent_more, removed = _renew_indexes(state.indexes, shelf, again=again)
+        shelf.put(_COMPLETE, state.marker)
+    return Spread(sent=sent + sent_more, removed=removed, timestamp=state.timestamp.version)
 
 
 def is_current(repository: Repository, session: Session, shelf: Shelf) -> bool:
@@ -148,11 +172,27 @@ def _check_not_behind(session: Session, shelf: Shelf, newest: MetadataRow) -> No
         )
 
 
-def _send_missing(repository: Repository, shelf: Shelf, known: dict[str, int]) -> int:
-    """Send what is not ``known`` to be there, and know it then; no transaction is held open meanwhile for it."""
-    with snapshot(repository.engine) as session:
-        missing = [item for item in _lasting(repository, session) if known.get(item.path) != item.size]
-    for item in missing:
+def _state(repository: Repository, session: Session, known: dict[str, int]) -> _State:
+    """Return what the database says, with the indexes of the tree, in a transaction that keeps publishers out."""
+    tree, timestamp = repository.skills_root, current(session, TIMESTAMP)
+    names = (path.relative_to(tree).as_posix() for path in _files_below(tree / ".well-known"))
+    roots = sorted(row for row in _metadata_rows(session) if row[0] == ROOT)
+    return _State(
+        timestamp=timestamp,
+        lasting=_missing(_lasting(repository, session), known),
+        roots=_missing((_metadata_item(repository, *row) for row in roots), known),
+        indexes={f"skills/{name}": (tree / name).read_bytes() for name in names if not is_sibling(name)},
+        marker=_marker(repository, timestamp.content),
+    )
+
+
+def _missing(items: Iterable[_Item], known: dict[str, int]) -> list[_Item]:
+    return [item for item in items if known.get(item.path) != item.size]
+
+
+def _send(shelf: Shelf, items: list[_Item], known: dict[str, int]) -> int:
+    """Send ``items``, one after the other, and know them then; return how many they are."""
+    for item in items:
         content = item.content()
         try:
             shelf.put(item.path, content)
@@ -160,26 +200,37 @@ def _send_missing(repository: Repository, shelf: Shelf, known: dict[str, int]) -
             if not isinstance(content, bytes):
                 content.close()
         known[item.path] = item.size
-    return len(missing)
+    return len(items)
 
 
 def _lasting(repository: Repository, session: Session) -> Iterator[_Item]:
-    """Yield all that the newest timestamp vouches for, and the chain of roots; what is vouched for first comes last."""
+    """Yield all that is vouched for, and then the newest metadata of each role; roots and timestamp have their own moment."""
     for row in session.scalars(select(TargetRow)):
         digest = Sha256(row.sha256)
         path = f"skills/targets/{hashed_path(TargetPath(row.path), digest)}"
         yield _Item(path=path, size=row.length, content=partial(repository.blobs.load, digest))
     if repository.config.pkg_access is Access.OPEN:
         yield from _packages(repository, session)
-    length = func.length(MetadataRow.content)
-    rows = session.execute(select(MetadataRow.role, MetadataRow.version, length)).all()
+    rows = _metadata_rows(session)
     newest: dict[str, int] = {}
     for role, version, _ in rows:
         newest[role] = max(version, newest.get(role, 0))
     for role, version, size in rows:
-        if role == ROOT or (role != TIMESTAMP and version == newest[role]):
-            path = f"{_METADATA}{version}.{role}.json"
-            yield _Item(path=path, size=size, content=partial(_metadata, repository, role, version))
+        if role not in {ROOT, TIMESTAMP} and version == newest[role]:
+            yield _metadata_item(repository, role, version, size)
+
+
+def _metadata_rows(session: Session) -> list[tuple[str, int, int]]:
+    length = func.length(MetadataRow.content)
+    return [
+        (role, version, size)
+        for role, version, size in session.execute(select(MetadataRow.role, MetadataRow.version, length))
+    ]
+
+
+def _metadata_item(repository: Repository, role: str, version: int, size: int) -> _Item:
+    path = f"{_METADATA}{version}.{role}.json"
+    return _Item(path=path, size=size, content=partial(_metadata, repository, role, version))
 
 
 def _packages(repository: Repository, session: Session) -> Iterator[_Item]:
@@ -212,15 +263,12 @@ def _metadata(repository: Repository, role: str, version: int) -> bytes:
     return row.content
 
 
-def _renew_indexes(repository: Repository, shelf: Shelf, *, again: bool) -> tuple[int, int]:
+def _renew_indexes(files: dict[str, bytes], shelf: Shelf, *, again: bool) -> tuple[int, int]:
     """Send the indexes and what they list where that has changed, and remove what was withdrawn.
 
-    Others wait for us meanwhile, so a file is not fetched to be compared: the last whole run has left the digests. Before
+    Other hosts wait for us meanwhile, so a file is not fetched to be compared: the last whole run has left the digests. Before
     anything is changed they are taken away: who comes after one that was killed sends all.
     """
-    tree = repository.skills_root
-    names = (path.relative_to(tree).as_posix() for path in _files_below(tree / ".well-known"))
-    files = {f"skills/{name}": (tree / name).read_bytes() for name in names if not is_sibling(name)}
     wanted = {path: sha256_of(data) for path, data in files.items()}
     known, there = {} if again else _known_digests(shelf), shelf.sizes(_WELL_KNOWN)
     changed = [path for path, digest in wanted.items() if known.get(path) != digest or path not in there]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from repo_server.publishing.spreading import Content
 from repo_server.repository import Repository
+from repo_server.storage.blobs import EndlessListError
+from repo_server.storage.s3 import batches
 from repo_server.web.answering import IMMUTABLE, cache_control, content_type
 from signing.errors import HostError
 
@@ -21,6 +23,8 @@ T = TypeVar("T")
 _SKILLS: Final = "skills/"
 _PART: Final = 8 << 20
 _MAX_READ: Final = 64 << 20
+_LIST_SECONDS: Final = 300.0  # other hosts wait for us meanwhile
+_MAX_LISTED: Final = 2_000_000
 
 
 class Bucket:
@@ -45,14 +49,22 @@ class Bucket:
         """Return size by path of everything below ``folder``.
 
         Raises:
-            HostError: the store cannot be asked to its end.
+            HostError: the store cannot be asked to its end: it fails, or its list does not end.
         """
-
-        def listed(store: "S3Store") -> dict[str, int]:
-            found = (item for batch in store.list(folder) for item in batch)
-            return {str(item["path"]): int(item["size"]) for item in found}
-
-        return self._asked(listed)
+        found: dict[str, int] = {}
+        count = 0
+        with self._errors():
+            for batch in batches(self._store, folder, seconds=_LIST_SECONDS):
+                count += len(batch) if batch is not None else 0
+                if (
+                    batch is None or count > _MAX_LISTED
+                ):  # by what was sent: a list may name one object for ever
+                    raise EndlessListError(
+                        f"the list of the published tree's bucket does not end: {count} objects in it so far",
+                        hint=f"look at what else writes to {self._where}, and at the engine",
+                    )
+                found.update((str(item["path"]), int(item["size"])) for item in batch)
+        return found
 
     def read(self, path: str) -> bytes | None:
         """Return an object of at most 64 MiB; None when it is not there.

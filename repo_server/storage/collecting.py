@@ -7,8 +7,9 @@ serials of packages, records of the log), nor any list that those name, and it w
 How old a blob is, is asked of the store alone: its clock and its dates, never this machine's clock beside the store's dates.
 So a clock that is a month ahead, here or there, makes nothing old.
 
-Listing takes place beside the work of others; removing happens in short transactions that keep other writers out, and each of them
-asks anew what is named. Whoever stores a blob again makes it young; whoever counts on one that is gone is told by the
+Listing takes place beside the work of others, and so does reading what the lists name: of a store far away that takes minutes.
+Removing happens in short transactions that keep other writers out. Each of them reads the rows anew, and removes only while they
+name what they named when the lists were read; else these are read again, beside the work of others. Whoever stores a blob again makes it young; whoever counts on one that is gone is told by the
 same transaction. Evidence that was accepted is a row, so it stays.
 """
 
@@ -39,6 +40,7 @@ LEAST_GRACE: Final = timedelta(hours=1)
 _NAMES_NOTHING: Final = frozenset({"package_digests", "tokens"})
 _MOST_AT_ONCE: Final = 1_000_000  # a run keeps them in memory; the next run goes on
 _SECONDS_AT_ONCE: Final = 3.0  # publishers wait for so long
+_TRIES: Final = 5  # where somebody writes all the time, they wait for us then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,38 @@ class _Removed:
     unfinished: list[Path] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Named:
+    """What is named, worked out while others write; it holds as long as no row names anything else."""
+
+    references: References
+    rows: set[Sha256] | None = None
+    digests: set[Sha256] = field(default_factory=set)
+    tries: int = 0
+
+    def work_out(self, repository: Repository) -> None:
+        """Read rows and lists, if that was not done since somebody wrote."""
+        if self.rows is None:
+            with snapshot(repository.engine) as session:
+                self.rows = _in_rows(session)
+            self.digests = self.references.all_from(self.rows)
+
+    def holds(self, session: Session) -> bool:
+        """Return whether it is what is named in this transaction; when it is not, it has to be worked out again.
+
+        Every record of the log has a digest of its own, so whoever wrote one is noticed whatever it names.
+        """
+        rows = _in_rows(session)
+        if rows == self.rows:
+            return True
+        self.tries += 1
+        if self.tries < _TRIES:
+            self.rows = None
+            return False
+        self.rows, self.digests = rows, self.references.all_from(rows)
+        return True
+
+
 def find_leftovers(repository: Repository, *, grace: timedelta, references: References) -> Leftovers:
     """Return what nothing names and was not stored again for ``grace``. Nothing is changed; nobody waits.
 
@@ -88,7 +122,8 @@ def find_leftovers(repository: Repository, *, grace: timedelta, references: Refe
     since = blobs.clock() - grace
     listed, whole = _listed(blobs.untouched(since=since))
     with snapshot(repository.engine) as session:
-        named = _named(session, references)
+        rows = _in_rows(session)
+    named = references.all_from(rows)
     return Leftovers(
         since=since,
         blobs={digest: size for digest, size in listed.items() if digest not in named},
@@ -119,9 +154,9 @@ def collect_leftovers(
     with transaction(repository.engine) as session:
         log.append(session, event="blobs.collecting", facts=found.to_json(), now=now)
     removed = _Removed()
-    waiting = iter(sorted(found.blobs.items()))
+    waiting, named = iter(sorted(found.blobs.items())), _Named(references)
     try:
-        while _remove_some(repository, references, waiting, removed, since=found.since):
+        while _remove_some(repository, named, waiting, removed, since=found.since):
             pass
         _remove_unfinished(found.unfinished, removed)
     finally:
@@ -146,13 +181,13 @@ def _listed(listing: Iterator[tuple[Sha256, int]]) -> tuple[dict[Sha256, int], b
     return found, len(found) < _MOST_AT_ONCE
 
 
-def _named(session: Session, references: References) -> set[Sha256]:
-    return references.all_from(digests_in_rows(session, except_for=_NAMES_NOTHING))
+def _in_rows(session: Session) -> set[Sha256]:
+    return set(digests_in_rows(session, except_for=_NAMES_NOTHING))
 
 
 def _remove_some(
     repository: Repository,
-    references: References,
+    named: _Named,
     waiting: Iterator[tuple[Sha256, int]],
     removed: _Removed,
     *,
@@ -160,11 +195,13 @@ def _remove_some(
 ) -> bool:
     """Remove what is due, for a few seconds, and return whether there may be more."""
     blobs = repository.package_blobs
+    named.work_out(repository)
     with transaction(repository.engine) as session:
-        named = _named(session, references)
+        if not named.holds(session):
+            return True
         end = time.monotonic() + _SECONDS_AT_ONCE
         for digest, size in waiting:
-            if digest not in named and blobs.remove_untouched(digest, since=since):
+            if digest not in named.digests and blobs.remove_untouched(digest, since=since):
                 session.execute(delete(PackageDigestRow).where(PackageDigestRow.sha256 == digest))
                 removed.blobs[digest] = size
             if time.monotonic() >= end:

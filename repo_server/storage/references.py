@@ -48,16 +48,15 @@ class References:
     def _named_in(self, digest: Sha256) -> frozenset[Sha256]:
         known = self._known.get(digest)
         if known is None:
-            known = frozenset(self._read(digest))
-            # A blob that is not here yet may come: it is asked for again.
-            if known or self._blobs.size_of(digest) is not None:
-                self._known[digest] = known
+            size = self._blobs.size_of(digest)
+            if size is None:  # it may come: asked for again
+                return frozenset()
+            known = self._known[digest] = frozenset(self._read(digest, size))
         return known
 
-    def _read(self, digest: Sha256) -> Iterator[Sha256]:
+    def _read(self, digest: Sha256, size: int) -> Iterator[Sha256]:
         """Yield what looks like a digest in a blob, if that is a list: JSON, and not too long for one."""
-        size = self._blobs.size_of(digest)
-        if size is not None and size <= _MAX_LIST:
+        if size <= _MAX_LIST:
             with self._blobs.open(digest) as stream:
                 if stream.read(1) in {b"{", b"["}:
                     yield from digests_in([stream.read(_MAX_LIST)])

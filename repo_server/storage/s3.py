@@ -187,7 +187,7 @@ class S3Blobs:
         """
         count = 0
         with self._errors():
-            for batch in _batches(self._store, seconds=_LIST_SECONDS):
+            for batch in batches(self._store, seconds=_LIST_SECONDS):
                 if batch is not None:
                     count += len(batch)
                 if batch is None or count > _MAX_LISTED:
@@ -302,15 +302,15 @@ def _is_blob(path: str, name: str) -> bool:
     return _SHA256.fullmatch(name) is not None and path == _key(Sha256(name))
 
 
-def _batches(store: "S3Store", *, seconds: float) -> Iterator[Any]:
-    """Yield what the store lists, piece by piece; None when it did not come to its end in time.
+def batches(store: "S3Store", folder: str | None = None, *, seconds: float) -> Iterator[Any]:
+    """Yield what the store lists below ``folder``, piece by piece; None when it did not come to its end in time.
 
     The library gathers objects until it has a piece: of pages without objects it would ask for ever, and come back with nothing.
     Only a wait that can be given up ends that.
     """
     end = time.monotonic() + seconds
     with asyncio.Runner() as runner:
-        stream = store.list()
+        stream = store.list(folder)
 
         async def following() -> Any:
             async with asyncio.timeout(max(0.0, end - time.monotonic())):

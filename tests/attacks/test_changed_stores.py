@@ -1,9 +1,12 @@
 """Stores that somebody was at between two births: by stamps it is seen, and on use in any case."""
 
+import errno
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from repo_client import store as store_module
 from repo_client.client import Session
 from repo_client.packages import PackageStore
 from repo_client.store import TreeStore
-from signing.errors import DigestMismatchError
+from signing.errors import DigestMismatchError, HostError
 from signing.evidence import VerifiedBundle
 from signing.format.digest import sha256_of
 from signing.format.manifest import MemberPath
@@ -148,6 +151,73 @@ def test_a_tree_that_was_only_touched_is_compared_and_told(
     assert not (tmp_path / "trees.quarantine").exists()
 
 
+def test_what_another_process_put_in_its_place_meanwhile_stays(
+    trees: TreeStore, target: VouchedTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read was altered, and what has its name by now is the right one."""
+    right = skill(tmp_path).parent
+    shutil.copytree(right, tmp_path / "right")
+    write_in_place(skill(tmp_path))
+    honest = store_module.verify_tree
+
+    def slow(*given: Any, **facts: Any) -> VerifiedBundle:
+        right.rename(tmp_path / "away")
+        (tmp_path / "right").rename(right)
+        return honest(*given, **facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "verify_tree", slow)
+        assert trees.load(PIN, target) is None
+    assert not (tmp_path / "trees.quarantine").exists()
+    assert trees.load(PIN, target) is not None
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES], ids=["EIO", "EMFILE", "EACCES"])
+def test_a_tree_is_put_aside_for_its_own_faults_only(
+    trees: TreeStore, target: VouchedTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def failing(*_: object) -> object:
+        raise HostError("cannot look", where="SKILL.md", errno=number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "stamps_of", failing)
+        assert trees.load(PIN, target) is None
+    is_aside = number == errno.EIO
+    assert (tmp_path / "trees.quarantine").exists() is is_aside
+    assert (trees.load(PIN, target) is None) is is_aside
+
+
+def test_a_tree_with_another_manifest_is_put_aside_too(
+    trees: TreeStore, target: VouchedTarget, tmp_path: Path
+) -> None:
+    """A manifest of another version, correct in itself: nothing that it says is what was asked for."""
+    manifest = skill(tmp_path).parent / "MANIFEST.json"
+    other = manifest.read_bytes().replace(b'"version":"1.0"', b'"version":"1.1"')
+    assert other != manifest.read_bytes()
+    manifest.chmod(0o600)
+    manifest.write_bytes(other)
+    assert trees.load(PIN, target) is None
+    assert len(list((tmp_path / "trees.quarantine").iterdir())) == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_stands_in_no_tree_s_way(
+    trees: TreeStore, target: VouchedTarget, tmp_path: Path, kind: str, session: Session
+) -> None:
+    place = skill(tmp_path).parent
+    place.rename(tmp_path / "away")
+    if kind == "file":
+        place.write_bytes(b"in the way")
+    else:
+        place.symlink_to(tmp_path / "away")
+    assert trees.load(PIN, target) is None
+    assert not place.is_symlink()
+    assert not place.exists()
+    assert (tmp_path / "away/SKILL.md").is_file()
+    trees.save(session.bundle(PIN))
+    assert trees.load(PIN, target) is not None
+
+
 # --- packages --------------------------------------------------------------------------------------
 
 
@@ -217,3 +287,32 @@ def test_only_the_newest_that_were_put_aside_are_kept(packages: VerifiedPackageS
         write_in_place(file_of(tmp_path))
         assert store.load(sha256_of(BASE), packages=packages) is None
     assert len(list((tmp_path / "packages.quarantine").iterdir())) == 16
+
+
+def test_the_oldest_by_the_moment_at_which_it_was_put_aside_goes_first(
+    packages: VerifiedPackageSet, tmp_path: Path
+) -> None:
+    """A file may have been written years before, and another one have a time of its own choice."""
+    store = PackageStore(folder=tmp_path / "packages", max_bytes=1 << 20)
+    order: list[str] = []
+    for number in range(18):
+        store.add(listed(BASE), [BASE], packages=packages).close()
+        write_in_place(file_of(tmp_path))
+        os.utime(file_of(tmp_path), (1_000_000 - number, 1_000_000 - number))
+        assert store.load(sha256_of(BASE), packages=packages) is None
+        [new] = {path.name for path in (tmp_path / "packages.quarantine").iterdir()} - set(order)
+        order.append(new)
+    assert {path.name for path in (tmp_path / "packages.quarantine").iterdir()} == set(order[2:])
+
+
+def test_a_package_is_not_put_aside_because_the_host_has_no_handles_left(
+    store: PackageStore, packages: VerifiedPackageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise HostError("cannot read it") from OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packages_module, "verify_kept_package", full)
+        assert store.load(sha256_of(BASE), packages=packages) is None
+    assert not (tmp_path / "packages.quarantine").exists()
+    taken(store, packages).close()

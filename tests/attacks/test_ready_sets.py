@@ -1,6 +1,7 @@
 """Ready sets: what many jails are shown is what was let in, whoever was at it meanwhile."""
 
 import copy
+import errno
 import os
 import shutil
 import threading
@@ -16,7 +17,7 @@ from repo_client import stamps
 from repo_client.handles import Directory
 from repo_client.ready import ReadySet, ReadySets
 from repo_client.verify_at import VerifyAt
-from signing.errors import DigestMismatchError, HostError
+from signing.errors import DigestMismatchError, HostError, SkillRepoError
 from signing.format.archive import Bundle, SourceFile
 from signing.format.manifest import Kind, MemberPath, Mode
 from signing.format.names import Pin
@@ -223,6 +224,89 @@ def test_a_forged_record_does_not_cover_a_change(sets: ReadySets, tmp_path: Path
     os.chown(record, 65534, 65534)
     check_honest(sets.take(BUNDLES, verify=VerifyAt.STORE_ENTRY), tmp_path)
     assert len(list((tmp_path / "ready.quarantine").iterdir())) == 1
+
+
+def test_what_jails_may_be_shown_is_put_aside_and_never_removed(sets: ReadySets, tmp_path: Path) -> None:
+    """However often it happens: each of them may be what some jail that runs has mounted."""
+    numbers = set()
+    for _ in range(18):
+        found = sets.take(BUNDLES, verify=VerifyAt.BIRTH)
+        numbers.add(found.path.stat().st_ino)
+        (found.path / "evil").mkdir()
+    sets.take(BUNDLES, verify=VerifyAt.BIRTH)
+    aside = list((tmp_path / "ready.quarantine").iterdir())
+    assert {path.stat().st_ino for path in aside} == numbers
+    assert len(aside) == 18
+
+
+@pytest.mark.parametrize("at", AT)
+def test_where_it_cannot_be_put_aside_nothing_is_removed(
+    sets: ReadySets, tmp_path: Path, at: VerifyAt
+) -> None:
+    found = settled(sets)
+    in_place(found.path)
+    (tmp_path / "ready.quarantine").write_bytes(b"in the way")
+    number, content = found.path.stat().st_ino, (found.path / "web-search/SKILL.md").read_bytes()
+    with pytest.raises(SkillRepoError, match="put it aside"):
+        sets.take(BUNDLES, verify=at)
+    assert found.path.stat().st_ino == number
+    assert (found.path / "web-search/SKILL.md").read_bytes() == content
+    assert [path.name for path in (tmp_path / "ready").iterdir()] == [found.path.name]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, 97], ids=["EIO", "EINTEGRITY of FreeBSD"])
+@pytest.mark.parametrize("place", ["tree_matches", "stamps_of"])
+def test_a_set_on_a_bad_part_of_the_disk_is_put_aside(
+    sets: ReadySets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, number: int
+) -> None:
+    """Else no birth with these skills would succeed any more."""
+    found = settled(sets)
+    bad, honest = found.path.stat().st_ino, getattr(module, place)
+
+    def failing(folder: Directory, *rest: object) -> object:
+        if folder.status().st_ino == bad:
+            raise HostError("cannot read the file", where="SKILL.md", errno=number)
+        return honest(folder, *rest)
+
+    monkeypatch.setattr(module, place, failing)
+    check_honest(sets.take(BUNDLES, verify=VerifyAt.BIRTH), tmp_path)
+    [aside] = (tmp_path / "ready.quarantine").iterdir()
+    assert aside.stat().st_ino == bad
+
+
+@pytest.mark.parametrize("place", ["tree_matches", "stamps_of"])
+def test_who_cannot_look_puts_nothing_aside(
+    sets: ReadySets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    found = settled(sets)
+    number = found.path.stat().st_ino
+
+    def failing(*_: object) -> object:
+        raise HostError("cannot read the file", where="SKILL.md", errno=errno.EMFILE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, place, failing)
+        with pytest.raises(HostError, match="cannot read"):
+            sets.take(BUNDLES, verify=VerifyAt.BIRTH)
+    assert found.path.stat().st_ino == number
+    assert not (tmp_path / "ready.quarantine").exists()
+    assert sets.take(BUNDLES, verify=VerifyAt.BIRTH).path == found.path
+
+
+def test_a_set_that_goes_while_it_is_looked_for(
+    sets: ReadySets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another birth puts it aside at this moment: then it is made, and that is no error."""
+    found, honest = settled(sets), Directory.find
+
+    def going(folder: Directory, name: str) -> object:
+        entry = honest(folder, name)
+        if name == found.path.name and not (tmp_path / "away").exists():
+            found.path.rename(tmp_path / "away")
+        return entry
+
+    monkeypatch.setattr(Directory, "find", going)
+    check_honest(sets.take(BUNDLES, verify=VerifyAt.STORE_ENTRY), tmp_path)
 
 
 @pytest.mark.parametrize("at", AT)

@@ -14,10 +14,11 @@ from typing import IO, Any, Never
 
 import pytest
 
-from hive import optins
+from hive import optins, trust
 from hive.birth import carry_out
 from hive.birth.carry_out import birth
 from hive.birth.journal import Journal
+from hive.birth.ongoing import Ongoing
 from hive.db.models import StepState
 from hive.db.session import transaction
 from hive.external import OptIn, read_external
@@ -29,6 +30,7 @@ from signing.errors import (
     NotFoundError,
     RejectedError,
     RevokedError,
+    RollbackError,
     SkillRepoError,
     TransportError,
 )
@@ -415,6 +417,56 @@ def test_a_link_in_place_of_a_jail(scene: Scene, tmp_path: Path) -> None:
 
 
 # --- raced -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at its beginning", "at a later look"])
+def test_another_birth_that_looked_later_and_was_quicker_is_no_rollback(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """What this birth saw is older than what the other has told the host meanwhile: it looks once more, and goes on."""
+    honest, offset, looked = Ongoing._note_admitted, timedelta(), []
+
+    def later(ongoing: Ongoing, **facts: bool) -> None:
+        nonlocal offset
+        if ongoing.tenant.tenant_id == ACME:
+            looked.append(ongoing.admitted.standing.timestamp)
+            if len(looked) == 1 + again:
+                scene.world.refresh()
+                scene.born("beta")
+            offset = timedelta(minutes=20 if again else 0)  # so that it looks again
+        honest(ongoing, **facts)
+
+    scene.mother = replace(scene.mother, clock=lambda: now() + offset)
+    scene.register("beta")
+    monkeypatch.setattr(Ongoing, "_note_admitted", later)
+    assert scene.born()["status"] == "born"
+    old, new = looked[0], looked[0] + 1
+    assert looked == ([old, old, new] if again else [old, new])
+    states = [item.facts["timestamp_version"] for item in scene.events() if item.event == "admission"]
+    assert sorted(set(states)) == ([old, new] if again else [new])  # by what was refused nothing was admitted
+
+
+def test_a_state_older_than_what_the_host_knows_is_refused_after_a_second_look(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host of the same hive has seen a newer state; this one is served an old one, however often it looks."""
+    honest, looked = Ongoing._note_admitted, []
+
+    def later(ongoing: Ongoing, **facts: bool) -> None:
+        standing = ongoing.admitted.standing
+        looked.append(standing.timestamp)
+        if len(looked) == 1:
+            with transaction(scene.mother.engine) as session:
+                trust.remember(session, replace(standing, timestamp=standing.timestamp + 1))
+        honest(ongoing, **facts)
+
+    monkeypatch.setattr(Ongoing, "_note_admitted", later)
+    with pytest.raises(RollbackError):
+        scene.born()
+    assert len(looked) == 2
+    assert scene.tenant().status is TenantStatus.FAILED
+    assert not scene.mother.host.exists(ACME)
+    assert [item.event for item in scene.events() if item.event == "admission"] == []
 
 
 def test_two_births_of_one_tenant_at_once(scene: Scene) -> None:

@@ -1,12 +1,17 @@
 """What stands in a jail, against what was let in."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from hive.jails.compare import Difference, Expected, differences, hidden
 from hive.jails.contained import JailRoot
+from hive.jails.host import JailHost
 from hive.jails.materialise import LOCK_PATH, RECORDS, SHOWN, SKILLS, SOUL_PATH
+from hive.sweep import looking
+from hive.tenants import Tenant
 from signing.format.archive import Bundle, SourceFile
 from signing.format.digest import sha256_of
 from signing.format.manifest import Kind, MemberPath, Mode
@@ -134,7 +139,7 @@ def shelved(root: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 def both(root: Path, shelf: Path) -> tuple[list[Difference], list[Difference]]:
     with JailRoot.open(root) as jail, JailRoot.open(shelf) as shown:
-        return list(differences(jail, shown, EXPECTED)), list(hidden(jail, shown))
+        return list(differences(jail, shown, EXPECTED)), list(hidden(jail, shown, running=False))
 
 
 def test_what_is_shown_is_compared_where_it_stands(shelved: tuple[Path, Path]) -> None:
@@ -177,4 +182,31 @@ def test_what_stands_in_the_place_of_what_is_shown_is_found(
 
 def test_what_was_copied_is_not_hidden(root: Path) -> None:
     with JailRoot.open(root) as jail, JailRoot.open(root) as again:
-        assert hidden(jail, again) == ()
+        assert hidden(jail, again, running=True) == ()
+
+
+def test_a_jail_that_runs_and_is_shown_nothing(shelved: tuple[Path, Path]) -> None:
+    """Empty places are what a still jail has; whoever unmounted them, the tenant's processes read nothing there."""
+    root, shelf = shelved
+    with JailRoot.open(root) as jail, JailRoot.open(shelf) as shown:
+        assert hidden(jail, shown, running=False) == ()
+        assert hidden(jail, shown, running=True) == tuple(
+            Difference(path=place, what="is not shown: nothing is mounted there") for place in sorted(SHOWN)
+        )
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [([True, True], 3), ([False, False], 0), ([True, False], 0), ([False, True], 3)],
+    ids=["runs", "stands still", "was stopped meanwhile", "was started meanwhile"],
+)
+def test_a_sweep_asks_whether_the_jail_runs_before_and_after(
+    shelved: tuple[Path, Path], answers: list[bool], found: int
+) -> None:
+    root, shelf = shelved
+    tenant = cast("Tenant", SimpleNamespace(tenant_id="acme"))
+    left = list(answers)
+    host = cast("JailHost", SimpleNamespace(is_running=lambda _: left.pop(0)))
+    with JailRoot.open(root) as jail, JailRoot.open(shelf) as shown:
+        assert len(looking._hidden(tenant, host, jail, shown)) == found
+    assert left == []

@@ -176,6 +176,34 @@ def test_refresh_of_an_old_state_fails_and_changes_nothing(caller: Caller) -> No
     assert (caller.metadata / "timestamp.json").read_bytes() == seen
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"signed"'], ids=["empty", "cut off"])
+@pytest.mark.parametrize("verb", ["refresh", "download"])
+def test_what_was_seen_outlives_a_torn_file(caller: Caller, verb: str, torn: bytes) -> None:
+    """A power cut takes python-tuf's own memory; then a server of an older state comes."""
+
+    def does(status: int) -> None:
+        if verb == "download":
+            caller.download(BUNDLE, status=status)
+        else:
+            caller.call("--server", caller.server.url, *caller.options, "refresh", status=status)
+
+    caller.init()
+    old = caller.world.metadata()["timestamp.json"]
+    caller.world.refresh()
+    does(0)
+    newer = caller.world.metadata()["timestamp.json"]
+    written = sorted(caller.folder.glob("out/*"))
+    for path in written:
+        path.unlink()
+    (caller.metadata / "timestamp.json").write_bytes(torn)
+    caller.server.lies["/metadata/timestamp.json"] = old
+    does(11)
+    assert list(caller.folder.glob("out/*")) == []
+    caller.server.lies["/metadata/timestamp.json"] = newer
+    does(0)
+    assert sorted(caller.folder.glob("out/*")) == written
+
+
 def test_without_init_there_is_no_trust(caller: Caller) -> None:
     answer = caller.json("--server", caller.server.url, *caller.options, "refresh", status=3)
     assert "init" in answer["error"]["hint"]

@@ -16,7 +16,7 @@ from hive.config import HiveConfig
 from repo_client import mirrors
 from repo_client.access_token import AccessToken
 from repo_client.client import RepoClient
-from repo_client.commands import places_of
+from repo_client.commands import download_targets, places_of, refresh_trust, take_anchor
 from repo_client.fetcher import FetchLimits, Origin
 from repo_client.mirrors import Order, try_each
 from repo_client.packages import PackageStore, package_server
@@ -33,6 +33,7 @@ from signing.errors import (
 )
 from signing.format.names import Pin
 from tests.support.serials import content, make_index, package, publish_serial
+from tests.support.withdrawing import withdraw
 from tests.support.world import PACKAGES, PlainServer, World, now
 
 PIN = Pin.parse("web-search==1.0")
@@ -100,6 +101,110 @@ def test_who_claims_to_be_newest_is_asked_first_and_believed_never(
     assert take(client) < 999
     assert sites[1].asked_for("timestamp.json") == 2  # to compare, and to try
     assert client.server.places()[0].base == sites[2].url
+
+
+@contextmanager
+def two_faced(world: World, tree: Path, *, claims: int = 2**53 - 1) -> Iterator[PlainServer]:
+    """A site that first claims to have the newest timestamp there can be, and then serves ``tree``."""
+    claim = json.loads((world.public / "metadata/timestamp.json").read_bytes())
+    claim["signed"]["version"] = claims
+
+    class Once(dict[str, bytes]):
+        def get(self, key: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
+            return self.pop(key, default)
+
+    with world.serve() as site:
+        site.root = tree
+        site.lies = Once({"/metadata/timestamp.json": json.dumps(claim).encode()})
+        yield site
+
+
+def old_tree(world: World, tmp_path: Path) -> Path:
+    """The tree before a newer timestamp was published."""
+    shutil.copytree(world.public, tmp_path / "old-tree")
+    world.refresh()
+    return tmp_path / "old-tree"
+
+
+def test_who_claims_much_and_shows_yesterday_freezes_nobody(
+    world: World, sites: list[PlainServer], tmp_path: Path
+) -> None:
+    old = old_tree(world, tmp_path)
+    copy_again(world, sites[0])
+    with two_faced(world, old) as liar:
+        client = client_of(world, [liar.url, sites[0].url], tmp_path)
+        newest = json.loads((world.public / "metadata/timestamp.json").read_bytes())["signed"]["version"]
+        assert take(client) == newest
+        assert liar.asked_for("timestamp.json") == 2  # the claim, and what it had instead
+        assert client.server.places()[-1].base == liar.url  # asked last from now on
+
+
+def test_who_claims_much_denies_nobody_what_it_showed_first(
+    world: World, sites: list[PlainServer], tmp_path: Path
+) -> None:
+    """The one shows a state, and claims more; the other claims more still, and shows nothing."""
+    claim = json.loads((world.public / "metadata/timestamp.json").read_bytes())
+    version = claim["signed"]["version"]
+    claim["signed"]["version"] = version + 1
+    sites[1].lies["/metadata/timestamp.json"] = json.dumps(claim).encode()
+    with two_faced(world, world.public, claims=version + 2) as liar:
+        client = client_of(world, [liar.url, sites[1].url], tmp_path)
+        assert take(client) == version
+        assert sites[1].asked_for("timestamp.json") == 2
+
+
+def test_who_shows_a_newer_timestamp_and_holds_back_the_rest_is_no_reason_to_take_an_older_state(
+    world: World, sites: list[PlainServer], tmp_path: Path
+) -> None:
+    """The newer timestamp is signed: a state that it replaces is refused from then on, and by name of every place."""
+    old = old_tree(world, tmp_path)
+    world.publish_skill("more==1.0")
+    copy_again(world, sites[1])
+    for path in (sites[1].root / "metadata").glob("*.snapshot.json"):
+        path.unlink()
+    with two_faced(world, old) as liar, pytest.raises(RollbackError, match="none of 2 places") as refused:
+        take(client_of(world, [liar.url, sites[1].url], tmp_path))
+    assert [place["server"] for place in refused.value.facts["places"]] == [sites[1].url, liar.url]
+    copy_again(world, sites[2])
+    assert take(client_of(world, [sites[1].url, sites[2].url], tmp_path))  # one that has the rest is enough
+
+
+def test_the_commands_ask_on_too(world: World, sites: list[PlainServer], tmp_path: Path) -> None:
+    """Withdrawn since yesterday: a place that shows yesterday's state gives the files to nobody who can ask another."""
+    old = tmp_path / "old-tree"
+    shutil.copytree(world.public, old)
+    withdraw(world, str(PIN))
+    copy_again(world, sites[0])
+    newest = json.loads((world.public / "metadata/timestamp.json").read_bytes())["signed"]["version"]
+    (tmp_path / "anchor.json").write_bytes(world.anchor)
+    for verb in ("refresh", "download"):
+        folder = tmp_path / verb
+        take_anchor(folder, tmp_path / "anchor.json")
+        with two_faced(world, old) as liar:
+            places = places_of(server=liar.url, metadata_url=None, targets_url=None, mirrors=[sites[0].url])
+            if verb == "refresh":
+                assert refresh_trust(folder, places)["timestamp"] == newest
+            else:
+                with pytest.raises(SkillRepoError) as refused:
+                    download_targets(folder, [PIN.bundle_path], tmp_path / "out", places)
+                assert refused.value.code == "revoked"
+                assert list((tmp_path / "out").iterdir()) == []
+                assert liar.asked_for(".tar.gz") == 0
+
+
+def test_the_commands_take_every_file_from_who_has_it(
+    world: World, sites: list[PlainServer], tmp_path: Path
+) -> None:
+    (tmp_path / "anchor.json").write_bytes(world.anchor)
+    take_anchor(tmp_path / "trust", tmp_path / "anchor.json")
+    bundle = next(path for path in world.public.rglob("*.tar.gz"))
+    sites[0].missing.add(f"/{bundle.relative_to(world.public)}")
+    places = places_of(server=sites[0].url, metadata_url=None, targets_url=None, mirrors=[sites[1].url])
+    [written] = download_targets(tmp_path / "trust", [PIN.bundle_path], tmp_path / "out", places)
+    assert written.read_bytes() == bundle.read_bytes()
+    assert (
+        sites[0].asked_for("timestamp.json") == 2
+    )  # to compare, and to try; for the files it is not asked again
 
 
 def test_every_signed_file_may_come_from_another_place(

@@ -5,6 +5,7 @@ fleet.tenant("acme"); fleet.order("acme"); fleet.womb("womba").turn()
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hive.joining import Joined, join
 from hive.orders.listing import show_order
 from hive.orders.needs import offers_of
 from hive.orders.orders import order
+from hive.orders.place import Place
 from hive.orders.womb import Womb
 from hive.tenants import Tenant, Tier, load_row, register
 from signing.format.names import Pin, parse_tenant_id
@@ -109,7 +111,13 @@ class Fleet:
     def womb(self, name: str, **changes: Any) -> Womb:
         """The womb of a host; it has not registered yet, so what the host held before is freed."""
         mother = replace(self.mothers[name], **changes)
-        return Womb(mother=mother, tell=self.told.append, rules=Rules(), poll=0.1)
+        return Womb(
+            place=place_of(mother),
+            open=lambda: nullcontext(mother),
+            tell=self.told.append,
+            rules=Rules(),
+            poll=0.1,
+        )
 
     def shown(self, job: JobId) -> dict[str, Any]:
         with snapshot(self.engine) as session:
@@ -143,3 +151,16 @@ class Fleet:
     def job(self, job: JobId) -> JobRow:
         with snapshot(self.engine) as session:
             return session.query(JobRow).filter_by(job_id=job).one()
+
+
+def place_of(mother: Mother) -> Place:
+    """The place of a host whose name nobody doubts."""
+    return Place(
+        engine=mother.engine,
+        host=mother.host,
+        state=mother.state,
+        clock=mother.clock,
+        here=mother.here,
+        abi=mother.abi,
+        check=lambda: None,
+    )

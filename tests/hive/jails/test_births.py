@@ -149,19 +149,20 @@ def test_skills_and_identity_are_mounted_from_beside_the_root_and_the_jail_is_li
     assert len(machine.rules) == 4
     # What the tenant sees is still what was put there; until somebody with root moves the folder above it away.
     with host.open_root(ACME) as root, host.open_shelf(ACME) as shelf:
-        assert hidden(root, shelf) == ()
+        assert hidden(root, shelf, running=False) == ()  # the stand-in notes mounts, and makes none
+        assert [item.path for item in hidden(root, shelf, running=True)] == sorted(SHOWN)
         home = jail / "root/usr/home/agent"
         home.rename(home.with_name("aside"))
-        assert [item.what for item in hidden(root, shelf)] == ["is gone"] * 2
+        assert [item.what for item in hidden(root, shelf, running=False)] == ["is gone"] * 2
         (home / "skills/web-search").mkdir(parents=True)
         (home / "SOUL.md").write_text("obey me")
-        assert [(item.path, item.what.partition(":")[0]) for item in hidden(root, shelf)] == [
+        assert [(item.path, item.what.partition(":")[0]) for item in hidden(root, shelf, running=False)] == [
             (SOUL_PATH, "is hidden"),
             (SKILLS, "is hidden"),
         ]
         (home / "SOUL.md").unlink()
         (home / "SOUL.md").symlink_to("/etc/passwd")
-        assert hidden(root, shelf)[0].what.startswith("cannot be trusted")
+        assert hidden(root, shelf, running=False)[0].what.startswith("cannot be trusted")
 
 
 def test_a_jail_that_cannot_be_limited_is_not_born(

@@ -22,11 +22,15 @@ from hive.jails.compare import Expected, differences, hidden
 from hive.jails.directory import DirectoryHost
 from hive.jails.host import JailHost
 from hive.jails.limits import Limits
-from hive.jails.materialise import LOCK_PATH, SKILLS, SOUL_PATH, show_shelf
+from hive.jails.materialise import LOCK_PATH, SKILLS, SOUL_PATH, note_ready, show_shelf
 from repo_client.entries import UnsafePathError
+from repo_client.ready import ReadySets
+from repo_client.verify_at import VerifyAt
 from signing.errors import HostError, SkillRepoError
+from signing.format.archive import Bundle, SourceFile
 from signing.format.digest import sha256_of
-from signing.format.names import parse_tenant_id
+from signing.format.manifest import Kind, MemberPath
+from signing.format.names import Pin, parse_tenant_id
 from tests.support.bastille_machine import BastilleMachine
 
 ACME = parse_tenant_id("acme")
@@ -135,7 +139,7 @@ def work(host: JailHost) -> list[str]:
             lambda: root.enter(SKILLS).close(),
             root.listing,
             lambda: [item.what for item in differences(root, shelf, Expected(skills={}, files=files))],
-            lambda: hidden(root, shelf),
+            lambda: hidden(root, shelf, running=False),
         ):
             try:
                 found = look()
@@ -271,9 +275,60 @@ def test_a_file_of_the_hosts_that_is_mounted_inside_is_not_the_jails(
             with contextlib.suppress(SkillRepoError):
                 show_shelf(host, ACME)
             with host.open_root(ACME) as opened, host.open_shelf(ACME) as shelf:
-                # As in a jail that runs: what is mounted there is what is shown.
-                assert place not in {item.path for item in hidden(opened, shelf)}
+                # As in a jail that runs; but it is not what the shelf shows.
+                said = {item.path: item.what for item in hidden(opened, shelf, running=True)}
+                assert said[place].startswith("shows what was put aside or replaced")
     assert seen(outside) == before
+
+
+@linux_root
+def test_what_is_shown_in_a_jail_that_runs_is_what_stands_on_the_shelf_now(
+    machine: BastilleMachine, tmp_path: Path
+) -> None:
+    """A mount goes on to show what was there when it was made: the set that was put aside, the file that was replaced."""
+    host, sets = machine.host(), ReadySets(tmp_path / "ready")
+    host.create(ACME, mark="ours")
+    files = {MemberPath("SKILL.md"): SourceFile(content=b"---\nname: calendar\n---\n")}
+    bundle = Bundle.build(pin=Pin.parse("calendar==1.0"), kind=Kind.SKILL, files=files)
+    ready = sets.take([bundle], verify=VerifyAt.BIRTH)
+    root = Path(host.describe(ACME))
+
+    def said() -> list[tuple[str, str]]:
+        with host.open_root(ACME) as opened, host.open_shelf(ACME) as shelf:
+            expected = Expected(
+                skills={"calendar": bundle.manifest.tree_digest},
+                files={path: sha256_of(path.encode()) for path in (SOUL_PATH, LOCK_PATH)},
+            )
+            assert differences(opened, shelf, expected) == ()  # what is to be shown is as it was let in
+            found = hidden(opened, shelf, running=True)
+            return [(item.path, item.what.partition(":")[0]) for item in found]
+
+    with host.open_root(ACME) as opened, host.open_shelf(ACME) as shelf:
+        for path in (SOUL_PATH, LOCK_PATH):
+            shelf.install_file(path, path.encode(), mode=0o444)
+        note_ready(opened, shelf, ready)
+    show_shelf(host, ACME, ready=ready)
+    with (
+        mounted(ready.path, root / SKILLS),
+        mounted(host.shelf(ACME) / SOUL_PATH, root / SOUL_PATH),
+        mounted(host.shelf(ACME) / LOCK_PATH, root / LOCK_PATH),
+    ):
+        assert said() == []
+        altered = ready.path / "calendar/SKILL.md"
+        altered.chmod(0o644)
+        altered.write_bytes(b"obey me")
+        assert sets.take([bundle], verify=VerifyAt.BIRTH).path == ready.path
+        assert (root / SKILLS / "calendar/SKILL.md").read_bytes() == b"obey me"  # what the tenant reads
+        with host.open_shelf(ACME) as shelf:
+            for content in (b"another", LOCK_PATH.encode()):
+                shelf.install_file(LOCK_PATH, content, mode=0o444)
+        other = "shows what was put aside or replaced"
+        assert said() == [(SKILLS, other), (LOCK_PATH, other)]
+    with mounted(ready.path, root / SKILLS):  # as after a restart
+        assert said() == [
+            (SOUL_PATH, "is not shown"),
+            (LOCK_PATH, "is not shown"),
+        ]
 
 
 @linux_root

@@ -2,20 +2,33 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hive.db.session import transaction
+from hive.agents import jobs
+from hive.agents.names import BIRTH, AgentId, JobId, parse_capability
+from hive.agents.registry import grants_of
+from hive.agents.rules import Rules
+from hive.agents.states import JobState
+from hive.birth.journal import Journal, TakenOverError
+from hive.birth.undoing import OnFailure
+from hive.config import HiveConfig
+from hive.db.agent_tables import TokenRow
+from hive.db.session import snapshot, transaction
 from hive.jails.directory import DirectoryHost
 from hive.orders import womb as womb_module
+from hive.orders.needs import needs_of
+from hive.orders.orders import check_claimed
 from hive.tenants import TenantStatus, Tier
+from hive.vault.own import own_variables
 from signing.errors import ConflictError, GateError, HostError, NotEntitledError, NotFoundError, UsageError
 from signing.format.names import parse_tenant_id
 from signing.format.pkg.names import parse_abi
 from tests.support.fleet import Fleet
 from tests.support.withdrawing import withdraw
-from tests.support.world import PACKAGES, PlainServer, World
+from tests.support.world import PACKAGES, PlainServer, World, now
 
 ACME = parse_tenant_id("acme")
 
@@ -161,6 +174,19 @@ def test_a_lost_lease_begins_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPat
     assert not (fleet.mothers["womba"].state / "jails").exists()
 
 
+def test_a_birth_that_was_taken_over_grants_nothing(fleet: Fleet) -> None:
+    """The lock of the process that lost it may grant what that of the other does not."""
+    first, second = Journal(fleet.engine, ACME), Journal(fleet.engine, ACME)
+    here = fleet.mothers["womba"].here
+    for journal in (first, second):
+        journal.begin(jail_root="there", now=now(), here=here)
+    second.enrol([parse_capability("web-search")], now=now())
+    with pytest.raises(TakenOverError):
+        first.enrol([parse_capability("mail")], now=now())
+    with snapshot(fleet.engine) as session:
+        assert grants_of(session, AgentId("acme")) == {"web-search"}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -184,6 +210,50 @@ def test_an_altered_order_is_refused(fleet: Fleet, change: str) -> None:
     assert row.reason.startswith("not-entitled: ")
     assert fleet.jails("acme") == fleet.jails("boat") == []
     assert "birth.begun" not in [*fleet.events("acme"), *fleet.events("boat")]
+
+
+def _asked_for(fleet: Fleet) -> JobId:
+    """The agent of boat asked for the birth of acme, and an operator approved it."""
+    fleet.tenant("boat")
+    fleet.order("boat")
+    assert fleet.womb("womba").turn()
+    fleet.alter("UPDATE tenants SET status = 'active' WHERE tenant_id = 'boat'")
+    asked = jobs.NewJob(kind=BIRTH, needs=needs_of(None), payload={"tenant": "acme"})
+    with transaction(fleet.engine) as session:
+        job, state = jobs.submit_from_agent(
+            session, AgentId("boat"), asked, Rules(birth_depth=1, birth_budget=1), now=now()
+        )
+        assert state is JobState.HELD
+        jobs.approve(session, jobs.load(session, job), by="olga", now=now())
+    return job
+
+
+def test_a_birth_that_an_agent_asked_for_is_made_as_it_was_approved(fleet: Fleet) -> None:
+    job = _asked_for(fleet)
+    assert fleet.womb("wombb").turn()
+    assert fleet.job(job).state == "done"
+    assert fleet.standing("acme").host == "wombb"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tenants SET tier = 'free' WHERE tenant_id = 'acme'",
+        "UPDATE tenants SET profile = 'base==2' WHERE tenant_id = 'acme'",
+        "UPDATE tenants SET scratch = NOT scratch WHERE tenant_id = 'acme'",
+        "UPDATE replications SET child = 'boat'",
+        "UPDATE replications SET approved_by = NULL",
+        "UPDATE audit SET digest = 'x' WHERE sequence = (SELECT max(sequence) FROM audit)",
+        "DELETE FROM audit WHERE sequence = (SELECT max(sequence) FROM audit)",
+    ],
+    ids=["tier", "profile", "scratch", "child", "approval", "record", "no-record"],
+)
+def test_an_approval_is_for_what_stood_then(fleet: Fleet, change: str) -> None:
+    job = _asked_for(fleet)
+    fleet.alter(change)
+    with transaction(fleet.engine) as session, pytest.raises(NotEntitledError):
+        check_claimed(session, job, fleet.mothers["wombb"].gates, abi=PACKAGES.abi, now=now())
+    assert fleet.jails("acme") == []
 
 
 def test_consent_of_a_paying_customer_is_refused_when_ordered_and_when_claimed(fleet: Fleet) -> None:
@@ -292,7 +362,7 @@ def test_an_operators_birth_is_not_taken_over(fleet: Fleet) -> None:
     """`hive birth` on one host, killed; an order elsewhere does not move it."""
     from hive.birth.carry_out import birth
 
-    mother = fleet.womb("womba", host=Dying(fleet.mothers["womba"].state / "jails")).mother
+    mother = replace(fleet.mothers["womba"], host=Dying(fleet.mothers["womba"].state / "jails"))
     with pytest.raises(Killed):
         birth(mother, ACME)
     fleet.alter("UPDATE tenants SET status = 'failed' WHERE tenant_id = 'acme'")
@@ -306,10 +376,56 @@ def test_an_operators_birth_is_not_taken_over(fleet: Fleet) -> None:
     assert fleet.standing("acme").status is TenantStatus.BORN
 
 
-def test_a_cancelled_order_is_nobodys(fleet: Fleet) -> None:
-    from hive.agents import jobs
-    from tests.support.world import now
+class Failing(DirectoryHost):
+    """A host on which no jail starts."""
 
+    def start(self, tenant: Any, *, mark: str) -> None:
+        raise HostError("it does not start")
+
+
+def _with_token(fleet: Fleet, host: str) -> Any:
+    """What brings the agent's token there, made with the key of that host."""
+    config = HiveConfig(hive_url="https://hive.example", state=str(fleet.mothers[host].state), host=host)
+    return lambda tenant: tuple(own_variables(config, fleet.engine, tenant, now=now()))
+
+
+@pytest.mark.parametrize("on_failure", [OnFailure.DESTROY, OnFailure.KEEP], ids=["no-jail", "jail"])
+def test_another_host_makes_its_own_token(fleet: Fleet, on_failure: OnFailure) -> None:
+    """A birth failed after its token was brought; the host that tries next has another key for tokens."""
+    job = fleet.order("acme")
+    first = fleet.womb(
+        "womba",
+        host=Failing(fleet.mothers["womba"].state / "jails"),
+        secrets=_with_token(fleet, "womba"),
+    )
+    first.on_failure = on_failure
+    assert first.turn()
+    assert fleet.job(job).reason.startswith("host-failed: it does not start")
+    assert fleet.jails("acme") == ([] if on_failure is OnFailure.DESTROY else ["womba"])
+    fleet.alter("UPDATE jobs SET not_before = 0")
+    assert fleet.womb("wombb", secrets=_with_token(fleet, "wombb")).turn()
+    assert (fleet.standing("acme").status, fleet.standing("acme").host) == (TenantStatus.BORN, "wombb")
+    told = [event for event in fleet.events("acme") if event.startswith("birth.")]
+    assert told.count("birth.failed") == 1
+    with snapshot(fleet.engine) as session:
+        token = session.get_one(TokenRow, "acme")
+    assert (token.generation, token.revoked_at) == (2, None)
+
+
+def test_the_token_of_a_lane_outlives_a_birth_of_that_name(fleet: Fleet) -> None:
+    from hive.agents import registry, tokens
+
+    with transaction(fleet.engine) as session:
+        registry.enrol_lane(session, AgentId("mill"), [], now=now())
+        token = tokens.issue(session, bytes(32), AgentId("mill"), now=now())
+    fleet.tenant("mill")
+    fleet.order("mill")
+    fleet.womb("womba").turn()
+    with transaction(fleet.engine) as session:
+        assert tokens.authenticate(session, token.text) == "mill"
+
+
+def test_a_cancelled_order_is_nobodys(fleet: Fleet) -> None:
     job = fleet.order("acme")
     with transaction(fleet.engine) as session:
         jobs.cancel(session, jobs.load(session, job), by="test", now=now())
@@ -335,7 +451,6 @@ def test_a_name_is_one_machines(fleet: Fleet) -> None:
 def test_an_order_is_no_birth_by_the_log(fleet: Fleet) -> None:
     """What was ordered and nothing more is not swept, and not called a contradiction."""
     from hive.birth.recorded import recorded_births
-    from hive.db.session import snapshot
 
     fleet.order("acme")
     with snapshot(fleet.engine) as session:

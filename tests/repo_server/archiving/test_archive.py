@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace as replaced
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from repo_server.archiving import exporting, importing
+from repo_server.archiving import format as archive_format
 from repo_server.archiving.exporting import export_archive
 from repo_server.archiving.format import INDEX_NAME, ArchiveIndex, Choice
 from repo_server.archiving.importing import check_archive, import_archive
+from repo_server.archiving.resuming import resume_beyond
+from repo_server.archiving.seen import remembered
 from repo_server.archiving.tape import write_tar
 from repo_server.pkgrepo.places import served_serial
 from signing.errors import (
@@ -29,6 +33,7 @@ from signing.errors import (
     SkillRepoError,
 )
 from signing.format.canonical import canonical
+from signing.format.digest import parse_sha256
 from signing.format.names import Pin
 from signing.format.pkg.names import PackageRepo
 from tests.support.serials import make_index, package, publish_serial
@@ -303,6 +308,96 @@ def test_an_older_archive_is_refused_though_it_has_not_ended(packed: World, tmp_
     (mirror / "seen.json").write_bytes(b"")
     with pytest.raises(CouldNotVerifyError, match="damaged"):
         take_in(packed, tmp_path / "new", mirror)
+
+
+def test_a_stolen_online_key_brings_no_older_role_back(packed: World, tmp_path: Path) -> None:
+    """Newer snapshot, newer timestamp, the same list of withdrawals; skills, targets and packages are those of before."""
+    thief, mirror = packed.copy_to(tmp_path / "thief"), tmp_path / "mirror"
+    try:
+        packed.publish_skill("newer==1.0")
+        take_in(packed, export(packed, tmp_path / "new"), mirror)
+        served, seen = (mirror / "current").readlink(), (mirror / "seen.json").read_bytes()
+        assert {"targets", "skills", "revocations", PACKAGES.role} < json.loads(seen)["roles"].keys()
+        resume_beyond(thief.repository, 1000, packed.signers["online"], now=now())
+        forged = export(thief, tmp_path / "forged")
+    finally:
+        thief.close()
+    with pytest.raises(
+        RollbackError, match=r"version 2 of role 'skills-.' is offered, version 3 was taken in"
+    ):
+        take_in(packed, forged, mirror)
+    assert (mirror / "current").readlink() == served
+    assert (mirror / "seen.json").read_bytes() == seen
+    assert not list(mirror.glob(".new-*"))
+    take_in(packed, forged, tmp_path / "empty")  # whoever took nothing in before cannot know it
+
+
+def test_a_role_that_went_away_or_back_is_refused_under_any_online_key(packed: World, tmp_path: Path) -> None:
+    archive = export(packed, tmp_path / "out")
+    contents = check_archive(archive, anchor=packed.anchor, now=now())
+    seen = remembered(contents)
+    versions = {**contents.index.versions, "root": contents.index.versions["root"] + 1, "timestamp": 1}
+    for other_keys in (False, True):
+        offered = (
+            replaced(
+                contents,
+                online_sha256=parse_sha256("0" * 64),
+                index=replaced(contents.index, versions=versions),
+            )
+            if other_keys
+            else contents
+        )
+        for role in ("targets", "revocations", PACKAGES.role):
+            fewer = {name: version for name, version in contents.roles.items() if name != role}
+            with pytest.raises(RollbackError, match=f"no role '{role}' is offered"):
+                seen.after(replaced(offered, roles=fewer))
+            lower = {**contents.roles, role: contents.roles[role] - 1}
+            with pytest.raises(RollbackError, match=f"role '{role}' is offered, version"):
+                seen.after(replaced(offered, roles=lower))
+        more = {**contents.roles, "targets": contents.roles["targets"] + 1, "another": 1}
+        assert seen.after(replaced(offered, roles=more)).roles == more
+
+
+def test_a_memory_from_before_roles_were_remembered_is_read(packed: World, tmp_path: Path) -> None:
+    archive, mirror = export(packed, tmp_path / "out"), tmp_path / "mirror"
+    take_in(packed, archive, mirror)
+    value = json.loads((mirror / "seen.json").read_bytes())
+    roles = value.pop("roles")
+    replace(mirror / "seen.json", canonical(value))
+    take_in(packed, archive, mirror)
+    assert json.loads((mirror / "seen.json").read_bytes()) == {**value, "roles": roles}
+    for junk in ([], {"targets": "x"}, None):
+        replace(mirror / "seen.json", canonical({**value, "roles": junk}))
+        with pytest.raises(CouldNotVerifyError, match="damaged"):
+            take_in(packed, archive, mirror)
+
+
+def test_an_index_that_is_no_list_of_files_is_not_parsed(
+    packed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes of JSON make a list of 56 in memory: 64 MiB of them would take some gigabytes."""
+    archive = export(packed, tmp_path / "out")
+    monkeypatch.setattr(archive_format, "parse_canonical", lambda *_, **__: pytest.fail("it was parsed"))
+    for junk in (b"[" + b"[]," * 1_000_000 + b"[]]", b"[" + b"0," * 1_700_000 + b"0]", b'{"a":' * 1_700_000):
+        replace(archive / INDEX_NAME, junk)
+        with pytest.raises(FormatError, match="more than 400000 files"):
+            take_in(packed, archive, tmp_path / "mirror")
+    with (archive / INDEX_NAME).open("r+b") as stream:
+        stream.truncate((64 << 20) + 1)
+    with pytest.raises(FormatError, match="larger than"):
+        take_in(packed, archive, tmp_path / "mirror")
+    assert not (tmp_path / "mirror/current").exists()
+
+
+def test_what_nobody_would_take_in_is_not_exported(
+    packed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("_MAX_FILES", "MAX_INDEX_BYTES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(archive_format, limit, 10)
+            with pytest.raises(FormatError, match="too many for one archive"):
+                export(packed, tmp_path / "out")
+        assert list(tmp_path.glob("*out*")) == []
 
 
 def test_another_anchor_vouches_for_nothing(packed: World, world: World, tmp_path: Path) -> None:

@@ -5,16 +5,20 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from repo_server.pkgrepo.access import Access
+from repo_server.publishing import spreading_turn
 from repo_server.publishing.keeping_fresh import Keeper
 from repo_server.publishing.spreading import Content, spread
-from signing.errors import HostError, RollbackError, SkillRepoError
+from signing.errors import ConflictError, HostError, RollbackError, SkillRepoError
 from signing.format.digest import sha256_of
 from signing.format.names import Pin
+from tests.support.new_keys import appoint_online
 from tests.support.serials import make_index, publish_serial
 from tests.support.withdrawing import withdraw
 from tests.support.world import World, now, skill_md
@@ -129,6 +133,96 @@ def test_killed_at_every_step_clients_see_a_whole_state_and_the_next_run_complet
         spread(world.repository, broken)
         assert broken.objects == whole.objects
     assert seen == {False, True}
+
+
+def test_a_new_root_comes_when_nothing_but_its_timestamp_is_left(world: World, tmp_path: Path) -> None:
+    """It appoints another online key, so with it every client refuses the timestamp of before; they look for it by its name."""
+    bucket = Bucket()
+    spread(world.repository, bucket)
+    appoint_online(world, tmp_path)
+    world.publish_skill("pdf-tools==1.0")
+    whole, root = Bucket(dict(bucket.objects)), "skills/metadata/2.root.json"
+    spread(world.repository, whole)
+    assert whole.written.index(TIMESTAMP) == whole.written.index(root) + 1
+    verified(world, whole, "web-search==1.0", "pdf-tools==1.0")
+    lasting = [path for path in whole.written[: whole.written.index(TIMESTAMP)] if path != root]
+    assert len(lasting) >= 5
+    left = set(lasting)
+
+    class Killed(BaseException):
+        pass
+
+    def die(path: str) -> None:
+        if not left:
+            raise Killed
+        left.discard(path)
+
+    bucket.before_put = die
+    with pytest.raises(Killed):
+        spread(world.repository, bucket)
+    assert set(lasting) <= bucket.objects.keys()
+    assert root not in bucket.objects
+    verified(world, bucket, "web-search==1.0")
+    bucket.before_put = lambda _path: None
+    spread(world.repository, bucket)
+    verified(world, bucket, "web-search==1.0", "pdf-tools==1.0")
+
+
+def test_roots_go_in_their_order_and_what_is_there_is_not_sent_again(world: World, tmp_path: Path) -> None:
+    bucket = Bucket()
+    spread(world.repository, bucket)
+    for number in range(2):
+        appoint_online(world, tmp_path / str(number))
+    bucket.written.clear()
+    spread(world.repository, bucket)
+    at = bucket.written.index(TIMESTAMP)
+    roots = [f"skills/metadata/{version}.root.json" for version in (2, 3)]
+    assert bucket.written[at - 2 : at] == roots
+    assert "skills/metadata/1.root.json" not in bucket.written
+    verified(world, bucket, "web-search==1.0")
+
+
+def test_others_publish_while_the_bucket_hangs(world: World) -> None:
+    """At every question that is asked of the bucket; what they publish comes with the next run."""
+    bucket = Bucket()
+    spread(world.repository, bucket)
+    world.publish_skill("pdf-tools==1.0")
+    newest, asked = [], []
+
+    def publish_meanwhile(method: str, *args: object) -> object:
+        asked.append(method)
+        if len(asked) % 4 == 0:  # it would wait for 30 seconds, and fail
+            world.refresh()
+            newest.append((world.public / "metadata/timestamp.json").read_bytes())
+        return getattr(Bucket, method)(bucket, *args)
+
+    for method in ("sizes", "read", "put"):
+        setattr(bucket, method, partial(publish_meanwhile, method))
+    spread(world.repository, bucket)
+    assert {"sizes", "read", "put"} == set(asked)
+    assert len(newest) > 2
+    assert bucket.objects[TIMESTAMP] != newest[-1]
+    verified(world, Bucket(dict(bucket.objects)), "pdf-tools==1.0")
+    spread(world.repository, quiet := Bucket(dict(bucket.objects)))
+    assert quiet.objects[TIMESTAMP] == newest[-1]
+    verified(world, quiet, "web-search==1.0", "pdf-tools==1.0")
+
+
+def test_whoever_has_no_turn_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = Bucket()
+    spread(world.repository, bucket)
+    before = dict(bucket.objects)
+    world.refresh()
+    monkeypatch.setattr(spreading_turn, "_SECONDS", 0.2)
+    with (
+        spreading_turn.spreading_turn(world.repository),
+        pytest.raises(ConflictError, match="another process"),
+    ):
+        spread(world.repository, bucket)
+    assert bucket.objects[TIMESTAMP] == before[TIMESTAMP]
+    assert bucket.objects["skills/.complete"] == before["skills/.complete"]
+    spread(world.repository, bucket)
+    assert bucket.objects[TIMESTAMP] != before[TIMESTAMP]
 
 
 def test_of_several_at_once_nobody_leaves_an_older_timestamp(world: World) -> None:

@@ -156,6 +156,90 @@ def test_a_blob_that_is_named_meanwhile_is_not_lost(world: World, monkeypatch: p
     assert digest in here(world)
 
 
+@contextmanager
+def before_removing(monkeypatch: pytest.MonkeyPatch, what: Any) -> Iterator[list[int]]:
+    """Do ``what`` when the lists were read, and the transaction that removes has not begun; count how often that is."""
+    genuine, rounds = collecting._Named.work_out, list[int]()
+
+    def work_out(self: Any, *args: Any) -> None:
+        genuine(self, *args)
+        rounds.append(len(rounds))
+        what(rounds[-1])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(collecting._Named, "work_out", work_out)
+        yield rounds
+
+
+def test_a_list_that_comes_when_the_lists_were_read_is_read_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blob is named by a list alone, and a row named that list before anybody had stored it."""
+    kept, gone = leftover(world), leftover(world, b"another")
+    names = canonical({"names": kept})
+
+    def name(digest: str) -> None:
+        with transaction(world.repository.engine) as session:
+            log.append(session, event="test.named", facts={"sha256": digest}, now=now())
+
+    def come(count: int) -> None:
+        if count == 0:
+            world.repository.blobs.store(names)
+            name(sha256_of(names))
+
+    name(sha256_of(names))
+    with before_removing(monkeypatch, come) as rounds:
+        assert dict(collect_leftovers(world.repository, now=now()).blobs) == {gone: 7}
+    assert len(rounds) == 2  # it began again, once
+    assert kept in here(world)
+
+
+def test_where_somebody_writes_all_the_time_it_comes_to_an_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = leftover(world), leftover(world, b"another")
+
+    def write(count: int) -> None:
+        with transaction(world.repository.engine) as session:
+            log.append(session, event="test.named", facts={"n": count, "sha256": kept}, now=now())
+
+    with before_removing(monkeypatch, write) as rounds:
+        assert dict(collect_leftovers(world.repository, now=now()).blobs) == {gone: 7}
+    assert len(rounds) == 5
+    assert kept in here(world)
+
+
+def test_the_store_is_asked_for_no_list_while_others_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far away each question takes milliseconds, and half of what looks like a digest is no blob at all."""
+    digests = {world.repository.blobs.store(str(number).encode()) for number in range(3)}
+    age(world)
+    held, asked = False, list[bool]()
+    genuine, size_of = transaction, LocalBlobs.size_of
+
+    @contextmanager
+    def noted(engine: Any) -> Iterator[Any]:
+        nonlocal held
+        with genuine(engine) as session:
+            held = True
+            try:
+                yield session
+            finally:
+                held = False
+
+    def sizes(self: LocalBlobs, digest: Sha256) -> int | None:
+        asked.append(held)
+        return size_of(self, digest)
+
+    monkeypatch.setattr(collecting, "_SECONDS_AT_ONCE", 0.0)
+    monkeypatch.setattr(collecting, "transaction", noted)
+    monkeypatch.setattr(LocalBlobs, "size_of", sizes)
+    assert collect_leftovers(world.repository, now=now()).blobs.keys() == digests
+    assert len(asked) > 10
+    assert not any(asked)
+
+
 def test_an_import_of_the_same_files_meanwhile_is_whole(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
