@@ -234,9 +234,9 @@ def test_a_tenant_that_is_retired_meanwhile_is_not_born(
 ) -> None:
     genuine = getattr(carry_out, name)
 
-    def retired(*args: Any) -> None:
+    def retired(*args: Any, **named: Any) -> None:
         monkeypatch.undo()
-        genuine(*args)
+        genuine(*args, **named)
         mother = scene.mother
         assert Retirer(
             engine=mother.engine, host=mother.host, state=mother.state / "second", clock=now
