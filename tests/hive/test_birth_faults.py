@@ -258,10 +258,10 @@ def test_a_disk_that_fails_at_a_step(
     with monkeypatch.context() as patch:
         honest = getattr(carry_out, step)
 
-        def failing(*arguments: Any) -> None:
+        def failing(*arguments: Any, **named: Any) -> None:
             with pytest.MonkeyPatch.context() as disk:
                 full_disk(disk, number)
-                honest(*arguments)
+                honest(*arguments, **named)
             raise AssertionError("the disk was not asked")
 
         patch.setattr(carry_out, step, failing)

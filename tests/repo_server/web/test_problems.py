@@ -93,7 +93,7 @@ def test_log_lines_cannot_be_forged_by_a_path(
     def fail(*_: object) -> None:
         raise OSError("disk")
 
-    monkeypatch.setattr("repo_server.web.files.open_published", fail)
+    monkeypatch.setattr("repo_server.web.hot.HotFiles.open", fail)
     assert client.get("/x%0dERROR%20forged").status_code == 500
     assert "\rERROR forged" not in caplog.text
     assert r"\rERROR forged" in caplog.text
