@@ -19,7 +19,7 @@ from signing.errors import ConflictError
 from tests.hive.agents.hall import now
 from tests.support.activating import AtOnce
 
-PATIENCE = 60  # claims without work before it goes home
+PATIENCE = 150  # claims without work before it goes home: longer than anybody stalls
 LEASE = 2.0
 
 
