@@ -25,6 +25,7 @@ import pytest
 
 PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool")
 SECONDS = 120
+TRIES = 3
 KEY_ID, SECRET = "AKtest", "SKtest-not-to-be-seen"
 SETTINGS = """\
 [global]
@@ -84,6 +85,20 @@ def running() -> Iterator[S3Server]:
         pytest.skip(f"no {', '.join(missing)} on this machine: nothing was tested on a real S3 engine")
     if os.geteuid() != 0:
         pytest.skip("the S3 engine starts as root only: nothing was tested on a real one")
+    with contextlib.ExitStack() as stack:
+        yield _begun(stack)
+
+
+def _begun(stack: contextlib.ExitStack) -> S3Server:
+    """Return an engine; another port may have been taken meanwhile, or a monitor is not ready on a busy machine."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(subprocess.SubprocessError):
+            return stack.enter_context(_cluster())
+    return stack.enter_context(_cluster())
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[S3Server]:
     folder = Path(tempfile.mkdtemp(prefix="ceph-"))
     for name in ("mon", "osd", "run", "log"):
         (folder / name).mkdir()
