@@ -38,7 +38,7 @@ from tests.support.hurry import in_a_hurry
 from tests.support.open_gates import open_gate
 from tests.support.world import PACKAGES
 
-JOURNAL = ("begin", "admitted", "started", "done", "installed", "finish")
+JOURNAL = ("begin", "admitted", "started", "done", "installed", "enrol", "finish")
 STEPS = (
     "install_package",
     "install_jail_files",
@@ -46,7 +46,6 @@ STEPS = (
     "install_identity",
     "install_lock",
     "check_born",
-    "enrol_tenant",
     "show_shelf",
 )
 DISK = ("mkdir", "rename", "fchmod", "fchown", "link", "symlink", "unlink")
