@@ -19,8 +19,8 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from hive.db.queueing import Turn, wait_for_turn
 from signing.errors import ConflictError, HostError
+from signing.queueing import Turn, wait_for_turn
 
 HEAD: Final = "0010"
 _BUSY_SECONDS: Final = 30

@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from repo_server.db.models import Base
-from repo_server.db.queueing import Turn, wait_for_turn
 from signing.errors import ConflictError, HostError
+from signing.queueing import Turn, wait_for_turn
 
 HEAD: Final = "0004"
 _BUSY_SECONDS: Final = 30

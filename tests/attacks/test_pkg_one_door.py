@@ -112,7 +112,6 @@ RAW: dict[str, dict[str, str]] = {
         "hive.vault.bw_command": "the vault's client, in a folder of its own",
     },
     "subprocess.run": {"hive.sweep.notify": "the operator's command, told of findings on its standard input"},
-    "os.fchown": {"hive.db.queueing": "the lock's file beside the database, by its handle"},
     "os.execv": {"hive.jails.gate": "waits until it may, then becomes the command of run_command"},
     "os.mkfifo": {"hive.gates.self_test": "planted in a jail of its own"},
     "os.link": {"hive.private_files": "a key of the host gets its name"},
